@@ -1,0 +1,37 @@
+# Two commands for a bare Debian 12 with Rust, Node/npm, Python/pip and apt: `make demo` and `make test`.
+# The work is in small scripts under tools/ and packaging/; each step is stamped, so a second run is quick.
+
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test build demo test deb screenshots advisories
+
+# Further arguments of the demo: make demo ARGS=--headless
+ARGS ?=
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## bring what the product is made of (apt, npm, pip), model pack and page assets
+	@tools/setup/setup.sh
+
+setup-test: setup ## and what its tests need (browser, cargo-nextest, cargo-deny)
+	@tools/setup/setup-test.sh
+
+build: setup ## build the one binary (dev profile)
+	@tools/setup/step.sh "build" cargo build --locked -p countersign
+
+demo: build ## one real request through all seven rooms, on 127.0.0.1:8080 (ARGS=--headless: in the terminal)
+	@exec "$$(tools/setup/binary.sh)" demo $(ARGS)
+
+test: setup-test ## every check and test
+	@tools/setup/test.sh
+
+screenshots: setup-test build ## take the pictures of the pages for the documentation (faces blurred)
+	@tools/setup/step.sh "screenshots" node tools/browser/screenshots.mjs
+
+deb: setup ## a Debian package in build/deb (PROFILE=dev packs the dev build)
+	@packaging/deb.sh
+
+advisories: ## known vulnerabilities in the dependencies (needs the network)
+	@tools/setup/cargo-tools.sh deny
+	@cargo deny check advisories

@@ -1,0 +1,212 @@
+//! The spine: open, decide, commit. No other function changes a request.
+
+use crate::{Bureau, BureauError, Result, work};
+use casework::{
+    access,
+    calendar,
+    command::Command,
+    decide::{Context, decide},
+    event::{self, Entry, Event, HeaderFacts},
+    ids::{BlobId, DraftId, PersonId, RequestId},
+    people::{Actor, Register, Role},
+    record::{NewRecord, RetentionClass, StreamId},
+    request::Request,
+    review,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use store::{Commit, CommitError, IdempotencyKey, LookupEntry, QueueRow};
+
+/// How often a decision that nobody else's step can spoil is taken anew when somebody was quicker.
+const RETRIES_MAX: usize = 8;
+
+/// A form's one-time token: the same token is carried out once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Once(pub String);
+
+/// What came of a command.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// The request as it stands now.
+    pub request: Request,
+    /// What happened; empty when a repeat of something already done.
+    pub events: Vec<Event>,
+}
+
+/// What a commit carries besides the events.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct With {
+    pub(crate) blobs: Vec<BlobId>,
+    pub(crate) drop_draft: Option<DraftId>,
+    pub(crate) once: Option<Once>,
+}
+
+impl Bureau {
+    /// Carries out a person's command on a request.
+    ///
+    /// `seen` is the version of the page it came from, where the page showed one: if the request has
+    /// moved on since, nothing is done. Opinions carry their examiner's own version instead, so that
+    /// nobody learns of another's step. `once` makes a double submit harmless.
+    ///
+    /// # Errors
+    /// [`BureauError::Refused`] with every reason, [`BureauError::Overtaken`], or a failure of the store.
+    pub async fn act(&self, who: PersonId, id: RequestId, command: Command, seen: Option<u64>, once: Option<Once>) -> Result<Done> {
+        let (register, actor) = self.actor(who).await?;
+        self.carry_out(Some(&actor), &register, id, &command, seen, With { once, ..With::default() }).await
+    }
+
+    /// Carries out what people decided, as a worker.
+    pub(crate) async fn act_as_worker(&self, id: RequestId, command: Command) -> Result<Done> {
+        let register = self.register().await?;
+        self.carry_out(None, &register, id, &command, None, With::default()).await
+    }
+
+    pub(crate) async fn carry_out(
+        &self, actor: Option<&Actor>, register: &Register, id: RequestId, command: &Command, seen: Option<u64>, with: With,
+    ) -> Result<Done> {
+        if let Some(token) = &with.once
+            && self.store.done_before(&IdempotencyKey(token.0.clone())).await?.is_some()
+        {
+            return Ok(Done { request: self.open(id).await?, events: vec![] });
+        }
+        for _ in 0..RETRIES_MAX {
+            let request = self.open(id).await?;
+            let (commit, next, events) = self.decided(actor, register, &request, command, seen, &with)?;
+            match self.store.commit(commit).await {
+                Ok(_) => return Ok(Done { request: next, events }),
+                Err(CommitError::Duplicate { .. }) => {
+                    return Ok(Done { request: self.open(id).await?, events: vec![] });
+                }
+                Err(CommitError::Conflict { .. }) if seen.is_some() => return Err(BureauError::Overtaken),
+                Err(CommitError::Conflict { .. }) => {}
+                Err(CommitError::Store(e)) => return Err(e.into()),
+            }
+        }
+        Err(BureauError::Overtaken)
+    }
+
+    /// Decides and makes up the commit: pure but for the clock.
+    pub(crate) fn decided(
+        &self, actor: Option<&Actor>, register: &Register, request: &Request, command: &Command, seen: Option<u64>, with: &With,
+    ) -> Result<(Commit, Request, Vec<Event>)> {
+        let now = self.now();
+        let policy = self.policy();
+        let ctx = Context { actor, register, policy, now };
+        let may_know = actor.is_none_or(|a| access::may_know(request, a));
+        if may_know && seen.is_some_and(|v| v != request.version) {
+            return Err(BureauError::Overtaken);
+        }
+        let events = decide(request, command, &ctx)?;
+        let mut next = request.clone();
+        let mut records: Vec<NewRecord> = vec![];
+        let mut jobs = vec![];
+        for event in &events {
+            next.apply(&Entry { by: ctx.who(), event: event.clone() }, now);
+            let facts = HeaderFacts { gallery: next.gallery, leo: next.leo, state: next.state, policy: &policy.version };
+            records.push(event::record(ctx.who(), event.clone(), now, facts)?);
+            jobs.extend(work::jobs_for(event, now)?);
+        }
+        jobs.extend(work::jobs_after(request, &next, policy, now)?);
+        let mut commit = Commit::new(StreamId::Request(request.id), request.version, records);
+        commit.row = row(&next, register, now);
+        commit.jobs = jobs;
+        commit.idempotency = with.once.clone().map(|o| IdempotencyKey(o.0));
+        commit.drop_draft = with.drop_draft;
+        commit.blobs = with.blobs.clone();
+        commit.index = events.iter().flat_map(|e| index(e, &next)).collect();
+        Ok((commit, next, events))
+    }
+}
+
+/// The queue's row of a request: ids, states, dates and flags only.
+fn row(request: &Request, register: &Register, now: Timestamp) -> Option<QueueRow> {
+    let requester = request.requester?;
+    let mut people: Vec<(PersonId, String)> = vec![(requester, "requester".into())];
+    people.extend(request.approver.map(|p| (p, "approver".into())));
+    people.extend(request.held_by.iter().map(|p| (*p, "assessor".into())));
+    people.extend(request.admitted.iter().map(|p| (*p, "admitted".into())));
+    for probe in &request.probes {
+        people.extend(probe.examiners.iter().map(|e| (e.person, "examiner".into())));
+    }
+    if request.sensitive {
+        // V1: those who answer for the gallery need to know; so does an approver while it waits.
+        for p in register.people.values() {
+            let today = calendar::london_date(now);
+            let Some(actor) = register.actor(p.id, today) else { continue };
+            let leads = actor.gallery == request.gallery && (actor.has(Role::TeamLeader) || actor.has(Role::Siao));
+            let approves = actor.has(Role::Approver) && actor.leo == request.leo && request.approver.is_none();
+            if leads || approves || actor.has(Role::Auditor) {
+                people.push((p.id, "overseer".into()));
+            }
+        }
+    }
+    people.sort();
+    people.dedup();
+    let flags = Flags {
+        probes: request.probes.len(),
+        wants_examiner: request.probes.iter().any(review::wants_examiner),
+        wants_empty_conclusion: request.probes.iter().any(|p| p.state == casework::request::ProbeState::NoCandidates),
+        review_asked: request.reviews.iter().any(|r| r.result.is_none()),
+        onward_asked: request.onward.iter().any(|o| o.decision.is_none()),
+        outcome: request.outcome.map(|o| o.to_string()),
+    };
+    Some(QueueRow {
+        request: request.id,
+        version: request.version,
+        gallery: request.gallery?,
+        leo: request.leo?,
+        team: request.team,
+        state: request.state.to_string(),
+        urgent: request.urgent(),
+        sensitive: request.sensitive,
+        received_at: request.received_at.unwrap_or(now),
+        due_at: request.due.map(calendar::start_of),
+        changed_at: now,
+        requester,
+        approver: request.approver,
+        assignee: request.assignee,
+        flags: serde_json::to_string(&flags).unwrap_or_default(),
+        people,
+    })
+}
+
+/// Small facts of a row that lists show; none is personal.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Flags {
+    /// Images on the form.
+    pub probes: usize,
+    /// Whether a further examiner is wanted.
+    pub wants_examiner: bool,
+    /// Whether an empty candidate list waits for a person (P2).
+    pub wants_empty_conclusion: bool,
+    /// Whether a review waits for the team leader.
+    pub review_asked: bool,
+    /// Whether onward sharing waits for an answer.
+    pub onward_asked: bool,
+    /// The answer in one word.
+    pub outcome: Option<String>,
+}
+
+/// Look-ups to the request, by keyed HMAC in the store.
+fn index(event: &Event, request: &Request) -> Vec<LookupEntry> {
+    let Event::Prepared { form, gallery, leo, .. } = event else { return vec![] };
+    let entry = |kind: &str, value: Vec<u8>, class| LookupEntry { kind: kind.into(), value, class };
+    let mut out = vec![
+        entry("reference", request.id.reference().into_bytes(), RetentionClass::Record),
+        entry("investigation", investigation(*leo, *gallery, &form.investigation), RetentionClass::Record),
+        entry("investigation-any", normal(&form.investigation).into_bytes(), RetentionClass::Record),
+    ];
+    out.extend(form.images.iter().map(|i| entry("image", i.digest.0.to_vec(), RetentionClass::Images)));
+    out
+}
+
+/// The look-up value of an investigation of a force in a gallery (S2).
+pub(crate) fn investigation(leo: casework::ids::LeoId, gallery: casework::record::GalleryId, reference: &str) -> Vec<u8> {
+    format!("{leo}|{gallery}|{}", normal(reference)).into_bytes()
+}
+
+/// A reference as look-ups compare it: letters and digits, lower case.
+pub(crate) fn normal(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}

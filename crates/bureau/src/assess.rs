@@ -1,0 +1,217 @@
+//! assess: the lists that people work from.
+
+use crate::{Bureau, Result, views::RequestLine};
+use casework::{
+    access::Action,
+    ids::{PersonId, RequestId, TeamId},
+    people::{Actor, Role},
+    record::GalleryId,
+    request::State,
+};
+use serde::{Deserialize, Serialize};
+use store::{Assigned, QueueFilter, QueueOrder};
+
+/// Requests on one page of a list.
+pub const PAGE_SIZE: u32 = 25;
+
+/// Which list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum List {
+    /// What I hold (or, for police, asked for).
+    #[default]
+    Mine,
+    /// What nobody holds.
+    Waiting,
+    /// Everything open in my gallery.
+    All,
+    /// What waits for my approval.
+    Approval,
+    /// What wants an examiner, or that I examine.
+    Comparison,
+    /// What is answered, closed, rejected or withdrawn.
+    Ended,
+    /// Reviews and onward sharing that wait for a leader.
+    Asked,
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, Serialize)]
+pub struct Lines {
+    /// The lines.
+    pub lines: Vec<RequestLine>,
+    /// How many there are in all.
+    pub total: u64,
+    /// This page, from 1.
+    pub page: u32,
+    /// Pages in all.
+    pub pages: u32,
+}
+
+/// The states that a caseworker's open list shows.
+const OPEN: [State; 7] =
+    [State::Received, State::Assessing, State::Clarifying, State::Searching, State::Comparing, State::Responding, State::Answering];
+
+impl Bureau {
+    /// A list of requests for somebody, urgent first, then oldest (S6).
+    ///
+    /// # Errors
+    /// Refused to people who have no such list.
+    pub async fn list(&self, who: PersonId, list: List, state: Option<State>, page: u32) -> Result<Lines> {
+        let (register, actor) = self.actor(who).await?;
+        let page = page.max(1);
+        let mut filter = QueueFilter {
+            visible_sensitive_to: Some(who), limit: PAGE_SIZE, offset: (page - 1).saturating_mul(PAGE_SIZE), ..QueueFilter::default()
+        };
+        self.narrow(&mut filter, &actor, list)?;
+        if let Some(state) = state {
+            filter.states = vec![state.to_string()];
+        }
+        if matches!(list, List::Comparison | List::Asked) {
+            // These look at small facts of a row that SQL does not index: bounded by what is open.
+            filter.limit = store::QUEUE_PAGE_LIMIT;
+            filter.offset = 0;
+        }
+        let (rows, mut total) = self.store.queue(&filter).await?;
+        let mut lines: Vec<RequestLine> = vec![];
+        for row in &rows {
+            let line = self.line(row, &register, who);
+            let part = |name: &str| row.people.iter().any(|(p, r)| *p == who && r == name);
+            let keep = match list {
+                List::Comparison => part("examiner") || ((line.flags.wants_examiner || line.flags.wants_empty_conclusion) && !part("assessor")),
+                List::Asked => line.flags.review_asked || line.flags.onward_asked,
+                _ => true,
+            };
+            if keep {
+                lines.push(line);
+            }
+        }
+        if matches!(list, List::Comparison | List::Asked) {
+            total = lines.len() as u64;
+            lines.drain(..lines.len().min((page as usize - 1) * PAGE_SIZE as usize));
+            lines.truncate(PAGE_SIZE as usize);
+        }
+        let pages = u32::try_from(total.div_ceil(u64::from(PAGE_SIZE))).unwrap_or(u32::MAX).max(1);
+        Ok(Lines { lines, total, page, pages })
+    }
+
+    fn narrow(&self, filter: &mut QueueFilter, actor: &Actor, list: List) -> Result<()> {
+        let names = |states: &[State]| states.iter().map(ToString::to_string).collect();
+        if actor.leo.is_some() {
+            filter.leo = actor.leo;
+            if list == List::Approval {
+                filter.states = names(&[State::AwaitingApproval]);
+            } else {
+                filter.requester = Some(actor.person);
+                filter.order = QueueOrder::NewestFirst;
+            }
+            return Ok(());
+        }
+        if !actor.has(Role::Auditor) {
+            filter.gallery = Some(actor.gallery.ok_or_else(|| vec![casework::access::unknown()])?);
+        }
+        filter.states = names(&OPEN);
+        match list {
+            List::Mine => filter.assigned = Assigned::To(actor.person),
+            List::Waiting => {
+                filter.assigned = Assigned::Nobody;
+            }
+            List::All | List::Approval => {}
+            List::Comparison => filter.states = names(&[State::Assessing, State::Searching, State::Comparing]),
+            List::Ended => {
+                filter.states = names(&[State::Answered, State::Closed, State::Rejected, State::Withdrawn]);
+                filter.order = QueueOrder::NewestFirst;
+            }
+            List::Asked => filter.states = names(&[State::Answered, State::Closed, State::Rejected]),
+        }
+        Ok(())
+    }
+
+    /// The next request to take: urgent first, then the oldest that nobody holds and that is not sensitive.
+    ///
+    /// # Errors
+    /// As [`Bureau::list`].
+    pub async fn next_in_queue(&self, who: PersonId) -> Result<Option<RequestId>> {
+        Ok(self.list(who, List::Waiting, None, 1).await?.lines.iter().find(|l| !l.sensitive).map(|l| l.id))
+    }
+
+    /// Finds requests by their short reference, or by a force's investigation reference. The look-up goes
+    /// through keyed hashes, answers only what the viewer may know, and is recorded.
+    ///
+    /// # Errors
+    /// Refused to people without the role.
+    pub async fn look_up(&self, who: PersonId, text: &str) -> Result<Vec<RequestLine>> {
+        let (register, actor) = self.actor(who).await?;
+        self.house_access(&actor, Action::LookUp)?;
+        let text = text.trim();
+        let mut ids = self.store.lookup("reference", text.to_uppercase().as_bytes()).await?;
+        ids.extend(self.store.lookup("investigation-any", crate::act::normal(text).as_bytes()).await?);
+        ids.sort();
+        ids.dedup();
+        let mut out = vec![];
+        for id in ids {
+            let request = self.open(id).await?;
+            if !casework::access::may_know(&request, &actor) {
+                continue;
+            }
+            if let Some(row) = self.store.queue_row(id).await? {
+                out.push(self.line(&row, &register, who));
+            }
+        }
+        self.note_house("looked-up", who, &format!("{} found", out.len()), actor.gallery).await?;
+        Ok(out)
+    }
+
+    /// Colleagues in the gallery who may hold a request, with how many each holds.
+    ///
+    /// # Errors
+    /// Refused to anyone but a team leader or somebody who lets colleagues in.
+    pub async fn team_load(&self, who: PersonId) -> Result<Vec<Load>> {
+        let (register, actor) = self.actor(who).await?;
+        let today = casework::calendar::london_date(self.now());
+        let Some(gallery) = actor.gallery else { return Err(vec![casework::access::unknown()].into()) };
+        let mut out = vec![];
+        for p in register.people.values() {
+            let Some(colleague) = register.actor(p.id, today) else { continue };
+            if colleague.gallery != Some(gallery) || !(colleague.has(Role::Assessor) || colleague.has(Role::Examiner)) {
+                continue;
+            }
+            let filter = QueueFilter {
+                gallery: Some(gallery), assigned: Assigned::To(p.id), states: OPEN.iter().map(ToString::to_string).collect(),
+                visible_sensitive_to: Some(who), limit: 1, ..QueueFilter::default()
+            };
+            let (_, holds) = self.store.queue(&filter).await?;
+            out.push(Load {
+                person: p.id, name: p.name.clone(), roles: colleague.roles.iter().map(|r| r.label()).collect(),
+                team: colleague.team, same_team: colleague.team == actor.team, assessor: colleague.has(Role::Assessor),
+                trained: colleague.trained, gallery, holds,
+            });
+        }
+        out.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(out)
+    }
+}
+
+/// A colleague and how much they hold.
+#[derive(Clone, Debug, Serialize)]
+pub struct Load {
+    /// Their id.
+    pub person: PersonId,
+    /// Their name.
+    pub name: String,
+    /// Their roles in words.
+    pub roles: Vec<&'static str>,
+    /// Their team.
+    pub team: Option<TeamId>,
+    /// Whether it is the viewer's.
+    pub same_team: bool,
+    /// Whether they may hold requests.
+    pub assessor: bool,
+    /// Whether their training is in date (R1).
+    pub trained: bool,
+    /// Their gallery.
+    pub gallery: GalleryId,
+    /// Open requests they hold.
+    pub holds: u64,
+}

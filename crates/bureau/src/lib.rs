@@ -1,0 +1,281 @@
+//! The use cases, one file per word of the flow: intake, assess, search, review, respond, retain,
+//! report; beside them the register, enrolment, and the workers' jobs.
+//!
+//! Every change goes one way ([`Bureau::act`]): open the request (unseal and fold its events), ask
+//! `casework::decide`, commit events, queue row and jobs in one transaction. Every look at something
+//! personal is recorded before it is served ([`Bureau::consult`]).
+
+mod act;
+pub mod assess;
+pub mod enrol;
+pub mod images;
+pub mod intake;
+pub mod register;
+pub mod report;
+pub mod respond;
+pub mod retain;
+pub mod review;
+pub mod search;
+pub mod views;
+pub mod work;
+
+pub use act::{Done, Once};
+
+use casework::{
+    event::{Consulted, Thing},
+    ids::{PersonId, RequestId},
+    people::{Actor, Register},
+    policy::Policy,
+    record::{GalleryId, Header, NewRecord, RetentionClass, StreamId},
+    refusal::Refusal,
+    request::{FoldError, Request},
+};
+use decoder::Decoder;
+use face::{Engine, ImageSpecification};
+use gallery::LocalGallery;
+use jiff::Timestamp;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+use store::{Store, StoreError};
+use uuid::Uuid;
+
+/// How long looks at one thing by one person count as one sitting.
+pub const SITTING: Duration = Duration::from_secs(30 * 60);
+/// Sittings remembered at most; the oldest go first, which only records a look twice.
+const SITTINGS_MAX: usize = 10_000;
+
+/// Tells the time. Injected, so that tests and the simulated decade move it.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// Why a use case did not happen. Never holds personal data.
+#[derive(Debug, thiserror::Error)]
+pub enum BureauError {
+    /// The policy forbids it: every reason at once.
+    #[error("{}", .0.iter().map(|r| r.words.as_str()).collect::<Vec<_>>().join(" "))]
+    Refused(Vec<Refusal>),
+    /// Somebody else was first, or the page is old.
+    #[error("This has changed since you opened it; somebody may already have done what you asked. Open it again to see how it stands.")]
+    Overtaken,
+    /// A class of data was erased, so it cannot be shown.
+    #[error("This was erased at the end of its retention.")]
+    Gone,
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The events of a request do not add up.
+    #[error(transparent)]
+    Fold(#[from] FoldError),
+    /// Something could not be written or read as JSON.
+    #[error("stored data could not be read")]
+    Json(#[from] serde_json::Error),
+    /// The face engine failed.
+    #[error("the face engine failed: {0}")]
+    Engine(String),
+    /// The gallery failed.
+    #[error("the gallery failed: {0}")]
+    Gallery(String),
+    /// Something else failed.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<Vec<Refusal>> for BureauError {
+    fn from(refusals: Vec<Refusal>) -> Self {
+        Self::Refused(refusals)
+    }
+}
+
+/// Result of a use case.
+pub type Result<T, E = BureauError> = std::result::Result<T, E>;
+
+/// What the bureau is made of.
+pub struct Parts {
+    /// Where everything is kept.
+    pub store: Store,
+    /// The face engine, one model for all galleries.
+    pub engine: Arc<dyn Engine>,
+    /// The galleries.
+    pub galleries: BTreeMap<GalleryId, Arc<LocalGallery>>,
+    /// Decodes untrusted images in a process of its own.
+    pub decoder: Decoder,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// What an image must be like (S10, A3).
+    pub specification: ImageSpecification,
+}
+
+/// The use cases. Share it behind an [`Arc`].
+pub struct Bureau {
+    pub(crate) store: Store,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) galleries: BTreeMap<GalleryId, Arc<LocalGallery>>,
+    pub(crate) decoder: Decoder,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) specification: ImageSpecification,
+    sittings: Mutex<HashMap<(PersonId, RequestId, Thing), Timestamp>>,
+    register: RwLock<Option<Arc<Register>>>,
+}
+
+impl Bureau {
+    /// Opens the bureau on its parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let Parts { store, engine, galleries, decoder, clock, specification } = parts;
+        Self {
+            store, engine, galleries, decoder, clock, specification,
+            sittings: Mutex::default(),
+            register: RwLock::default(),
+        }
+    }
+
+    /// Now, by the injected clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The policy in force today in London.
+    #[must_use]
+    pub fn policy(&self) -> &'static Policy {
+        Policy::in_force(casework::calendar::london_date(self.now()))
+    }
+
+    /// The store, for the audit and retention verbs of the command line and for sessions.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The gallery, if it is open here.
+    #[must_use]
+    pub fn gallery(&self, id: GalleryId) -> Option<&Arc<LocalGallery>> {
+        self.galleries.get(&id)
+    }
+
+    /// The face engine.
+    #[must_use]
+    pub fn engine(&self) -> &Arc<dyn Engine> {
+        &self.engine
+    }
+
+    /// The register as it stands. Folded once and again whenever its stream has grown.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn register(&self) -> Result<Arc<Register>> {
+        let version = self.store.version(StreamId::Register).await?;
+        let held = self.register.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(register) = held.filter(|r| r.version == version) {
+            return Ok(register);
+        }
+        let mut register = Register::default();
+        for record in self.store.load(StreamId::Register).await? {
+            if let Some(payload) = record.payload {
+                register.apply(serde_json::from_slice::<register::Change>(&payload)?.event);
+            }
+        }
+        let register = Arc::new(register);
+        *self.register.write().unwrap_or_else(PoisonError::into_inner) = Some(register.clone());
+        Ok(register)
+    }
+
+    /// A person as the register has them today.
+    ///
+    /// # Errors
+    /// Refused when they are not on it or have left.
+    pub async fn actor(&self, person: PersonId) -> Result<(Arc<Register>, Actor)> {
+        let register = self.register().await?;
+        let today = casework::calendar::london_date(self.now());
+        let actor = register.actor(person, today).ok_or_else(|| {
+            vec![casework::refusal::refuse(&[casework::clause::Clause::R3], "You are not on the register of people who use this service.")]
+        })?;
+        Ok((register, actor))
+    }
+
+    /// Opens a request: unseals and folds its events.
+    ///
+    /// # Errors
+    /// When the store fails or the events do not add up. A request that does not exist is an empty one.
+    pub async fn open(&self, id: RequestId) -> Result<Request> {
+        Ok(Request::fold(id, self.store.load(StreamId::Request(id)).await?)?)
+    }
+
+    /// Records a look at something personal, durably, before it is served; one for each person, thing
+    /// and sitting (D5) [rule: D5].
+    ///
+    /// # Errors
+    /// When the record cannot be written; then nothing may be served.
+    pub async fn consult(&self, by: PersonId, request: &Request, thing: Thing, why: &str) -> Result<()> {
+        let now = self.now();
+        let key = (by, request.id, thing);
+        {
+            let mut sittings = self.sittings.lock().unwrap_or_else(PoisonError::into_inner);
+            let fresh = |at: &Timestamp| now.duration_since(*at).unsigned_abs() < SITTING;
+            if sittings.get(&key).is_some_and(fresh) {
+                return Ok(());
+            }
+            if sittings.len() >= SITTINGS_MAX {
+                sittings.retain(|_, at| fresh(at));
+                if sittings.len() >= SITTINGS_MAX {
+                    sittings.clear();
+                }
+            }
+        }
+        let header = Header {
+            kind: "consulted".into(), at: now, gallery: request.gallery, leo: request.leo, clauses: vec!["D5".into()],
+            outcome: None, state: None, policy: self.policy().version.clone(), class: RetentionClass::Record,
+        };
+        let payload = serde_json::to_vec(&Consulted { by, thing, why: why.into() })?;
+        self.store.append(StreamId::Consulted(request.id), vec![NewRecord { header, payload }]).await?;
+        self.sittings.lock().unwrap_or_else(PoisonError::into_inner).insert(key, now);
+        Ok(())
+    }
+
+    /// A new unguessable id: UUID version 7, by the injected clock.
+    pub(crate) fn id<T: From<Uuid>>(&self) -> Result<T> {
+        let mut random = [0; 10];
+        fill_random(&mut random)?;
+        let millis = u64::try_from(self.now().as_millisecond()).unwrap_or_default();
+        Ok(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().into())
+    }
+}
+
+pub(crate) fn fill_random(bytes: &mut [u8]) -> Result<()> {
+    aws_lc_rs::rand::fill(bytes).map_err(|_| BureauError::Failed("the system's random source failed".into()))
+}
+
+/// Shuffles in place with the system's random source (Fisher and Yates). Taking 64 random bits modulo
+/// a length of at most 10 is uneven by less than 2^-60.
+pub(crate) fn shuffle<T>(items: &mut [T]) -> Result<()> {
+    for i in (1..items.len()).rev() {
+        let mut bytes = [0; 8];
+        fill_random(&mut bytes)?;
+        let bound = u64::try_from(i + 1).unwrap_or(1);
+        let j = usize::try_from(u64::from_le_bytes(bytes) % bound).unwrap_or_default();
+        items.swap(i, j);
+    }
+    Ok(())
+}
+
+pub(crate) fn sha256(bytes: &[u8]) -> casework::ids::Digest {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    let mut out = [0; 32];
+    out.copy_from_slice(digest.as_ref());
+    casework::ids::Digest(out)
+}

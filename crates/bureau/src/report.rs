@@ -1,0 +1,220 @@
+//! report: the log, its verification, management information and samples (D4, D5).
+
+use crate::{Bureau, BureauError, Result};
+use casework::{
+    access::Action,
+    ids::{PersonId, RequestId},
+    people::Role,
+    record::{GalleryId, Header, NewRecord, RetentionClass, StreamId},
+    report::{self, Counts},
+    request::Request,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use store::{EntryFilter, LedgerEntry, LogReport, SignedCheckpoint};
+
+/// Headers read at a time.
+const HEADERS_AT_ONCE: u32 = 2_000;
+
+/// Something that happened in the house outside a request: the sealed payload.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Note {
+    /// Who.
+    pub by: PersonId,
+    /// What, in words; nothing personal.
+    pub what: String,
+}
+
+/// What `audit replay` found.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Replayed {
+    /// Requests folded again.
+    pub requests: u64,
+    /// Events folded.
+    pub events: u64,
+    /// Requests whose row in the queue is not what their events lead to.
+    pub differing: Vec<String>,
+}
+
+/// What an auditor reads about the log's verification.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verified {
+    /// Whether everything holds.
+    pub verified: bool,
+    /// Leaves under the checkpoint.
+    pub size: u64,
+    /// Events in the database.
+    pub events: u64,
+    /// Payloads opened and compared with their commitment.
+    pub opened: u64,
+    /// Payloads that were erased; their commitments still count.
+    pub erased: u64,
+    /// The first wrong thing.
+    pub fault: Option<String>,
+    /// The signed checkpoint (C2SP signed note).
+    pub checkpoint: Option<String>,
+    /// The key to check it with.
+    pub key: String,
+}
+
+impl Bureau {
+    pub(crate) async fn note_house(&self, kind: &str, by: PersonId, what: &str, gallery: Option<GalleryId>) -> Result<()> {
+        let header = Header {
+            kind: kind.into(), at: self.now(), gallery, leo: None, clauses: vec!["D5".into()], outcome: None, state: None,
+            policy: self.policy().version.clone(), class: RetentionClass::Record,
+        };
+        let payload = serde_json::to_vec(&Note { by, what: what.into() })?;
+        self.store.append(StreamId::House, vec![NewRecord { header, payload }]).await?;
+        Ok(())
+    }
+
+    /// Entries of the log for somebody who may read it; the look is recorded.
+    ///
+    /// # Errors
+    /// Refused to others.
+    pub async fn ledger(&self, who: PersonId, mut filter: EntryFilter) -> Result<Vec<LedgerEntry>> {
+        let (_, actor) = self.actor(who).await?;
+        self.house_access(&actor, Action::SeeLedger)?;
+        if !actor.has(Role::Auditor) {
+            filter.gallery = actor.gallery; // a SIAO answers for one gallery (R3)
+        }
+        self.note_house("log-read", who, "read the log", actor.gallery).await?;
+        self.store.sequence(self.now()).await?;
+        Ok(self.store.entries(&filter).await?)
+    }
+
+    /// Verifies the whole log in front of somebody who may read it.
+    ///
+    /// # Errors
+    /// Refused to others; failed when the store fails. A fault in the log is an answer, not an error.
+    pub async fn verify_for(&self, who: PersonId) -> Result<Verified> {
+        let (_, actor) = self.actor(who).await?;
+        self.house_access(&actor, Action::SeeLedger)?;
+        self.note_house("log-verified", who, "verified the log", actor.gallery).await?;
+        self.verify().await
+    }
+
+    /// Verifies the whole log: every leaf, the tree, every checkpoint, every payload that is not erased.
+    ///
+    /// # Errors
+    /// When the store fails. A fault in the log is an answer, not an error.
+    pub async fn verify(&self) -> Result<Verified> {
+        self.store.sequence(self.now()).await?;
+        let report: LogReport = self.store.verify_log().await?;
+        let checkpoint: Option<SignedCheckpoint> = self.store.checkpoint().await?;
+        Ok(Verified {
+            verified: report.verified(),
+            size: report.size,
+            events: report.events,
+            opened: report.opened,
+            erased: report.erased,
+            fault: report.fault.map(|f| f.to_string()),
+            checkpoint: checkpoint.map(|c| c.note),
+            key: self.store.verifier_key().to_string(),
+        })
+    }
+
+    /// Folds every request again and compares the result with its row in the queue.
+    ///
+    /// # Errors
+    /// When the store fails or events do not add up.
+    pub async fn replay(&self) -> Result<Replayed> {
+        let mut out = Replayed::default();
+        for (stream, version) in self.store.streams().await? {
+            let StreamId::Request(id) = stream else { continue };
+            let records = self.store.load(stream).await?;
+            let request = Request::fold(id, records)?;
+            out.requests += 1;
+            out.events += request.version;
+            let row = self.store.queue_row(id).await?;
+            let same = row.is_some_and(|r| {
+                r.version == version && request.version == version && r.state == request.state.to_string()
+                    && (!request.erased.is_empty() || (r.assignee == request.assignee && r.sensitive == request.sensitive))
+            });
+            if !same {
+                out.differing.push(id.reference());
+            }
+        }
+        Ok(out)
+    }
+
+    /// Requests and responses by gallery, from clear headers alone (D4).
+    ///
+    /// # Errors
+    /// Refused to people who may not see statistics.
+    pub async fn statistics(&self, who: PersonId) -> Result<BTreeMap<GalleryId, Counts>> {
+        let (_, actor) = self.actor(who).await?;
+        self.house_access(&actor, Action::SeeStatistics)?;
+        let mut all = self.counts().await?;
+        if !actor.has(Role::Auditor) {
+            all.retain(|g, _| Some(*g) == actor.gallery);
+        }
+        Ok(all)
+    }
+
+    async fn counts(&self) -> Result<BTreeMap<GalleryId, Counts>> {
+        let mut headers = vec![];
+        let mut position = 0;
+        loop {
+            let page = self.store.headers(position, HEADERS_AT_ONCE).await?;
+            let Some(last) = page.last() else { break };
+            position = last.position;
+            headers.extend(page.into_iter().map(|h| h.header));
+        }
+        Ok(report::counts(&headers))
+    }
+
+    /// A sample of cases that anyone with the same seed draws again (D4): HMAC-SHA-256 of the id under
+    /// the seed, smallest first.
+    ///
+    /// # Errors
+    /// Refused to people who may not see statistics.
+    pub async fn sample(&self, who: PersonId, seed: &str, size: usize) -> Result<Vec<crate::views::RequestLine>> {
+        let (register, actor) = self.actor(who).await?;
+        self.house_access(&actor, Action::SeeStatistics)?;
+        let mut ids: Vec<RequestId> = vec![];
+        for (stream, _) in self.store.streams().await? {
+            if let StreamId::Request(id) = stream {
+                ids.push(id);
+            }
+        }
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, seed.as_bytes());
+        let drawn = report::sample(&ids, ids.len(), |id| {
+            let mut out = [0; 32];
+            out.copy_from_slice(aws_lc_rs::hmac::sign(&key, id.as_bytes()).as_ref());
+            out
+        });
+        let mut out = vec![];
+        for id in drawn {
+            if out.len() >= size {
+                break;
+            }
+            let Some(row) = self.store.queue_row(id).await? else { continue };
+            let visible = actor.has(Role::Auditor) || (Some(row.gallery) == actor.gallery && (!row.sensitive || row.people.iter().any(|(p, _)| *p == who)));
+            if visible {
+                out.push(self.line(&row, &register, who));
+            }
+        }
+        self.note_house("sample-drawn", who, &format!("{} drawn", out.len()), actor.gallery).await?;
+        Ok(out)
+    }
+
+    /// Jobs that failed for good, in words, for a team leader: kind, reason and short reference.
+    ///
+    /// # Errors
+    /// Refused to others.
+    pub async fn failed_jobs(&self, who: PersonId) -> Result<Vec<(String, String, String)>> {
+        let (_, actor) = self.actor(who).await?;
+        if !actor.has(Role::TeamLeader) {
+            return Err(BureauError::Refused(vec![casework::access::unknown()]));
+        }
+        let jobs = self.store.failed_jobs(100).await?;
+        Ok(jobs.into_iter().map(|j| {
+            let reference = match j.stream {
+                StreamId::Request(id) => id.reference(),
+                _ => String::new(),
+            };
+            (j.kind, j.reason.unwrap_or_default(), reference)
+        }).collect())
+    }
+}

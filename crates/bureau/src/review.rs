@@ -1,0 +1,206 @@
+//! review: what an examiner is shown, step by step. Nothing here depends on another examiner.
+
+use crate::{Bureau, BureauError, Done, Result, shuffle};
+use casework::{
+    access::{self, Action},
+    command::Command,
+    disclosure::Biography,
+    event::Thing,
+    form::{Mode, Source},
+    ids::{CandidateId, PersonId, ProbeId, RequestId},
+    people::Register,
+    policy::BioField,
+    request::{ProbeState, Request},
+    review::{self, BlindSheet, Conclusion},
+};
+use serde::Serialize;
+
+/// A probe that an examiner may take up, or examines.
+#[derive(Clone, Debug, Serialize)]
+pub struct ComparisonLine {
+    /// The request.
+    pub request: RequestId,
+    /// Its short reference.
+    pub reference: String,
+    /// The probe.
+    pub probe: ProbeId,
+    /// 1 for the first image of the form.
+    pub number: usize,
+    /// `take-up`, `yours`, `done` or `conclude-empty`.
+    pub step: &'static str,
+    /// Urgent (S6).
+    pub urgent: bool,
+    /// How long is left, in words.
+    pub due_words: Option<String>,
+}
+
+/// What an examiner sees of a probe: only this, whatever another examiner did.
+#[derive(Clone, Debug, Serialize)]
+pub struct ComparisonView {
+    /// The request.
+    pub request: RequestId,
+    /// Its short reference.
+    pub reference: String,
+    /// Their own sheet.
+    pub sheet: BlindSheet,
+    /// Whether every visual opinion is locked, so that the informed step is open.
+    pub informed_open: bool,
+    /// Whether they have nothing more to do here.
+    pub finished: bool,
+}
+
+/// What an examiner reads in the informed step (M2).
+#[derive(Clone, Debug, Serialize)]
+pub struct InformedView {
+    /// Their locked visual conclusion.
+    pub visual: Conclusion,
+    /// Unidentified or known person.
+    pub mode: Option<Mode>,
+    /// Where the image comes from.
+    pub source: Option<Source>,
+    /// What the force knows about the person.
+    pub person: String,
+    /// What happened.
+    pub offence: String,
+    /// The held biography: label and value.
+    pub biography: Vec<(BioField, &'static str, String)>,
+}
+
+impl Bureau {
+    /// The probes that this examiner may take up or has taken up.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn comparisons(&self, who: PersonId) -> Result<Vec<ComparisonLine>> {
+        let lines = self.list(who, crate::assess::List::Comparison, None, 1).await?;
+        let mut out = vec![];
+        for line in lines.lines {
+            let request = self.open(line.id).await?;
+            for (n, p) in request.probes.iter().enumerate() {
+                let step = match review::sheet(&request, p.id, who) {
+                    Some(sheet) if finished(&sheet) => "done",
+                    Some(_) => "yours",
+                    None if p.state == ProbeState::NoCandidates => "conclude-empty",
+                    None if review::wants_examiner(p) => "take-up",
+                    None => continue,
+                };
+                out.push(ComparisonLine {
+                    request: line.id, reference: line.reference.clone(), probe: p.id, number: n + 1, step,
+                    urgent: line.urgent, due_words: line.due_words.clone(),
+                });
+            }
+        }
+        Ok(out)
+    }
+
+    /// Takes up a comparison, with the candidates in an order of the examiner's own.
+    ///
+    /// # Errors
+    /// As [`Bureau::act`].
+    pub async fn take_up(&self, who: PersonId, id: RequestId, probe: ProbeId) -> Result<Done> {
+        let request = self.open(id).await?;
+        let mut order = request.probe(probe).map(review::in_question).unwrap_or_default();
+        shuffle(&mut order)?;
+        self.act(who, id, Command::Examine { probe, order }, None, None).await
+    }
+
+    async fn examined(&self, who: PersonId, id: RequestId, probe: ProbeId, thing: Thing, why: &str) -> Result<(Request, BlindSheet)> {
+        let (request, ..) = self.open_for(who, id, Action::SeeComparison, thing, why).await?;
+        let sheet = review::sheet(&request, probe, who).ok_or_else(|| vec![access::unknown()])?;
+        Ok((request, sheet))
+    }
+
+    /// The examiner's own sheet.
+    ///
+    /// # Errors
+    /// Refused as unknown to anyone who does not examine this probe.
+    pub async fn comparison(&self, who: PersonId, id: RequestId, probe: ProbeId) -> Result<ComparisonView> {
+        let (register, actor) = self.actor(who).await?;
+        let request = self.open(id).await?;
+        let view = self.sheet_of(&request, &register, &actor, probe)?;
+        Ok(view)
+    }
+
+    fn sheet_of(&self, request: &Request, _register: &Register, actor: &casework::people::Actor, probe: ProbeId) -> Result<ComparisonView> {
+        if !access::may_know(request, actor) {
+            return Err(vec![access::unknown()].into());
+        }
+        let sheet = review::sheet(request, probe, actor.person).ok_or_else(|| vec![access::unknown()])?;
+        Ok(ComparisonView {
+            request: request.id,
+            reference: request.id.reference(),
+            informed_open: review::ready_to_be_informed(request, probe, actor.person),
+            finished: finished(&sheet),
+            sheet,
+        })
+    }
+
+    /// The probe as an examiner sees it: the chosen face, every bystander masked.
+    ///
+    /// # Errors
+    /// Refused as unknown to anyone who does not examine this probe.
+    pub async fn comparison_probe(&self, who: PersonId, id: RequestId, probe: ProbeId) -> Result<Vec<u8>> {
+        let (request, _) = self.examined(who, id, probe, Thing::Probe(probe), "comparing faces").await?;
+        self.masked(request.image(probe).ok_or(BureauError::Gone)?).await
+    }
+
+    /// A candidate's held image; `None` for a synthetic reference, which has no picture.
+    ///
+    /// # Errors
+    /// Refused as unknown to anyone who is not asked about this candidate.
+    pub async fn comparison_candidate(&self, who: PersonId, id: RequestId, probe: ProbeId, candidate: CandidateId) -> Result<Option<Vec<u8>>> {
+        let (request, sheet) = self.examined(who, id, probe, Thing::CandidateImage(candidate), "comparing faces").await?;
+        if !sheet.candidates.iter().any(|c| c.id == candidate) {
+            return Err(vec![access::unknown()].into());
+        }
+        self.held_image(&request, candidate).await
+    }
+
+    /// What is read in the informed step; only once every visual opinion is locked (M2).
+    ///
+    /// # Errors
+    /// Refused before that.
+    pub async fn informed(&self, who: PersonId, id: RequestId, probe: ProbeId, candidate: CandidateId) -> Result<InformedView> {
+        let (register, actor) = self.actor(who).await?;
+        let request = self.open(id).await?;
+        let view = self.sheet_of(&request, &register, &actor, probe)?;
+        let own = view.sheet.candidates.iter().find(|c| c.id == candidate).and_then(|c| c.visual.clone());
+        let (true, Some(visual)) = (view.informed_open, own) else {
+            return Err(vec![casework::refusal::refuse(&[casework::clause::Clause::M2], "Give your visual opinion on every candidate first.")].into());
+        };
+        self.consult(who, &request, Thing::Biography(candidate), "informed conclusion").await?;
+        let form = request.form.as_ref().ok_or(BureauError::Gone)?;
+        Ok(InformedView {
+            visual: visual.conclusion,
+            mode: form.mode,
+            source: request.image(probe).and_then(|i| i.source),
+            person: form.person.clone(),
+            offence: form.offence.clone(),
+            biography: self.biography_lines(&request, candidate).await?,
+        })
+    }
+
+    pub(crate) async fn held_image(&self, request: &Request, candidate: CandidateId) -> Result<Option<Vec<u8>>> {
+        let reference = request.probes.iter().find_map(|p| p.candidate(candidate)).and_then(|c| c.reference);
+        match (request.gallery, reference) {
+            (Some(gallery), Some(reference)) => Ok(self.store.get_holding_image(gallery, reference).await?),
+            _ => Err(BureauError::Gone),
+        }
+    }
+
+    pub(crate) async fn held_biography(&self, request: &Request, candidate: CandidateId) -> Result<Biography> {
+        let reference = request.probes.iter().find_map(|p| p.candidate(candidate)).and_then(|c| c.reference);
+        let (Some(gallery), Some(reference)) = (request.gallery, reference) else { return Err(BureauError::Gone) };
+        let bytes = self.store.get_holding_biography(gallery, reference).await?.ok_or(BureauError::Gone)?;
+        Ok(serde_json::from_slice(&bytes)?)
+    }
+
+    pub(crate) async fn biography_lines(&self, request: &Request, candidate: CandidateId) -> Result<Vec<(BioField, &'static str, String)>> {
+        let held = self.held_biography(request, candidate).await?;
+        Ok(held.0.into_iter().map(|(f, v)| (f, f.label(), v)).collect())
+    }
+}
+
+fn finished(sheet: &BlindSheet) -> bool {
+    sheet.candidates.iter().all(|c| c.informed.is_some())
+}

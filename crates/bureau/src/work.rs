@@ -1,0 +1,166 @@
+//! Jobs: what people decided, carried out by workers. A job is enqueued in the deciding transaction,
+//! survives a killed server, and is harmless when it runs twice.
+
+use crate::{Bureau, BureauError, Result};
+use casework::{
+    command::Command,
+    event::Event,
+    ids::{AuthorisationId, ProbeId, RequestId},
+    policy::Policy,
+    record::{RetentionClass, StreamId},
+    request::{ProbeState, Request},
+    retain,
+};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use store::{Job, NewJob};
+
+/// How long a worker may hold a job before another takes it over.
+pub const LEASE: Duration = Duration::from_secs(120);
+/// How often a failed job is tried before it waits for a person.
+pub const ATTEMPTS_MAX: u32 = 6;
+
+/// What a worker does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "job")]
+pub enum Task {
+    /// Make the search that leave was used for.
+    Search {
+        /// The image.
+        probe: ProbeId,
+        /// The leave.
+        authorisation: AuthorisationId,
+    },
+    /// Note that leave ran out.
+    Expire {
+        /// The image.
+        probe: ProbeId,
+    },
+    /// Let the answer leave.
+    Release,
+    /// Destroy a class of data that is due.
+    Erase {
+        /// The class.
+        class: RetentionClass,
+    },
+}
+
+impl Task {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Search { .. } => "search",
+            Self::Expire { .. } => "expire",
+            Self::Release => "release",
+            Self::Erase { .. } => "erase",
+        }
+    }
+    fn job(&self, run_at: Timestamp) -> Result<NewJob> {
+        Ok(NewJob { kind: self.kind().into(), payload: serde_json::to_string(self)?, run_at })
+    }
+}
+
+/// The jobs that an event asks for.
+pub(crate) fn jobs_for(event: &Event, now: Timestamp) -> Result<Vec<NewJob>> {
+    let (task, at) = match event {
+        Event::SearchStarted { probe, authorisation } => (Task::Search { probe: *probe, authorisation: *authorisation }, now),
+        Event::Authorised { authorisation, .. } => (Task::Expire { probe: authorisation.probe }, authorisation.expires),
+        Event::AnswerPrepared { .. } => (Task::Release, now),
+        _ => return Ok(vec![]),
+    };
+    Ok(vec![task.job(at)?])
+}
+
+/// The jobs that the new state asks for: what has just become due to be erased, and what will.
+pub(crate) fn jobs_after(before: &Request, after: &Request, policy: &Policy, now: Timestamp) -> Result<Vec<NewJob>> {
+    let today = casework::calendar::london_date(now);
+    let was: Vec<_> = retain::due(before, policy, today).into_iter().map(|d| d.class).collect();
+    let mut out = vec![];
+    for due in retain::due(after, policy, today) {
+        if !was.contains(&due.class) {
+            out.push(Task::Erase { class: due.class }.job(now)?);
+        }
+    }
+    if before.closed_at.is_none() && after.closed_at.is_some() {
+        for (class, date) in retain::schedule(after, policy) {
+            out.push(Task::Erase { class }.job(casework::calendar::start_of(date))?);
+        }
+    }
+    Ok(out)
+}
+
+/// What one round of work did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Worked {
+    /// Jobs done.
+    pub done: u32,
+    /// Jobs that failed and will be tried again or wait for a person.
+    pub failed: u32,
+}
+
+impl Bureau {
+    /// Does every job that is due, then brings the log up to date.
+    ///
+    /// # Errors
+    /// When the store fails. A job's own failure is counted, not returned.
+    pub async fn work(&self, worker: &str) -> Result<Worked> {
+        let mut worked = Worked::default();
+        while let Some(job) = self.store.claim_job(worker, self.now(), LEASE).await? {
+            match self.run(&job).await {
+                Ok(()) => {
+                    self.store.finish_job(&job).await?;
+                    worked.done += 1;
+                }
+                Err(error) => {
+                    worked.failed += 1;
+                    let (again, reason) = self.verdict(&job, &error);
+                    tracing::warn!(kind = job.kind, attempts = job.attempts, reason, "a job failed");
+                    self.store.fail_job(&job, again, reason).await?;
+                }
+            }
+        }
+        self.store.sequence(self.now()).await?;
+        Ok(worked)
+    }
+
+    /// Whether to try again, and a reason without personal data.
+    fn verdict(&self, job: &Job, error: &BureauError) -> (Option<Timestamp>, &'static str) {
+        let reason = match error {
+            BureauError::Refused(_) => "refused",
+            BureauError::Overtaken => "overtaken",
+            BureauError::Gone => "erased",
+            BureauError::Engine(_) => "engine",
+            BureauError::Gallery(_) => "gallery",
+            _ => "failed",
+        };
+        let seconds = 5_i64.saturating_mul(1 << job.attempts.min(10));
+        let again = (job.attempts < ATTEMPTS_MAX && !matches!(error, BureauError::Refused(_)))
+            .then(|| self.now() + SignedDuration::from_secs(seconds));
+        (again, reason)
+    }
+
+    async fn run(&self, job: &Job) -> Result<()> {
+        let StreamId::Request(id) = job.stream else { return Ok(()) };
+        match serde_json::from_str(&job.payload)? {
+            Task::Search { probe, authorisation } => self.search_now(id, probe, authorisation).await,
+            Task::Expire { probe } => {
+                let request = self.open(id).await?;
+                match request.probe(probe).map(|p| &p.state) {
+                    Some(ProbeState::Authorised(a)) if self.now() >= a.expires => {
+                        self.act_as_worker(id, Command::ExpireAuthorisation { probe }).await.map(drop)
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Task::Release => self.release(id).await,
+            Task::Erase { class } => self.erase_if_due(id, class).await,
+        }
+    }
+
+    async fn release(&self, id: RequestId) -> Result<()> {
+        if self.open(id).await?.state != casework::request::State::Answering {
+            return Ok(()); // released before, or withdrawn meanwhile
+        }
+        self.act_as_worker(id, Command::Release).await.map(drop)
+    }
+}

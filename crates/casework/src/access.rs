@@ -1,0 +1,451 @@
+//! Who may do what, when: one table (role × state × action), deny by default, printed whole in
+//! `docs/access.md` for an auditor to read; and the relations that a table cannot hold (own force,
+//! own gallery, own request, need to know).
+
+use crate::{
+    clause::Clause,
+    decide::Context,
+    people::{Actor, Role},
+    record::GalleryId,
+    refusal::{Refusal, refuse},
+    request::{Request, State},
+};
+use serde::{Deserialize, Serialize};
+
+/// Everything that can be done or looked at.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::EnumIter,
+)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+#[allow(missing_docs)] // each is the command or page of the same name
+pub enum Action {
+    Prepare,
+    Return,
+    Approve,
+    Withdraw,
+    Reject,
+    Take,
+    DeclareConflict,
+    PutBack,
+    Allocate,
+    AskClarification,
+    AnswerClarification,
+    Assess,
+    FlagVulnerable,
+    Admit,
+    StartSearch,
+    RecordSearch,
+    ExpireAuthorisation,
+    Examine,
+    GiveVisual,
+    GiveInformed,
+    ConcludeEmpty,
+    DecideSharing,
+    Answer,
+    Release,
+    Collect,
+    AskReview,
+    DecideReview,
+    AskOnward,
+    DecideOnward,
+    Close,
+    Erase,
+    SeeRequest,
+    SeeImage,
+    SeeComparison,
+    SeeCandidates,
+    SeeAnswer,
+    SeeHistory,
+    SeeLedger,
+    SeeRegister,
+    ChangeRegister,
+    SeeStatistics,
+    LookUp,
+}
+
+/// One row of the table: who, in which states, and the clause that says so.
+struct Row {
+    roles: &'static [Role],
+    states: &'static [State],
+    clause: Clause,
+}
+
+const ANY: &[State] = &[
+    State::Draft,
+    State::AwaitingApproval,
+    State::Returned,
+    State::Rejected,
+    State::Received,
+    State::Assessing,
+    State::Clarifying,
+    State::Searching,
+    State::Comparing,
+    State::Responding,
+    State::Answering,
+    State::Answered,
+    State::Withdrawn,
+    State::Closed,
+    State::Erased,
+];
+const RECORDED: &[State] = &[
+    State::AwaitingApproval,
+    State::Returned,
+    State::Rejected,
+    State::Received,
+    State::Assessing,
+    State::Clarifying,
+    State::Searching,
+    State::Comparing,
+    State::Responding,
+    State::Answering,
+    State::Answered,
+    State::Withdrawn,
+    State::Closed,
+];
+const WITH_US: &[State] = &[
+    State::Received,
+    State::Assessing,
+    State::Clarifying,
+    State::Searching,
+    State::Comparing,
+    State::Responding,
+];
+const SUBMITTED: &[State] = &[
+    State::Rejected,
+    State::Received,
+    State::Assessing,
+    State::Clarifying,
+    State::Searching,
+    State::Comparing,
+    State::Responding,
+    State::Answering,
+    State::Answered,
+    State::Withdrawn,
+    State::Closed,
+];
+const BEFORE_ANSWER: &[State] = &[
+    State::AwaitingApproval,
+    State::Returned,
+    State::Received,
+    State::Assessing,
+    State::Clarifying,
+    State::Searching,
+    State::Comparing,
+    State::Responding,
+    State::Answering,
+];
+const AT_WORK: &[State] = &[State::Assessing, State::Searching, State::Comparing];
+
+fn row(action: Action) -> Row {
+    use Action as A;
+    use Role as R;
+    let (roles, states, clause): (&'static [Role], &'static [State], Clause) = match action {
+        A::Prepare => (
+            &[R::Requester],
+            &[State::Draft, State::Returned],
+            Clause::S1,
+        ),
+        A::Return | A::Approve => (&[R::Approver], &[State::AwaitingApproval], Clause::S9),
+        A::Withdraw => (&[R::Requester], BEFORE_ANSWER, Clause::S1),
+        A::Reject => (&[R::Assessor], &[State::Assessing], Clause::S1),
+        A::Take | A::PutBack => (&[R::Assessor], WITH_US, Clause::R1),
+        A::DeclareConflict => (&[R::Assessor, R::Examiner], WITH_US, Clause::R1),
+        A::Allocate => (&[R::TeamLeader], WITH_US, Clause::R3),
+        A::AskClarification => (&[R::Assessor], &[State::Assessing], Clause::A3),
+        A::AnswerClarification => (&[R::Requester], &[State::Clarifying], Clause::A3),
+        A::Assess => (&[R::Assessor], &[State::Assessing], Clause::R1),
+        A::FlagVulnerable => (
+            &[
+                R::Requester,
+                R::Approver,
+                R::Assessor,
+                R::Examiner,
+                R::TeamLeader,
+            ],
+            RECORDED,
+            Clause::V0,
+        ),
+        A::Admit => (&[R::Assessor, R::TeamLeader], SUBMITTED, Clause::V1),
+        A::StartSearch => (&[R::Assessor], AT_WORK, Clause::M1),
+        A::Examine | A::GiveVisual | A::GiveInformed => (&[R::Examiner], AT_WORK, Clause::M2),
+        A::ConcludeEmpty => (&[R::Examiner], AT_WORK, Clause::P2),
+        A::DecideSharing => (&[R::Assessor], &[State::Responding], Clause::O10),
+        A::Answer => (&[R::Assessor], &[State::Responding], Clause::O10),
+        A::Collect => (
+            &[R::Requester],
+            &[State::Answered, State::Closed],
+            Clause::V2,
+        ),
+        A::AskReview => (
+            &[R::Requester],
+            &[State::Rejected, State::Answered],
+            Clause::W2,
+        ),
+        A::DecideReview => (
+            &[R::TeamLeader],
+            &[State::Rejected, State::Answered],
+            Clause::W3,
+        ),
+        A::AskOnward => (
+            &[R::Requester],
+            &[State::Answered, State::Closed],
+            Clause::V3,
+        ),
+        A::DecideOnward => (
+            &[R::Assessor, R::TeamLeader],
+            &[State::Answered, State::Closed],
+            Clause::V3,
+        ),
+        A::Close => (
+            &[R::Assessor, R::TeamLeader],
+            &[State::Answered, State::Rejected, State::Withdrawn],
+            Clause::D3,
+        ),
+        // What only a worker does, carrying out what people decided (P2).
+        A::RecordSearch | A::ExpireAuthorisation | A::Release | A::Erase => (&[], &[], Clause::P2),
+        A::SeeRequest => (
+            &[
+                R::Requester,
+                R::Approver,
+                R::Assessor,
+                R::TeamLeader,
+                R::Siao,
+                R::Auditor,
+            ],
+            RECORDED,
+            Clause::D5,
+        ),
+        A::SeeImage => (
+            &[R::Requester, R::Approver, R::Assessor, R::TeamLeader],
+            RECORDED,
+            Clause::D5,
+        ),
+        A::SeeComparison => (&[R::Examiner], AT_WORK, Clause::M2),
+        A::SeeCandidates => (
+            &[R::Assessor],
+            &[State::Responding, State::Answering, State::Answered],
+            Clause::M3,
+        ),
+        A::SeeAnswer => (
+            &[R::Requester, R::Assessor, R::TeamLeader],
+            &[
+                State::Responding,
+                State::Answering,
+                State::Rejected,
+                State::Answered,
+                State::Withdrawn,
+                State::Closed,
+            ],
+            Clause::V2,
+        ),
+        A::SeeHistory => (
+            &[
+                R::Requester,
+                R::Assessor,
+                R::TeamLeader,
+                R::Siao,
+                R::Auditor,
+            ],
+            ANY,
+            Clause::D5,
+        ),
+        A::SeeLedger => (&[R::Siao, R::Auditor], ANY, Clause::D5),
+        A::SeeRegister => (&[R::Registrar, R::Siao, R::Auditor], ANY, Clause::R3),
+        A::ChangeRegister => (&[R::Registrar], ANY, Clause::R3),
+        A::SeeStatistics => (&[R::TeamLeader, R::Siao, R::Auditor], ANY, Clause::D4),
+        A::LookUp => (
+            &[R::Assessor, R::TeamLeader, R::Siao, R::Auditor],
+            ANY,
+            Clause::D5,
+        ),
+    };
+    Row {
+        roles,
+        states,
+        clause,
+    }
+}
+
+/// One cell of the table with the clause that decides it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ruling {
+    /// Whether the role may do it in that state.
+    pub allowed: bool,
+    /// The clause that decides.
+    pub clause: Clause,
+}
+
+/// The table. What it does not allow is denied.
+#[must_use]
+pub fn ruling(role: Role, state: State, action: Action) -> Ruling {
+    let row = row(action);
+    Ruling {
+        allowed: row.roles.contains(&role)
+            && row.states.contains(&state)
+            && !too_early(role, state, action),
+        clause: row.clause,
+    }
+}
+
+/// What would otherwise be seen before its time: a form that its force has not yet submitted, by our
+/// staff; an answer that has not left, by the force.
+fn too_early(role: Role, state: State, action: Action) -> bool {
+    use Action as A;
+    match action {
+        A::SeeRequest | A::SeeImage | A::SeeHistory | A::FlagVulnerable => {
+            !role.is_police()
+                && role != Role::Auditor
+                && matches!(
+                    state,
+                    State::Draft | State::AwaitingApproval | State::Returned
+                )
+        }
+        A::SeeAnswer => {
+            role == Role::Requester
+                && matches!(
+                    state,
+                    State::Responding | State::Answering | State::Withdrawn
+                )
+        }
+        _ => false,
+    }
+}
+
+/// Whether a person may know that a request exists: their force or gallery, and need to know (V1).
+#[must_use]
+pub fn may_know(request: &Request, actor: &Actor) -> bool {
+    let p = actor.person;
+    if actor.leo.is_some() {
+        let own = request.requester == Some(p) || request.approver == Some(p);
+        let waiting = actor.has(Role::Approver) && request.state == State::AwaitingApproval;
+        return request.version == 0 || (request.leo == actor.leo && (own || waiting));
+    }
+    if actor.has(Role::Auditor) {
+        return true;
+    }
+    if actor.gallery.is_none() || actor.gallery != request.gallery {
+        return false;
+    }
+    !request.sensitive
+        || request.assignee == Some(p)
+        || request.examines(p)
+        || request.admitted.contains(&p)
+        || actor.has(Role::TeamLeader)
+        || actor.has(Role::Siao)
+}
+
+/// R1: the right post for the gallery, and training in date.
+#[must_use]
+pub fn staff_refusals(actor: &Actor, gallery: GalleryId, ctx: &Context<'_>) -> Vec<Refusal> {
+    let mut out = vec![];
+    let g = ctx.policy.gallery(gallery);
+    if actor.gallery != Some(gallery) || actor.post != Some(g.post) {
+        out.push(refuse(
+            &[Clause::R1],
+            format!(
+                "Only staff in the post for the {} do this.",
+                g.name.to_lowercase()
+            ),
+        ));
+    }
+    if !actor.trained {
+        out.push(refuse(
+            &[Clause::R1],
+            "Your training record for facial image searching is not in date. Ask your registrar.",
+        ));
+    }
+    out
+}
+
+/// Everything access has against an action, at once; a person who may not know that the request
+/// exists gets one answer only, the same as for a request that does not exist (V1).
+#[must_use]
+pub fn refusals(request: &Request, action: Action, ctx: &Context<'_>) -> Vec<Refusal> {
+    let Some(actor) = ctx.actor else {
+        let worker_only = row(action).roles.is_empty();
+        return if worker_only {
+            vec![]
+        } else {
+            vec![refuse(&[Clause::P2], "Only a person can do this.")]
+        };
+    };
+    let nothing_there = request.version == 0 && action != Action::Prepare;
+    if nothing_there || !may_know(request, actor) {
+        return vec![unknown()];
+    }
+    let mut out = vec![];
+    if !actor
+        .roles
+        .iter()
+        .any(|r| ruling(*r, request.state, action).allowed)
+    {
+        let row = row(action);
+        let words = if actor.roles.iter().any(|r| row.roles.contains(r)) {
+            format!(
+                "This cannot be done now: the request is {}.",
+                request.state.label().to_lowercase()
+            )
+        } else {
+            "Your role does not include this.".to_owned()
+        };
+        out.push(refuse(&[row.clause], words));
+    }
+    // M2: an examiner knows of the request what the comparison shows them, and nothing else, until it
+    // is answered, whatever other roles they hold.
+    if request.examines(actor.person)
+        && WITH_US.contains(&request.state)
+        && matches!(
+            action,
+            Action::SeeRequest
+                | Action::SeeImage
+                | Action::SeeCandidates
+                | Action::SeeAnswer
+                | Action::SeeHistory
+        )
+    {
+        out.push(refuse(
+            &[Clause::M2],
+            "You examine this request, so you stay blind to the rest of it until it is answered.",
+        ));
+    }
+    // V2: within the force an answer is for the requester, once it has left.
+    if action == Action::SeeAnswer
+        && actor.leo.is_some()
+        && (request.requester != Some(actor.person)
+            || (request.released_at.is_none() && request.rejected.is_empty()))
+    {
+        out.push(refuse(
+            &[Clause::V2],
+            "There is no answer for you on this request.",
+        ));
+    }
+    if request.conflicted.contains(&actor.person) && action != Action::DeclareConflict {
+        out.push(refuse(
+            &[Clause::R1],
+            "You have a conflict of interest in this request.",
+        ));
+    }
+    out
+}
+
+/// The answer for what does not exist or may not be known (V1).
+#[must_use]
+pub fn unknown() -> Refusal {
+    refuse(
+        &[],
+        "There is no such request, or it is not for you to see.",
+    )
+}

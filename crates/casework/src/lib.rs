@@ -1,0 +1,34 @@
+//! The law and the life of a request. Pure: no IO, no async, no SQL, no clock, no randomness.
+//!
+//! A request is its recorded events. [`decide::decide`] takes a request as it stands, a command, and a
+//! context (who, the register, the policy, now) and gives events, or every refusal at once with the
+//! clauses it rests on. [`request::Request::fold`] turns events back into the request.
+//!
+//! Rule → place: S and R2 `decide/intake.rs` and `form.rs`; R1, R3, V1 `decide/handle.rs` and
+//! `people.rs`; A `assess.rs` and `decide/assess.rs`; **A7** `crime.rs`; M1 `decide/search.rs`; M2, M3
+//! `review.rs` and `decide/review.rs`; O, V2, V3, W `decide/respond.rs` and `disclosure.rs`; D3
+//! `retain.rs`; D4 `report.rs`; who may do what `access.rs`. Words and numbers: `policy/v1.toml`.
+
+pub mod access;
+pub mod assess;
+pub mod calendar;
+pub mod clause;
+pub mod command;
+pub mod coverage;
+pub mod crime;
+pub mod decide;
+pub mod disclosure;
+pub mod event;
+pub mod form;
+pub mod ids;
+pub mod limits;
+pub mod people;
+pub mod policy;
+pub mod record;
+pub mod refusal;
+pub mod report;
+pub mod request;
+pub mod retain;
+pub mod review;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

@@ -1,0 +1,936 @@
+//! A request as it stands: the fold of its events.
+
+use crate::{
+    assess::{Assessment, Handling},
+    clause::Clause,
+    event::{Authorisation, Entry, Event, Found, ReviewResult, SearchFacts, Sharing, Who},
+    form::{Form, FormImage, Mode},
+    ids::{AuthorisationId, CandidateId, LeoId, PersonId, ProbeId, ReferenceId, RequestId, TeamId},
+    record::{GalleryId, OpenedRecord, RetentionClass},
+    refusal::Refusal,
+    review::{Informed, Visual},
+};
+use jiff::{Timestamp, civil::Date};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where a request is in its life. The diagram in `docs/ARCHITECTURE.md` is generated from the code.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+    strum::EnumIter,
+    strum::IntoStaticStr,
+)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum State {
+    /// Not yet sent to an approver: nothing is recorded.
+    #[default]
+    Draft,
+    /// With the approver.
+    AwaitingApproval,
+    /// Sent back by the approver.
+    Returned,
+    /// Not on the template or not complete.
+    Rejected,
+    /// Complete, waiting for an assessor.
+    Received,
+    /// With an assessor.
+    Assessing,
+    /// Waiting for the force's clarification.
+    Clarifying,
+    /// At least one probe may be or is being searched; none is undecided.
+    Searching,
+    /// At least one candidate list is with people.
+    Comparing,
+    /// Every probe has its end; what to share is being decided.
+    Responding,
+    /// The answer is made up and about to leave.
+    Answering,
+    /// The answer has left.
+    Answered,
+    /// Taken back by the force.
+    Withdrawn,
+    /// Nothing more is to be done.
+    Closed,
+    /// The record's own retention has ended.
+    Erased,
+}
+
+impl State {
+    /// The state in words, for a status tag.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Draft => "Draft",
+            Self::AwaitingApproval => "With approver",
+            Self::Returned => "Returned",
+            Self::Rejected => "Rejected",
+            Self::Received => "Received",
+            Self::Assessing => "Being assessed",
+            Self::Clarifying => "Clarification asked",
+            Self::Searching => "Being searched",
+            Self::Comparing => "Being compared",
+            Self::Responding => "Answer being prepared",
+            Self::Answering => "Answer being sent",
+            Self::Answered => "Answered",
+            Self::Withdrawn => "Withdrawn",
+            Self::Closed => "Closed",
+            Self::Erased => "Erased",
+        }
+    }
+}
+
+/// The answer in one word.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::Display,
+    strum::EnumString,
+)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
+pub enum Outcome {
+    /// At least one match is shared.
+    Match,
+    /// Nothing matched.
+    NoMatch,
+    /// No search was made.
+    Declined,
+    /// A match is withheld and nothing else is shared.
+    Withheld,
+}
+
+/// One examiner's two steps on one candidate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Opinion {
+    /// The blind step.
+    pub visual: Option<Visual>,
+    /// The informed step.
+    pub informed: Option<Informed>,
+}
+
+impl Opinion {
+    /// Whether both steps support that it is the same person.
+    #[must_use]
+    pub fn confirms(&self) -> bool {
+        self.visual
+            .as_ref()
+            .is_some_and(|v| v.conclusion.supports_same())
+            && self.informed.as_ref().is_some_and(|i| i.same_person)
+    }
+}
+
+/// One entry of a candidate list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Its opaque id.
+    pub id: CandidateId,
+    /// The held reference; gone for an unmatched candidate once its class is erased.
+    pub reference: Option<ReferenceId>,
+    /// Opinions by examiner.
+    pub opinions: BTreeMap<PersonId, Opinion>,
+    /// What people concluded: `Some(true)` is a match.
+    pub matched: Option<bool>,
+    /// Who confirmed it.
+    pub confirmed_by: Vec<PersonId>,
+    /// What is shared (O10).
+    pub sharing: Option<Sharing>,
+}
+
+impl Candidate {
+    fn new(id: CandidateId, reference: Option<ReferenceId>) -> Self {
+        Self {
+            id,
+            reference,
+            opinions: BTreeMap::new(),
+            matched: None,
+            confirmed_by: vec![],
+            sharing: None,
+        }
+    }
+}
+
+/// An examiner on a probe and the order in which they see its candidates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Examiner {
+    /// Who.
+    pub person: PersonId,
+    /// Their own order.
+    pub order: Vec<CandidateId>,
+}
+
+/// Where a probe is in its own small life.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProbeState {
+    /// Not yet decided.
+    Pending,
+    /// No search; the explanation that the force gets.
+    Declined {
+        /// The clauses it rests on.
+        clauses: Vec<Clause>,
+        /// In plain words.
+        explanation: String,
+        /// Who decided.
+        by: PersonId,
+    },
+    /// May be searched until the leave expires.
+    Authorised(Authorisation),
+    /// The leave is used and the search is under way.
+    Started(Authorisation),
+    /// The list is empty and waits for a person to conclude so (P2).
+    NoCandidates,
+    /// Two examiners compare.
+    Comparing,
+    /// They differ on some; a third compares those.
+    Adjudicating(Vec<CandidateId>),
+    /// Every candidate is concluded, or the empty list is.
+    Concluded,
+}
+
+/// One image of the request and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Its id.
+    pub id: ProbeId,
+    /// Where it is.
+    pub state: ProbeState,
+    /// The assessment in force.
+    pub assessment: Option<Assessment>,
+    /// How it was searched.
+    pub facts: Option<SearchFacts>,
+    /// Its candidate list, in no order that tells a rank.
+    pub candidates: Vec<Candidate>,
+    /// Who compares.
+    pub examiners: Vec<Examiner>,
+}
+
+impl Probe {
+    fn new(id: ProbeId) -> Self {
+        Self {
+            id,
+            state: ProbeState::Pending,
+            assessment: None,
+            facts: None,
+            candidates: vec![],
+            examiners: vec![],
+        }
+    }
+    /// A candidate of this probe.
+    #[must_use]
+    pub fn candidate(&self, id: CandidateId) -> Option<&Candidate> {
+        self.candidates.iter().find(|c| c.id == id)
+    }
+    /// The candidates that people matched.
+    pub fn matches(&self) -> impl Iterator<Item = &Candidate> {
+        self.candidates.iter().filter(|c| c.matched == Some(true))
+    }
+    /// Whether this probe has come to its end.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        match &self.state {
+            ProbeState::Declined { .. } => true,
+            ProbeState::Concluded => self.matches().all(|c| c.sharing.is_some()),
+            _ => false,
+        }
+    }
+    /// The candidates that this examiner is asked about, in their own order.
+    #[must_use]
+    pub fn asked_of(&self, examiner: PersonId) -> Vec<CandidateId> {
+        self.examiners
+            .iter()
+            .find(|e| e.person == examiner)
+            .map(|e| e.order.clone())
+            .unwrap_or_default()
+    }
+}
+
+/// A question put to the force and its answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clarification {
+    /// What was asked.
+    pub question: String,
+    /// What was answered.
+    pub answer: Option<String>,
+}
+
+/// A review asked for, and its result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    /// The force's reasons.
+    pub reasons: String,
+    /// The leader's result and reasons.
+    pub result: Option<(ReviewResult, String)>,
+}
+
+/// Asked-for onward sharing of a sensitive answer (V3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Onward {
+    /// To whom.
+    pub to: String,
+    /// Why.
+    pub reasons: String,
+    /// The answer.
+    pub decision: Option<(bool, String)>,
+}
+
+/// A request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Request {
+    /// Its id.
+    pub id: RequestId,
+    /// The number of events folded: the optimistic version.
+    pub version: u64,
+    /// Where it is.
+    pub state: State,
+    /// The gallery asked.
+    pub gallery: Option<GalleryId>,
+    /// The force.
+    pub leo: Option<LeoId>,
+    /// The form, until the record is erased.
+    pub form: Option<Form>,
+    /// The linked request to the other gallery (S3).
+    pub twin: Option<RequestId>,
+    /// The rejected request that this one replaces (S1).
+    pub replaces: Option<RequestId>,
+    /// Whether an image of it was seen in another request.
+    pub image_seen_before: bool,
+    /// Who asks.
+    pub requester: Option<PersonId>,
+    /// Who approved.
+    pub approver: Option<PersonId>,
+    /// When it was received.
+    pub received_at: Option<Timestamp>,
+    /// When the answer is due.
+    pub due: Option<Date>,
+    /// The probes.
+    pub probes: Vec<Probe>,
+    /// Who holds it.
+    pub assignee: Option<PersonId>,
+    /// The team that works on it.
+    pub team: Option<TeamId>,
+    /// Who decided it (assessed or rejected): barred from its review (W3).
+    pub deciders: BTreeSet<PersonId>,
+    /// The team that decided it (W3).
+    pub decided_by_team: Option<TeamId>,
+    /// Who has a conflict of interest.
+    pub conflicted: BTreeSet<PersonId>,
+    /// Everyone who has held it and so seen what the force says.
+    pub held_by: BTreeSet<PersonId>,
+    /// Who was let into it by name (V1).
+    pub admitted: BTreeSet<PersonId>,
+    /// Whether it is handled sensitively (V0).
+    pub sensitive: bool,
+    /// The handling chosen (A9).
+    pub handling: Option<Handling>,
+    /// Reasons why the approver returned it.
+    pub returned: Option<String>,
+    /// What was missing when it was rejected.
+    pub rejected: Vec<Refusal>,
+    /// Questions to the force.
+    pub clarifications: Vec<Clarification>,
+    /// To whom the answer goes.
+    pub recipient: Option<String>,
+    /// The answer.
+    pub outcome: Option<Outcome>,
+    /// When it was released.
+    pub released_at: Option<Timestamp>,
+    /// When the force first opened the answer.
+    pub collected_at: Option<Timestamp>,
+    /// Reviews asked for.
+    pub reviews: Vec<Review>,
+    /// Onward sharing asked for.
+    pub onward: Vec<Onward>,
+    /// When it was closed.
+    pub closed_at: Option<Timestamp>,
+    /// The classes that are gone.
+    pub erased: BTreeSet<RetentionClass>,
+}
+
+/// Why events do not make a request.
+#[derive(Debug, thiserror::Error)]
+pub enum FoldError {
+    /// A payload is not an event.
+    #[error("event {seq} ({kind}) cannot be read: {source}")]
+    Unreadable {
+        /// Position in the stream.
+        seq: u64,
+        /// Its header's kind.
+        kind: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// A header's state is not what its events lead to.
+    #[error("event {seq} ({kind}): the header says {header:?}, the events lead to {folded}")]
+    StateDiffers {
+        /// Position in the stream.
+        seq: u64,
+        /// Its header's kind.
+        kind: String,
+        /// The header's state.
+        header: Option<String>,
+        /// The folded state.
+        folded: State,
+    },
+}
+
+impl Request {
+    /// A request of which nothing is recorded yet.
+    #[must_use]
+    pub fn new(id: RequestId) -> Self {
+        Self {
+            id,
+            version: 0,
+            state: State::Draft,
+            gallery: None,
+            leo: None,
+            form: None,
+            twin: None,
+            replaces: None,
+            image_seen_before: false,
+            requester: None,
+            approver: None,
+            received_at: None,
+            due: None,
+            probes: vec![],
+            assignee: None,
+            team: None,
+            deciders: BTreeSet::new(),
+            decided_by_team: None,
+            conflicted: BTreeSet::new(),
+            held_by: BTreeSet::new(),
+            admitted: BTreeSet::new(),
+            sensitive: false,
+            handling: None,
+            returned: None,
+            rejected: vec![],
+            clarifications: vec![],
+            recipient: None,
+            outcome: None,
+            released_at: None,
+            collected_at: None,
+            reviews: vec![],
+            onward: vec![],
+            closed_at: None,
+            erased: BTreeSet::new(),
+        }
+    }
+
+    /// Folds a stream. An erased payload leaves its header's state and nothing else.
+    ///
+    /// # Errors
+    /// When a payload cannot be read, or a header's state is not what the events lead to.
+    pub fn fold(
+        id: RequestId,
+        records: impl IntoIterator<Item = OpenedRecord>,
+    ) -> Result<Self, FoldError> {
+        let mut request = Self::new(id);
+        for r in records {
+            match &r.payload {
+                Some(bytes) => {
+                    let entry: Entry =
+                        serde_json::from_slice(bytes).map_err(|source| FoldError::Unreadable {
+                            seq: r.seq,
+                            kind: r.header.kind.clone(),
+                            source,
+                        })?;
+                    request.apply(&entry, r.header.at);
+                    if r.header.state.as_deref() != Some(request.state.into())
+                        && request.erased.is_empty()
+                    {
+                        return Err(FoldError::StateDiffers {
+                            seq: r.seq,
+                            kind: r.header.kind,
+                            header: r.header.state,
+                            folded: request.state,
+                        });
+                    }
+                }
+                None => {
+                    request.version += 1;
+                    request.gallery = request.gallery.or(r.header.gallery);
+                    request.leo = request.leo.or(r.header.leo);
+                    request.erased.insert(r.header.class);
+                }
+            }
+            if let Some(state) = r.header.state.as_deref().and_then(|s| s.parse().ok()) {
+                request.state = state;
+            }
+        }
+        Ok(request)
+    }
+
+    /// A probe of this request.
+    #[must_use]
+    pub fn probe(&self, id: ProbeId) -> Option<&Probe> {
+        self.probes.iter().find(|p| p.id == id)
+    }
+
+    /// A probe's image on the form.
+    #[must_use]
+    pub fn image(&self, id: ProbeId) -> Option<&FormImage> {
+        self.form.as_ref()?.images.iter().find(|i| i.probe == id)
+    }
+
+    /// The mode of the request (O3, O4).
+    #[must_use]
+    pub fn mode(&self) -> Option<Mode> {
+        self.form.as_ref()?.mode
+    }
+
+    /// Whether a person is an examiner of any probe.
+    #[must_use]
+    pub fn examines(&self, person: PersonId) -> bool {
+        self.probes
+            .iter()
+            .any(|p| p.examiners.iter().any(|e| e.person == person))
+    }
+
+    /// Whether the request is urgent (S6).
+    #[must_use]
+    pub fn urgent(&self) -> bool {
+        self.form.as_ref().is_some_and(|f| f.urgent == Some(true))
+    }
+
+    /// Leave to search a probe: the only way to get the value that a search needs (M1).
+    #[must_use]
+    pub fn leave_to_search(&self, probe: ProbeId, leave: AuthorisationId) -> Option<LeaveToSearch> {
+        match &self.probe(probe)?.state {
+            ProbeState::Started(a) if a.id == leave => Some(LeaveToSearch {
+                request: self.id,
+                authorisation: a.clone(),
+            }),
+            _ => None,
+        }
+    }
+
+    /// The answer that the probes' ends add up to.
+    #[must_use]
+    pub fn answer(&self) -> Outcome {
+        let mut declined = !self.probes.is_empty();
+        let mut withheld = false;
+        for p in &self.probes {
+            if !matches!(p.state, ProbeState::Declined { .. }) {
+                declined = false;
+            }
+            for c in p.matches() {
+                match c.sharing {
+                    Some(Sharing::Share { .. }) => return Outcome::Match,
+                    _ => withheld = true,
+                }
+            }
+        }
+        if declined {
+            Outcome::Declined
+        } else if withheld {
+            Outcome::Withheld
+        } else {
+            Outcome::NoMatch
+        }
+    }
+
+    fn probe_mut(&mut self, id: ProbeId) -> Option<&mut Probe> {
+        self.probes.iter_mut().find(|p| p.id == id)
+    }
+
+    fn opinion_mut(
+        &mut self,
+        probe: ProbeId,
+        candidate: CandidateId,
+        examiner: PersonId,
+    ) -> Option<&mut Opinion> {
+        let c = self
+            .probe_mut(probe)?
+            .candidates
+            .iter_mut()
+            .find(|c| c.id == candidate)?;
+        Some(c.opinions.entry(examiner).or_default())
+    }
+
+    /// The state that the probes add up to, between assessment and answer.
+    fn gathered(&self) -> State {
+        let any = |f: fn(&ProbeState) -> bool| self.probes.iter().any(|p| f(&p.state));
+        let asked = self.clarifications.last().is_some_and(|c| c.answer.is_none());
+        if any(|s| matches!(s, ProbeState::Pending)) {
+            // A question to the force stays open whatever happens to the other images meanwhile.
+            if asked {
+                State::Clarifying
+            } else {
+                State::Assessing
+            }
+        } else if any(|s| matches!(s, ProbeState::Authorised(_) | ProbeState::Started(_))) {
+            State::Searching
+        } else if any(|s| {
+            matches!(
+                s,
+                ProbeState::NoCandidates | ProbeState::Comparing | ProbeState::Adjudicating(_)
+            )
+        }) {
+            State::Comparing
+        } else {
+            State::Responding
+        }
+    }
+
+    /// Applies one event. Events come from `decide`, so they fit; one that does not is ignored rather
+    /// than panicked on, and `audit replay` shows the difference.
+    pub fn apply(&mut self, entry: &Entry, at: Timestamp) {
+        self.version += 1;
+        match entry.event.clone() {
+            Event::Prepared {
+                form,
+                gallery,
+                leo,
+                twin,
+                replaces,
+                image_seen_before,
+            } => {
+                self.state = State::AwaitingApproval;
+                self.gallery = Some(gallery);
+                self.leo = Some(leo);
+                self.twin = twin;
+                self.replaces = replaces;
+                self.image_seen_before = image_seen_before;
+                // What was once flagged stays flagged, whatever a later version of the form says (V0).
+                self.sensitive |= form.vulnerable == Some(true);
+                self.probes = form.images.iter().map(|i| Probe::new(i.probe)).collect();
+                self.returned = None;
+                if let Who::Person(p) = entry.by {
+                    self.requester = Some(p);
+                }
+                self.form = Some(*form);
+            }
+            Event::Returned { reasons } => {
+                self.state = State::Returned;
+                self.returned = Some(reasons);
+            }
+            Event::Approved { .. } => {
+                if let Who::Person(p) = entry.by {
+                    self.approver = Some(p);
+                }
+            }
+            Event::Submitted => {}
+            Event::Received { due } => {
+                self.state = State::Received;
+                self.received_at.get_or_insert(at);
+                self.due.get_or_insert(due);
+            }
+            Event::Rejected { missing, by, team } => {
+                self.state = State::Rejected;
+                self.rejected = missing;
+                self.deciders.extend(by);
+                self.decided_by_team = team.or(self.decided_by_team);
+            }
+            Event::Withdrawn { .. } => self.state = State::Withdrawn,
+            Event::Taken { person, team }
+            | Event::Allocated {
+                to: person, team, ..
+            } => {
+                self.assignee = Some(person);
+                self.held_by.insert(person);
+                self.team = team.or(self.team);
+                if self.state == State::Received {
+                    self.state = State::Assessing;
+                }
+            }
+            Event::ConflictDeclared { person, .. } => {
+                self.conflicted.insert(person);
+                self.unassign(person);
+                // Their place as an examiner is free again, and what they said so far does not count.
+                for p in &mut self.probes {
+                    if p.state != ProbeState::Concluded {
+                        p.examiners.retain(|e| e.person != person);
+                        for c in p.candidates.iter_mut().filter(|c| c.matched.is_none()) {
+                            c.opinions.remove(&person);
+                        }
+                    }
+                }
+            }
+            Event::PutBack { person } => self.unassign(person),
+            Event::ClarificationAsked { question } => {
+                self.state = State::Clarifying;
+                self.clarifications.push(Clarification {
+                    question,
+                    answer: None,
+                });
+            }
+            Event::ClarificationAnswered { answer } => {
+                if let Some(c) = self.clarifications.last_mut() {
+                    c.answer = Some(answer);
+                }
+                self.state = self.gathered();
+            }
+            Event::VulnerabilityFlagged { .. } => {
+                self.sensitive = true;
+                // An answer that was addressed before this was known is made up again: what is shared
+                // is decided afresh and its recipient named and confirmed (V0, V2).
+                if self.state == State::Answering {
+                    self.state = State::Responding;
+                    self.outcome = None;
+                    self.recipient = None;
+                }
+            }
+            Event::HandlingChosen { handling } => {
+                self.sensitive |= handling == Handling::Sensitive;
+                self.handling = Some(handling);
+            }
+            Event::Admitted { person, .. } => drop(self.admitted.insert(person)),
+            Event::Authorised {
+                assessment,
+                authorisation,
+            } => {
+                self.deciders.insert(authorisation.by);
+                // The team that declined another image stays the one whose leader reviews it (W3).
+                self.decided_by_team = self.decided_by_team.or(self.team);
+                if let Some(p) = self.probe_mut(authorisation.probe) {
+                    p.assessment = Some(*assessment);
+                    p.state = ProbeState::Authorised(authorisation);
+                }
+                self.state = self.gathered();
+            }
+            Event::Declined {
+                probe,
+                assessment,
+                clauses,
+                explanation,
+                by,
+                team,
+            } => {
+                self.deciders.insert(by);
+                self.decided_by_team = team;
+                if let Some(p) = self.probe_mut(probe) {
+                    p.assessment = Some(*assessment);
+                    p.state = ProbeState::Declined {
+                        clauses,
+                        explanation,
+                        by,
+                    };
+                }
+                self.state = self.gathered();
+            }
+            Event::SearchStarted { probe, .. } => {
+                if let Some(p) = self.probe_mut(probe)
+                    && let ProbeState::Authorised(a) = p.state.clone()
+                {
+                    p.state = ProbeState::Started(a);
+                }
+            }
+            Event::Searched {
+                probe,
+                facts,
+                found,
+                ..
+            } => {
+                if let Some(p) = self.probe_mut(probe) {
+                    p.state = if found.is_empty() {
+                        ProbeState::NoCandidates
+                    } else {
+                        ProbeState::Comparing
+                    };
+                    p.facts = Some(facts);
+                    p.candidates = found
+                        .into_iter()
+                        .map(|f: Found| Candidate::new(f.candidate, Some(f.reference)))
+                        .collect();
+                    p.candidates.sort_by_key(|c| c.id);
+                }
+                self.state = self.gathered();
+            }
+            Event::AuthorisationExpired { probe } => {
+                if let Some(p) = self.probe_mut(probe) {
+                    p.state = ProbeState::Pending;
+                }
+                self.state = self.gathered();
+            }
+            Event::ExaminerJoined {
+                probe,
+                examiner,
+                order,
+            } => {
+                if let Some(p) = self.probe_mut(probe) {
+                    // Once the unmatched candidates are erased, their opaque ids are known from here only.
+                    for id in &order {
+                        if p.candidate(*id).is_none() {
+                            p.candidates.push(Candidate::new(*id, None));
+                        }
+                    }
+                    p.candidates.sort_by_key(|c| c.id);
+                    p.examiners.push(Examiner {
+                        person: examiner,
+                        order,
+                    });
+                }
+            }
+            Event::VisualGiven {
+                probe,
+                candidate,
+                examiner,
+                opinion,
+            } => {
+                if let Some(o) = self.opinion_mut(probe, candidate, examiner) {
+                    o.visual = Some(opinion);
+                }
+            }
+            Event::InformedGiven {
+                probe,
+                candidate,
+                examiner,
+                opinion,
+            } => {
+                if let Some(o) = self.opinion_mut(probe, candidate, examiner) {
+                    o.informed = Some(opinion);
+                }
+            }
+            Event::AdjudicationOpened { probe, candidates } => {
+                if let Some(p) = self.probe_mut(probe) {
+                    p.state = ProbeState::Adjudicating(candidates);
+                }
+            }
+            Event::Concluded {
+                probe,
+                candidate,
+                reference,
+                confirmed_by,
+            } => {
+                if let Some(p) = self.probe_mut(probe) {
+                    if let Some(c) = p.candidates.iter_mut().find(|c| c.id == candidate) {
+                        c.matched = Some(reference.is_some());
+                        c.reference = reference;
+                        c.confirmed_by = confirmed_by;
+                    }
+                    if p.candidates.iter().all(|c| c.matched.is_some()) {
+                        p.state = ProbeState::Concluded;
+                    }
+                }
+                self.state = self.gathered();
+            }
+            Event::EmptyConcluded { probe, .. } => {
+                if let Some(p) = self.probe_mut(probe) {
+                    p.state = ProbeState::Concluded;
+                }
+                self.state = self.gathered();
+            }
+            Event::SharingDecided {
+                probe,
+                candidate,
+                sharing,
+            } => {
+                if let Some(c) = self
+                    .probe_mut(probe)
+                    .and_then(|p| p.candidates.iter_mut().find(|c| c.id == candidate))
+                {
+                    c.sharing = Some(sharing);
+                }
+            }
+            Event::AnswerPrepared { recipient, outcome } => {
+                self.state = State::Answering;
+                self.recipient = Some(recipient);
+                self.outcome = Some(outcome);
+            }
+            Event::Released { .. } => {
+                self.state = State::Answered;
+                self.released_at = Some(at);
+                self.collected_at = None;
+            }
+            Event::Collected { .. } => self.collected_at = Some(at),
+            Event::ReviewAsked { reasons } => self.reviews.push(Review {
+                reasons,
+                result: None,
+            }),
+            Event::ReviewDecided { result, reasons } => {
+                if let Some(r) = self.reviews.last_mut() {
+                    r.result = Some((result, reasons));
+                }
+                if result == ReviewResult::Changed {
+                    self.assignee = None;
+                    self.state = State::Received;
+                    self.outcome = None;
+                    self.recipient = None;
+                    for p in &mut self.probes {
+                        if matches!(p.state, ProbeState::Declined { .. }) {
+                            p.state = ProbeState::Pending;
+                        }
+                    }
+                }
+            }
+            Event::OnwardAsked { to, reasons } => self.onward.push(Onward {
+                to,
+                reasons,
+                decision: None,
+            }),
+            Event::OnwardDecided { allowed, reasons } => {
+                if let Some(o) = self.onward.last_mut() {
+                    o.decision = Some((allowed, reasons));
+                }
+            }
+            Event::Closed => {
+                self.state = State::Closed;
+                self.closed_at = Some(at);
+            }
+            Event::Erased { class } => {
+                self.erased.insert(class);
+                if class == RetentionClass::Candidates {
+                    for p in &mut self.probes {
+                        p.facts = None;
+                        for c in p.candidates.iter_mut().filter(|c| c.matched != Some(true)) {
+                            c.reference = None;
+                        }
+                    }
+                }
+                if class == RetentionClass::Record {
+                    self.state = State::Erased;
+                }
+            }
+        }
+    }
+
+    fn unassign(&mut self, person: PersonId) {
+        if self.assignee == Some(person) {
+            self.assignee = None;
+            if self.state == State::Assessing
+                && self.probes.iter().all(|p| p.state == ProbeState::Pending)
+            {
+                self.state = State::Received;
+            }
+        }
+    }
+}
+
+/// The value that a search needs. Only [`Request::leave_to_search`] makes one, from an authorised,
+/// started, unfinished search; it carries what the search is bound to (M1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaveToSearch {
+    request: RequestId,
+    authorisation: Authorisation,
+}
+
+impl LeaveToSearch {
+    /// The request it belongs to.
+    #[must_use]
+    pub fn request(&self) -> RequestId {
+        self.request
+    }
+    /// What it is bound to.
+    #[must_use]
+    pub fn authorisation(&self) -> &Authorisation {
+        &self.authorisation
+    }
+}

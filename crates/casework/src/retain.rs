@@ -1,0 +1,77 @@
+//! retain: what is due to be erased, and why (D3).
+
+use crate::{
+    calendar::{self, Period},
+    clause::Clause,
+    policy::Policy,
+    record::RetentionClass,
+    request::{ProbeState, Request, State},
+};
+use jiff::civil::Date;
+
+/// Something that is due to be erased.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// What.
+    pub class: RetentionClass,
+    /// Since which London date.
+    pub since: Date,
+    /// Why, in plain words.
+    pub why: &'static str,
+    /// The clause.
+    pub clause: Clause,
+}
+
+/// What of a request is due on a London date and not yet gone.
+#[must_use]
+pub fn due(request: &Request, policy: &Policy, today: Date) -> Vec<Due> {
+    let mut out = vec![];
+    let mut add = |class, since: Date, why| {
+        if since <= today && !request.erased.contains(&class) {
+            out.push(Due {
+                class,
+                since,
+                why,
+                clause: Clause::D3,
+            });
+        }
+    };
+    let searched = request.probes.iter().any(|p| p.facts.is_some());
+    // A declined image may come back after a review and be searched, and a class that is gone takes
+    // nothing more; so with one of those the candidates wait until the request is over.
+    let concluded = request
+        .probes
+        .iter()
+        .all(|p| p.state == ProbeState::Concluded);
+    let over = matches!(request.state, State::Withdrawn | State::Closed);
+    if searched && (concluded || over) {
+        add(
+            RetentionClass::Candidates,
+            today,
+            "Nobody confirmed these candidates, so they go at once.",
+        );
+    }
+    if let Some(closed) = request.closed_at.map(calendar::london_date) {
+        add(
+            RetentionClass::Images,
+            calendar::after(closed, Period::Days(policy.images_days_after_closing)),
+            "Images go a set time after closing.",
+        );
+        add(
+            RetentionClass::Record,
+            calendar::after(closed, Period::Years(policy.record_years_after_closing)),
+            "The record goes six years after closing.",
+        );
+    }
+    out
+}
+
+/// What will be due after closing, and when.
+#[must_use]
+pub fn schedule(request: &Request, policy: &Policy) -> Vec<(RetentionClass, Date)> {
+    let Some(closed) = request.closed_at.map(calendar::london_date) else { return vec![] };
+    vec![
+        (RetentionClass::Images, calendar::after(closed, Period::Days(policy.images_days_after_closing))),
+        (RetentionClass::Record, calendar::after(closed, Period::Years(policy.record_years_after_closing))),
+    ]
+}

@@ -1,0 +1,152 @@
+//! The child's side: give up what is not needed, read one file, answer, end.
+
+use crate::{
+    CHILD_ADDRESS_BYTES_MAX, CPU_SECONDS_MAX, DecodeError, Format, IMAGE_BYTES_MAX,
+    SIDE_PIXELS_MAX, container,
+};
+use image::{
+    DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, metadata::Orientation,
+};
+use rlimit::Resource;
+use serde::{Deserialize, Serialize};
+use std::{
+    io::{Cursor, Read, Write},
+    process::ExitCode,
+};
+
+/// Begins both the request (then a u64 length and the file) and the answer (then a u32 length, JSON, pixels).
+/// Numbers are little-endian.
+pub(crate) const MAGIC: &[u8; 8] = b"CSIMAGE1";
+
+/// What the child says before the pixels.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub(crate) enum Answer {
+    /// Pixels follow: `width` × `height` × 3 bytes.
+    Pixels {
+        width: u32,
+        height: u32,
+        format: Format,
+        /// The EXIF orientation that was applied, 1 to 8.
+        orientation: u8,
+    },
+    /// Nothing follows.
+    Refused { error: DecodeError },
+}
+
+/// The whole life of a decoding child: limits, one request on standard input, one answer on standard output.
+/// The binary calls this first thing when it is started as a child, and returns what it returns.
+///
+/// Exit codes: 0 answered (a refusal is an answer), 3 the limits could not be set, 4 the request was not whole.
+pub fn child_main() -> ExitCode {
+    if set_limits().is_err() {
+        return ExitCode::from(3);
+    }
+    let Some(bytes) = read_request() else {
+        return ExitCode::from(4);
+    };
+    let (answer, pixels) = match decode(&bytes) {
+        Ok((answer, picture)) => (answer, picture.into_raw()),
+        Err(error) => (Answer::Refused { error }, Vec::new()),
+    };
+    match write_answer(&answer, &pixels) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::from(5),
+    }
+}
+
+/// Hard limits, so that nothing in this process can raise them again. They hold before any byte is read.
+fn set_limits() -> std::io::Result<()> {
+    // Standard input, output and error stay open; there is no fourth.
+    const OPEN_FILES: u64 = 3;
+    let limits = [
+        (Resource::AS, CHILD_ADDRESS_BYTES_MAX),
+        (Resource::CPU, CPU_SECONDS_MAX),
+        (Resource::CORE, 0),
+        (Resource::FSIZE, 0),
+        (Resource::NOFILE, OPEN_FILES),
+        // The kernel does not hold root to this one; run the service as a user of its own.
+        (Resource::NPROC, 0),
+    ];
+    for (resource, limit) in limits {
+        let hard = resource.get_hard()?;
+        let limit = limit.min(hard);
+        resource.set(limit, limit)?;
+    }
+    Ok(())
+}
+
+fn read_request() -> Option<Vec<u8>> {
+    let mut input = std::io::stdin().lock();
+    let mut head = [0; 16];
+    input.read_exact(&mut head).ok()?;
+    let (magic, length) = head.split_at(8);
+    let length = u64::from_le_bytes(length.try_into().ok()?);
+    if magic != MAGIC || length > IMAGE_BYTES_MAX as u64 {
+        return None;
+    }
+    let mut bytes = vec![0; usize::try_from(length).ok()?];
+    input.read_exact(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+fn write_answer(answer: &Answer, pixels: &[u8]) -> std::io::Result<()> {
+    let json = serde_json::to_vec(answer)?;
+    let length = u32::try_from(json.len()).map_err(std::io::Error::other)?;
+    let mut output = std::io::stdout().lock();
+    output.write_all(MAGIC)?;
+    output.write_all(&length.to_le_bytes())?;
+    output.write_all(&json)?;
+    output.write_all(pixels)?;
+    output.flush()
+}
+
+/// Known gap: a JPEG holds no checksum, so one whose coded data was changed, or stops early before a proper end
+/// marker, decodes with a spoilt part. Only people see that.
+fn decode(bytes: &[u8]) -> Result<(Answer, RgbImage), DecodeError> {
+    let format = container::inspect(bytes)?;
+    let damaged = |_| DecodeError::Damaged { format };
+    let kind = match format {
+        Format::Jpeg => ImageFormat::Jpeg,
+        Format::Png => ImageFormat::Png,
+    };
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(SIDE_PIXELS_MAX);
+    limits.max_image_height = Some(SIDE_PIXELS_MAX);
+    limits.max_alloc = Some(CHILD_ADDRESS_BYTES_MAX / 2);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), kind);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(damaged)?;
+    // A picture whose metadata is damaged is still a picture.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut picture = flatten(DynamicImage::from_decoder(decoder).map_err(damaged)?);
+    picture.apply_orientation(orientation);
+    let picture = picture.into_rgb8();
+    let answer = Answer::Pixels {
+        width: picture.width(),
+        height: picture.height(),
+        format,
+        orientation: orientation.to_exif(),
+    };
+    Ok((answer, picture))
+}
+
+/// 8-bit RGB. Transparent parts become white, rather than whatever colour lay hidden under them.
+fn flatten(picture: DynamicImage) -> DynamicImage {
+    if !picture.color().has_alpha() {
+        return DynamicImage::ImageRgb8(picture.into_rgb8());
+    }
+    let picture = picture.into_rgba8();
+    let (width, height) = picture.dimensions();
+    let over_white = |value: u8, alpha: u8| {
+        let (value, alpha) = (u32::from(value), u32::from(alpha));
+        ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+    };
+    let mut data = Vec::with_capacity(width as usize * height as usize * 3);
+    for pixel in picture.pixels() {
+        let [r, g, b, a] = pixel.0;
+        data.extend([over_white(r, a), over_white(g, a), over_white(b, a)]);
+    }
+    let flat = RgbImage::from_raw(width, height, data).unwrap_or_default();
+    DynamicImage::ImageRgb8(flat)
+}

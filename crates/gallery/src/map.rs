@@ -1,0 +1,45 @@
+//! The one place with `unsafe`: reading a segment file through a memory map.
+//!
+//! A gallery is far larger than what a process should copy in at start, so segment files are
+//! mapped read-only. Two operations need `unsafe`; both are here, and nothing else in the crate is.
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io;
+
+use memmap2::Mmap;
+
+#[cfg(not(target_endian = "little"))]
+compile_error!("segment files hold little-endian f32 and are read in place");
+
+/// The bytes of one immutable segment file.
+#[derive(Debug)]
+pub(crate) struct Mapping(Mmap);
+
+impl Mapping {
+    /// Maps `file` read-only, as long as it is now.
+    pub(crate) fn of(file: &File) -> io::Result<Self> {
+        // SAFETY: the danger of a map is that somebody changes or shortens the file under it. A
+        // segment file is written under a fresh number with `create_new`, synced, and only then
+        // named in a manifest; from that moment no code in this crate opens it for writing, and
+        // `create_new` refuses an existing name, so it is immutable until it is unlinked.
+        // Unlinking leaves existing maps whole. The folder is created 0700 and files 0600, so
+        // only processes of the same account could break this, and the documentation forbids it.
+        // We never make a mutable map, and every access goes through a checked slice.
+        unsafe { Mmap::map(file) }.map(Mapping)
+    }
+
+    /// Everything in the file.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// `bytes` seen as f32, or `None` if they are not aligned for it or not a whole number of them.
+pub(crate) fn floats(bytes: &[u8]) -> Option<&[f32]> {
+    // SAFETY: every 32-bit pattern is a valid f32, f32 has no padding, the result borrows from
+    // `bytes`, and `align_to` itself puts whatever is not aligned into the outer parts, which we
+    // require to be empty. Byte order is settled at compile time above.
+    let (before, floats, after) = unsafe { bytes.align_to::<f32>() };
+    (before.is_empty() && after.is_empty()).then_some(floats)
+}

@@ -1,0 +1,209 @@
+//! Outgoing work: enqueued in the deciding transaction, claimed under a lease, never run twice at once.
+
+use crate::rows::{self, signed, time, unsigned};
+use crate::{Result, Store, StoreError, micros, within};
+use casework::record::StreamId;
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+use std::time::Duration;
+
+/// Largest job payload, in bytes: ids only.
+pub const MAX_JOB_BYTES: usize = 16 * 1024;
+
+/// Numbers a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct JobId(pub u64);
+
+/// Work to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewJob {
+    /// What to do, kebab-case.
+    pub kind: String,
+    /// JSON of ids only: the rest is read from the stream when it runs.
+    pub payload: String,
+    /// Not before.
+    pub run_at: Timestamp,
+}
+
+/// A job as claimed or listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Its number.
+    pub id: JobId,
+    /// What to do.
+    pub kind: String,
+    /// The stream whose commit asked for it.
+    pub stream: StreamId,
+    /// JSON of ids.
+    pub payload: String,
+    /// Not before.
+    pub run_at: Timestamp,
+    /// How often it was claimed, this time included; also the lease's fencing number.
+    pub attempts: u32,
+    /// Code of its last failure.
+    pub reason: Option<String>,
+}
+
+impl Store {
+    /// Takes the most overdue job whose time has come and that nobody holds, for `lease`. A worker that
+    /// dies loses it when the lease runs out.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn claim_job(
+        &self,
+        worker: &str,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Option<Job>> {
+        // A look without the write lock first: idle workers must not hold up deciders.
+        let due: Option<i64> = sqlx::query_scalar(
+            "SELECT id FROM job WHERE failed = 0 AND run_at <= $1
+               AND (lease_until IS NULL OR lease_until <= $1) ORDER BY run_at, id LIMIT 1",
+        )
+        .bind(micros(now))
+        .fetch_optional(self.reader())
+        .await?;
+        if due.is_none() {
+            return Ok(None);
+        }
+        let until = now
+            .checked_add(lease)
+            .map_err(|_| StoreError::Invalid("the lease ends beyond the calendar"))?;
+        let mut tx = self.write().await?;
+        let row = sqlx::query(
+            "UPDATE job SET attempts = attempts + 1, lease_until = $2, worker = $3
+             WHERE id = (SELECT id FROM job WHERE failed = 0 AND run_at <= $1
+                           AND (lease_until IS NULL OR lease_until <= $1)
+                         ORDER BY run_at, id LIMIT 1)
+             RETURNING id, kind, stream, payload, run_at, attempts, reason",
+        )
+        .bind(micros(now))
+        .bind(micros(until))
+        .bind(worker)
+        .fetch_optional(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        row.as_ref().map(job_from).transpose()
+    }
+
+    /// The job is done: forgets it.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if somebody else has claimed it since.
+    pub async fn finish_job(&self, job: &Job) -> Result<()> {
+        let mut tx = self.write().await?;
+        let gone = sqlx::query("DELETE FROM job WHERE id = $1 AND attempts = $2 AND failed = 0")
+            .bind(signed(job.id.0)?)
+            .bind(job.attempts)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        if gone.rows_affected() == 1 {
+            Ok(())
+        } else {
+            Err(StoreError::LeaseLost)
+        }
+    }
+
+    /// The job did not succeed: to be tried again at `next`, or, with `None`, given up until a person
+    /// looks. `reason` is a short code, never free text.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if somebody else has claimed it since.
+    pub async fn fail_job(&self, job: &Job, next: Option<Timestamp>, reason: &str) -> Result<()> {
+        let mut tx = self.write().await?;
+        let changed = sqlx::query(
+            "UPDATE job SET lease_until = NULL, worker = NULL, run_at = $3, failed = $4, reason = $5
+             WHERE id = $1 AND attempts = $2 AND failed = 0",
+        )
+        .bind(signed(job.id.0)?)
+        .bind(job.attempts)
+        .bind(micros(next.unwrap_or(job.run_at)))
+        .bind(next.is_none())
+        .bind(reason)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        if changed.rows_affected() == 1 {
+            Ok(())
+        } else {
+            Err(StoreError::LeaseLost)
+        }
+    }
+
+    /// Jobs that were given up, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn failed_jobs(&self, limit: u32) -> Result<Vec<Job>> {
+        let found = sqlx::query(
+            "SELECT id, kind, stream, payload, run_at, attempts, reason FROM job
+             WHERE failed = 1 ORDER BY id LIMIT $1",
+        )
+        .bind(limit)
+        .fetch_all(self.reader())
+        .await?;
+        found.iter().map(job_from).collect()
+    }
+
+    /// Puts a job that was given up back in the queue, at `at`.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if it is not among the given-up ones.
+    pub async fn retry_job(&self, id: JobId, at: Timestamp) -> Result<()> {
+        let mut tx = self.write().await?;
+        let changed =
+            sqlx::query("UPDATE job SET failed = 0, run_at = $2 WHERE id = $1 AND failed = 1")
+                .bind(signed(id.0)?)
+                .bind(micros(at))
+                .execute(&mut *tx)
+                .await?;
+        tx.commit().await?;
+        if changed.rows_affected() == 1 {
+            Ok(())
+        } else {
+            Err(StoreError::NotFound { what: "failed job" })
+        }
+    }
+
+    /// How many jobs wait or run.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn pending_jobs(&self) -> Result<u64> {
+        let n: i64 = sqlx::query_scalar("SELECT count(*) FROM job WHERE failed = 0")
+            .fetch_one(self.reader())
+            .await?;
+        unsigned(n)
+    }
+}
+
+pub(crate) async fn enqueue(
+    tx: &mut SqliteConnection,
+    stream: &[u8; 17],
+    job: &NewJob,
+) -> Result<()> {
+    within("job's payload", job.payload.len(), MAX_JOB_BYTES, "bytes")?;
+    sqlx::query("INSERT INTO job (kind, stream, payload, run_at) VALUES ($1, $2, $3, $4)")
+        .bind(&job.kind)
+        .bind(stream.as_slice())
+        .bind(&job.payload)
+        .bind(micros(job.run_at))
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+fn job_from(row: &SqliteRow) -> Result<Job> {
+    Ok(Job {
+        id: JobId(unsigned(row.try_get("id")?)?),
+        kind: row.try_get("kind")?,
+        stream: rows::stream_from(row.try_get("stream")?)?,
+        payload: row.try_get("payload")?,
+        run_at: time(row.try_get("run_at")?)?,
+        attempts: row.try_get("attempts")?,
+        reason: row.try_get("reason")?,
+    })
+}

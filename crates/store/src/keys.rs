@@ -1,0 +1,229 @@
+//! Data keys, wrapped by the master key, in a database of their own.
+
+use crate::sealing::{Aad, SealingKey, Secret, random};
+use crate::{BUSY_TIMEOUT_SECONDS, Result, StoreError, rows};
+use casework::ids::DraftId;
+use casework::record::{GalleryId, RetentionClass};
+use sqlx::Row;
+use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Names a data key; stands beside everything sealed under it.
+pub(crate) type KeyId = [u8; 16];
+
+/// What a data key is for, as stored in `wrapped_key.scope`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Scope(Vec<u8>);
+
+impl Scope {
+    /// `'S'`, the stream (17 bytes), the class's name: one key per request *and* retention class.
+    pub(crate) fn stream(stream: &[u8; 17], class: RetentionClass) -> Self {
+        Self([b"S", stream.as_slice(), rows::class_text(class).as_bytes()].concat())
+    }
+    /// `'D'`, the draft's id.
+    pub(crate) fn draft(id: DraftId) -> Self {
+        Self([b"D", id.as_bytes().as_slice()].concat())
+    }
+    /// `'H'`, the gallery's name: one key per gallery.
+    pub(crate) fn gallery(gallery: GalleryId) -> Self {
+        Self([b"H", rows::gallery_text(gallery).as_bytes()].concat())
+    }
+    /// `'K'`: seals nothing; tells this store's master key from another's.
+    pub(crate) fn check() -> Self {
+        Self(b"K".to_vec())
+    }
+    /// `'N'`: one key for all sessions.
+    pub(crate) fn sessions() -> Self {
+        Self(b"N".to_vec())
+    }
+}
+
+/// A data key ready to use.
+#[derive(Clone)]
+pub(crate) struct DataKey {
+    pub(crate) id: KeyId,
+    pub(crate) key: Arc<SealingKey>,
+}
+
+/// The data keys fetched during one call; never outlives it, so that a destroyed key is gone at once.
+pub(crate) type Keyring = HashMap<KeyId, Option<Arc<SealingKey>>>;
+
+const CURRENT: &str = "SELECT key_id, wrapped FROM wrapped_key WHERE scope = $1 AND retired = 0";
+
+pub(crate) struct KeyStore {
+    writer: SqlitePool,
+    reader: SqlitePool,
+    master: Arc<SealingKey>,
+}
+
+impl KeyStore {
+    pub(crate) async fn open(path: &Path, create: bool, master: Arc<SealingKey>) -> Result<Self> {
+        let options = crate::options(path, create);
+        let pool = |n| {
+            SqlitePoolOptions::new()
+                .max_connections(n)
+                .acquire_timeout(Duration::from_secs(BUSY_TIMEOUT_SECONDS))
+        };
+        let writer = pool(1).connect_with(options.clone()).await?;
+        sqlx::migrate!("migrations/sqlite/keys")
+            .run(&writer)
+            .await?;
+        let reader = pool(crate::MAX_READ_CONNECTIONS)
+            .connect_with(options.pragma("query_only", "ON"))
+            .await?;
+        Ok(Self {
+            writer,
+            reader,
+            master,
+        })
+    }
+
+    pub(crate) async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT count(*) FROM wrapped_key WHERE scope = $1")
+            .bind(Vec::new())
+            .fetch_one(&self.reader)
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+
+    /// Refuses a master key that did not wrap this store's keys, and a key store that is not the one
+    /// made together with it.
+    pub(crate) async fn check_master(&self) -> Result<()> {
+        let scope = Scope::check();
+        let row = sqlx::query(CURRENT)
+            .bind(&scope.0)
+            .fetch_optional(&self.reader)
+            .await?
+            .ok_or(StoreError::Damaged {
+                what: "key store (keys.db)",
+            })?;
+        match self.unwrap(&scope, row.try_get(0)?, row.try_get(1)?) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(StoreError::WrongMasterKey),
+        }
+    }
+
+    /// The current key for `scope`, made and durably stored first if there is none.
+    pub(crate) async fn current(&self, scope: &Scope) -> Result<DataKey> {
+        if let Some(row) = sqlx::query(CURRENT)
+            .bind(&scope.0)
+            .fetch_optional(&self.reader)
+            .await?
+        {
+            return self.unwrap(scope, row.try_get(0)?, row.try_get(1)?);
+        }
+        let secret: Secret = Zeroizing::new(random()?);
+        let id: KeyId = random()?;
+        let wrapped = self
+            .master
+            .seal(&Aad::wrap(&id, &scope.0), secret.as_slice())?;
+        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query("INSERT INTO wrapped_key (key_id, scope, wrapped) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+            .bind(id.as_slice())
+            .bind(&scope.0)
+            .bind(wrapped)
+            .execute(&mut *tx)
+            .await?;
+        // Another writer may have been first: what is stored counts.
+        let row = sqlx::query(CURRENT)
+            .bind(&scope.0)
+            .fetch_one(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        self.unwrap(scope, row.try_get(0)?, row.try_get(1)?)
+    }
+
+    fn unwrap(&self, scope: &Scope, id: &[u8], wrapped: &[u8]) -> Result<DataKey> {
+        let id: KeyId = rows::array(id, "key id")?;
+        let plain = self
+            .master
+            .open(&Aad::wrap(&id, &scope.0), wrapped)
+            .ok_or(StoreError::Damaged { what: "data key" })?;
+        let secret: Secret = Zeroizing::new(rows::array(&plain, "data key")?);
+        Ok(DataKey {
+            id,
+            key: Arc::new(SealingKey::new(&secret)?),
+        })
+    }
+
+    /// The key `id`, or `None` once it is destroyed. Remembered in `ring` for the rest of the call.
+    pub(crate) async fn find(
+        &self,
+        ring: &mut Keyring,
+        id: &[u8],
+    ) -> Result<Option<Arc<SealingKey>>> {
+        let id: KeyId = rows::array(id, "key id")?;
+        if let Some(known) = ring.get(&id) {
+            return Ok(known.clone());
+        }
+        let row = sqlx::query("SELECT scope, wrapped FROM wrapped_key WHERE key_id = $1")
+            .bind(id.as_slice())
+            .fetch_optional(&self.reader)
+            .await?;
+        let found = match row {
+            Some(row) => Some(
+                self.unwrap(&Scope(row.try_get(0)?), &id, row.try_get(1)?)?
+                    .key,
+            ),
+            None => None,
+        };
+        ring.insert(id, found.clone());
+        Ok(found)
+    }
+
+    /// Takes the keys of `scope` out of use, keeping them until [`Self::destroy`]: what is sealed from
+    /// now on gets a new key. Returns every key of the scope, also those retired before.
+    pub(crate) async fn retire(&self, scope: &Scope) -> Result<Vec<KeyId>> {
+        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let ids: Vec<Vec<u8>> = sqlx::query_scalar(
+            "UPDATE wrapped_key SET retired = 1 WHERE scope = $1 RETURNING key_id",
+        )
+        .bind(&scope.0)
+        .fetch_all(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        ids.iter().map(|id| rows::array(id, "key id")).collect()
+    }
+
+    /// Every draft that has a key.
+    pub(crate) async fn drafts(&self) -> Result<Vec<(DraftId, KeyId)>> {
+        let found =
+            sqlx::query("SELECT scope, key_id FROM wrapped_key WHERE scope >= $1 AND scope < $2")
+                .bind(b"D".as_slice())
+                .bind(b"E".as_slice())
+                .fetch_all(&self.reader)
+                .await?;
+        let mut drafts = Vec::with_capacity(found.len());
+        for row in found {
+            if let Some(id) = crate::blobs::draft_of(row.try_get(0)?) {
+                drafts.push((id, rows::array(row.try_get(1)?, "key id")?));
+            }
+        }
+        Ok(drafts)
+    }
+
+    /// Destroys keys. The freed pages are zeroed and the write-ahead log is emptied.
+    pub(crate) async fn destroy(&self, ids: &[KeyId]) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        for id in ids {
+            sqlx::query("DELETE FROM wrapped_key WHERE key_id = $1")
+                .bind(id.as_slice())
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        crate::truncate_wal(&self.writer).await
+    }
+}

@@ -1,0 +1,62 @@
+//! Finding requests by a personal value without keeping the value: keyed HMACs, erased with the class
+//! they belong to. Whoever asks must be cleared for the answer; that is the caller's to check.
+
+use crate::rows::{self, class_text};
+use crate::secrets::Secrets;
+use crate::{Result, Store};
+use casework::ids::RequestId;
+use casework::record::RetentionClass;
+use sqlx::SqliteConnection;
+
+/// One value under which a request can be found again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LookupEntry {
+    /// What the value is, kebab-case, e.g. `crime-reference`, `probe-digest`.
+    pub kind: String,
+    /// The value, normalised by the caller; only its HMAC is stored.
+    pub value: Vec<u8>,
+    /// Erased with this class of the request.
+    pub class: RetentionClass,
+}
+
+impl Store {
+    /// The requests that were indexed under `value`.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn lookup(&self, kind: &str, value: &[u8]) -> Result<Vec<RequestId>> {
+        let mac = self.secrets().mac(kind, value);
+        let found: Vec<Vec<u8>> = sqlx::query_scalar(
+            "SELECT request FROM lookup WHERE kind = $1 AND mac = $2 ORDER BY request",
+        )
+        .bind(kind)
+        .bind(mac.as_slice())
+        .fetch_all(self.reader())
+        .await?;
+        found
+            .iter()
+            .map(|id| rows::uuid(id).map(RequestId))
+            .collect()
+    }
+}
+
+pub(crate) async fn put(
+    tx: &mut SqliteConnection,
+    secrets: &Secrets,
+    request: RequestId,
+    entries: &[LookupEntry],
+) -> Result<()> {
+    for entry in entries {
+        sqlx::query(
+            "INSERT INTO lookup (kind, mac, request, class) VALUES ($1, $2, $3, $4)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(&entry.kind)
+        .bind(secrets.mac(&entry.kind, &entry.value).as_slice())
+        .bind(request.as_bytes().as_slice())
+        .bind(class_text(entry.class))
+        .execute(&mut *tx)
+        .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! The pages, one file per word of the flow (intake, assess, search, review, respond, retain, report)
+//! and a few around them. Each file has `pub(crate) fn routes() -> Routes`, merged in [`routes`].
+//!
+//! A page is a handler and a template:
+//!
+//! ```ignore
+//! pub(crate) fn routes() -> Routes {
+//!     Routes::pages(Router::new().route("/assess/{id}/note", get(show).post(save)))
+//! }
+//!
+//! async fn show(page: Page, Path(id): Path<RequestId>) -> Result<Response, PageError> {
+//!     form(&page, id, Value::UNDEFINED, vec![]).await
+//! }
+//!
+//! async fn save(page: Page, Path(id): Path<RequestId>, posted: Posted) -> Result<Response, PageError> {
+//!     let Some(note) = posted.text("note") else {
+//!         let missing = RefusalLine::on("note", "Enter a note");
+//!         return form(&page, id, posted.values(), vec![missing]).await;
+//!     };
+//!     // ask the use case, with posted.version()? and posted.once()?; its refusals go the same way
+//!     page.done("The note was added.", &format!("/assess/{id}")).await
+//! }
+//!
+//! async fn form(page: &Page, id: RequestId, values: Value, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
+//!     page.view("assess/note.html", "Add a note")
+//!         .back(format!("/assess/{id}"))
+//!         .with(context! { id => id.to_string(), version => 7, values })
+//!         .errors(errors)
+//!         .draw()
+//!         .await
+//! }
+//! ```
+//!
+//! ```jinja
+//! {% extends "layout.html" %}
+//! {% block content %}
+//! {{ page_heading(heading) }}
+//! <form method="post" novalidate>
+//!   {{ form_fields(version=version) }}
+//!   {{ govukTextarea({'id': 'note', 'name': 'note', 'label': {'text': 'Note'}, 'value': values.note,
+//!                     'errorMessage': error(errors, 'note')}) }}
+//!   {{ govukButton({'text': 'Add note', 'preventDoubleClick': true}) }}
+//! </form>
+//! {% endblock %}
+//! ```
+
+mod about;
+mod sign_in;
+
+use crate::AppState;
+use axum::Router;
+
+/// The routes of some pages: most take ordinary forms, a few take images.
+#[derive(Default)]
+pub struct Routes {
+    /// Pages whose forms hold at most [`crate::limits::FORM_MAX_BYTES`].
+    pub pages: Router<AppState>,
+    /// Pages whose forms hold at most [`crate::limits::UPLOAD_MAX_BYTES`].
+    pub uploads: Router<AppState>,
+}
+
+impl Routes {
+    /// Ordinary pages.
+    #[must_use]
+    pub fn pages(pages: Router<AppState>) -> Self {
+        Self { pages, uploads: Router::new() }
+    }
+
+    /// These, with some that take images.
+    #[must_use]
+    pub fn with_uploads(self, uploads: Router<AppState>) -> Self {
+        Self { pages: self.pages, uploads: self.uploads.merge(uploads) }
+    }
+
+    /// These and those.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { pages: self.pages.merge(other.pages), uploads: self.uploads.merge(other.uploads) }
+    }
+}
+
+/// Every page of the product.
+#[must_use]
+pub fn routes() -> Routes {
+    Routes::default().and(sign_in::routes()).and(about::routes())
+}

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Every check and test, cheapest first; stops at the first that fails.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+start=$SECONDS
+step=tools/setup/step.sh
+binary=$(tools/setup/binary.sh)
+export COUNTERSIGN_BIN=$binary # for the browser and API tests, which start a real server
+
+$step "format" cargo fmt --all --check
+$step "crates of the lock file" cargo fetch --locked
+# Advisories need a download of their own database; `make advisories` looks at them.
+$step "licences, bans, sources" cargo deny --offline --locked check bans licenses sources
+$step "clippy" cargo clippy --workspace --all-targets --locked -- -D warnings
+$step "build" cargo build --locked -p countersign
+$step "Rust tests" cargo nextest run --workspace --locked
+$step "documentation examples" cargo test --doc --workspace --locked --quiet
+$step "policy coverage" "$binary" policy coverage
+$step "browser tests" node --test --test-concurrency=1 tools/browser/*.test.mjs
+if [ -x tools/api/test.sh ]; then
+    $step "API tests (schemathesis)" tools/api/test.sh
+else
+    echo "NOT RUN: API tests; tools/api/test.sh is not there yet" >&2
+fi
+printf '\nall passed in %d min %d s\n' $(((SECONDS - start) / 60)) $(((SECONDS - start) % 60))
