@@ -26,8 +26,9 @@ demo: build ## one real request through all seven rooms, on 127.0.0.1:8080 (ARGS
 test: setup-test ## every check and test
 	@tools/setup/test.sh
 
-screenshots: setup-test build ## take the pictures of the pages for the documentation (faces blurred)
-	@tools/setup/step.sh "screenshots" node tools/browser/screenshots.mjs
+screenshots: setup-test build ## pictures of the pages, at phone and desktop width, in build/screenshots
+	@COUNTERSIGN_BIN="$$(tools/setup/binary.sh)" tools/setup/step.sh "browser tests, with pictures" \
+		node --test --test-concurrency=1 tools/browser/*.test.mjs
 
 deb: setup ## a Debian package in build/deb (PROFILE=dev packs the dev build)
 	@packaging/deb.sh

@@ -13,13 +13,14 @@ arch=$(dpkg --print-architecture)
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
 
+root=build/deb/root
+out=build/deb/countersign_${version}_${arch}.deb
+rm -rf "$root" "$out"
+
 if [ "$PROFILE" = dev ]; then built=debug; else built=$PROFILE; fi
 tools/setup/step.sh "build ($PROFILE)" cargo build --locked --profile "$PROFILE" -p countersign
 tools/setup/step.sh "licences" python3 tools/setup/licences.py build/THIRD-PARTY.txt
 
-root=build/deb/root
-out=build/deb/countersign_${version}_${arch}.deb
-rm -rf "$root" "$out"
 umask 022
 doc=$root/usr/share/doc/countersign
 put() { install -D -m "$1" "$2" "$root/$3"; }

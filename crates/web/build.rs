@@ -35,7 +35,9 @@ fn generate() -> Result<(), String> {
         return Err("what the pages are made of has not been brought yet: run `make setup` (or tools/assets/build.sh) first".into());
     }
 
-    let mut text = String::from("/// Style sheet, scripts and icons: path below `/assets/…/`, then bytes.\npub(crate) static ASSETS: &[(&str, &[u8])] = &[\n");
+    let mut text = String::from(
+        "/// Style sheet, scripts and icons: path below `/assets/…/`, then bytes.\npub(crate) static ASSETS: &[(&str, &[u8])] = &[\n",
+    );
     // Cache busting, not security: it need only differ when the files differ.
     let mut digest = DefaultHasher::new();
     for (name, path) in files(&assets)? {

@@ -120,12 +120,12 @@ export function house({ bin, args } = {}) {
   /** Everything that must hold of every page, and its pictures if it has a name. */
   self.check = async (page, name, options = {}) => {
     for (const [width, size] of Object.entries(WIDTHS)) {
-      await page.setViewportSize(size)
+      await resize(page, size)
       if (page.scripts) await accessible(page, `${name} (${width})`)
       await fits(page, `${name} (${width})`)
       if (name) await picture(page, `${name}-${width}`)
     }
-    await page.setViewportSize(WIDTHS.desktop)
+    await resize(page, WIDTHS.desktop)
     await titled(page)
     if (options.keyboard !== false) await reachable(page, name)
     assert.deepEqual(page.complaints, [], `${name}: the console must stay empty`)
@@ -145,6 +145,12 @@ async function ready(self, server) {
     await new Promise((resolve) => setTimeout(resolve, 200))
   }
   throw new Error(`the server was not ready after ${READY_MAX_S} seconds:\n${self.log.slice(-4000)}`)
+}
+
+/** Another width, and the scripts' answer to it (the menu button comes and goes). */
+async function resize(page, size) {
+  await page.setViewportSize(size)
+  if (page.scripts) await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 50))))
 }
 
 /** axe-core finds nothing, best practices included. It is run outside the page's own security policy. */

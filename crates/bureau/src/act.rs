@@ -55,6 +55,18 @@ impl Bureau {
         self.carry_out(Some(&actor), &register, id, &command, seen, With { once, ..With::default() }).await
     }
 
+    /// What stands in the way of a command now, without doing it: for a page that says so before its
+    /// button is pressed. Empty when it would be done.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn obstacles(&self, who: PersonId, id: RequestId, command: &Command) -> Result<Vec<casework::refusal::Refusal>> {
+        let (register, actor) = self.actor(who).await?;
+        let request = self.open(id).await?;
+        let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now() };
+        Ok(decide(&request, command, &ctx).err().unwrap_or_default())
+    }
+
     /// Carries out what people decided, as a worker.
     pub(crate) async fn act_as_worker(&self, id: RequestId, command: Command) -> Result<Done> {
         let register = self.register().await?;
@@ -149,6 +161,7 @@ fn row(request: &Request, register: &Register, now: Timestamp) -> Option<QueueRo
         review_asked: request.reviews.iter().any(|r| r.result.is_none()),
         onward_asked: request.onward.iter().any(|o| o.decision.is_none()),
         outcome: request.outcome.map(|o| o.to_string()),
+        collected: request.collected_at.is_some(),
     };
     Some(QueueRow {
         request: request.id,
@@ -186,6 +199,8 @@ pub struct Flags {
     pub onward_asked: bool,
     /// The answer in one word.
     pub outcome: Option<String>,
+    /// Whether the force has opened the answer.
+    pub collected: bool,
 }
 
 /// Look-ups to the request, by keyed HMAC in the store.

@@ -3,9 +3,11 @@
 use crate::{Bureau, Result, views::RequestLine};
 use casework::{
     access::Action,
+    clause::Clause,
     ids::{PersonId, RequestId, TeamId},
     people::{Actor, Role},
     record::GalleryId,
+    refusal::refuse,
     request::State,
 };
 use serde::{Deserialize, Serialize};
@@ -101,10 +103,17 @@ impl Bureau {
         if actor.leo.is_some() {
             filter.leo = actor.leo;
             if list == List::Approval {
+                if !actor.has(Role::Approver) {
+                    return Err(vec![refuse(&[Clause::S9], "Only an approver has a queue of requests to approve.")].into());
+                }
                 filter.states = names(&[State::AwaitingApproval]);
-            } else {
-                filter.requester = Some(actor.person);
-                filter.order = QueueOrder::NewestFirst;
+                return Ok(());
+            }
+            filter.requester = Some(actor.person);
+            filter.order = QueueOrder::NewestFirst;
+            if list == List::Ended {
+                // For the force what has ended is what was answered.
+                filter.states = names(&[State::Answered, State::Closed]);
             }
             return Ok(());
         }

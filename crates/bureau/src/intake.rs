@@ -234,14 +234,15 @@ impl Bureau {
     /// # Errors
     /// Refused with everything that is missing; the draft stays.
     pub async fn send(&self, who: PersonId, id: RequestId, version: u64, once: Option<Once>) -> Result<Vec<RequestId>> {
-        if let Some(token) = &once
-            && self.store.done_before(&store::IdempotencyKey(token.0.clone())).await?.is_some()
-        {
-            let request = self.open(id).await?;
-            return Ok([Some(id), request.twin].into_iter().flatten().collect());
+        if let Some(ids) = self.sent_before(id, once.as_ref()).await? {
+            return Ok(ids);
         }
         let (register, _) = self.actor(who).await?;
-        let (actor, held, _, kept) = self.kept(who, id).await?;
+        let (actor, held, _, kept) = match self.kept(who, id).await {
+            Ok(kept) => kept,
+            // Sent by the same form's other copy between the question above and this one.
+            Err(e) => return self.sent_before(id, once.as_ref()).await?.ok_or(e),
+        };
         if held != version {
             return Err(BureauError::Overtaken);
         }
@@ -280,6 +281,16 @@ impl Bureau {
             Err(CommitError::Conflict { .. }) => Err(BureauError::Overtaken),
             Err(CommitError::Store(e)) => Err(e.into()),
         }
+    }
+
+    /// The requests that this very form was sent as, if it was.
+    async fn sent_before(&self, id: RequestId, once: Option<&Once>) -> Result<Option<Vec<RequestId>>> {
+        let Some(token) = once else { return Ok(None) };
+        if self.store.done_before(&store::IdempotencyKey(token.0.clone())).await?.is_none() {
+            return Ok(None);
+        }
+        let request = self.open(id).await?;
+        Ok(Some([Some(id), request.twin].into_iter().flatten().collect()))
     }
 
     async fn prepared(

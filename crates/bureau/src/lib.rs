@@ -16,6 +16,7 @@ pub mod respond;
 pub mod retain;
 pub mod review;
 pub mod search;
+mod tokens;
 pub mod views;
 pub mod work;
 

@@ -19,6 +19,10 @@ impl Bureau {
             self.act_as_worker(id, Command::Erase { class }).await?;
         }
         self.store.erase(StreamId::Request(id), class, self.now()).await?;
+        if class == RetentionClass::Record {
+            // Who looked goes with what was looked at.
+            self.store.erase(StreamId::Consulted(id), class, self.now()).await?;
+        }
         Ok(())
     }
 }

@@ -14,19 +14,7 @@ use serde::{Deserialize, Serialize};
 
 /// Everything that can be done or looked at.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::EnumIter,
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::Display, strum::EnumString, strum::EnumIter,
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
@@ -115,14 +103,7 @@ const RECORDED: &[State] = &[
     State::Withdrawn,
     State::Closed,
 ];
-const WITH_US: &[State] = &[
-    State::Received,
-    State::Assessing,
-    State::Clarifying,
-    State::Searching,
-    State::Comparing,
-    State::Responding,
-];
+const WITH_US: &[State] = &[State::Received, State::Assessing, State::Clarifying, State::Searching, State::Comparing, State::Responding];
 const SUBMITTED: &[State] = &[
     State::Rejected,
     State::Received,
@@ -153,11 +134,7 @@ fn row(action: Action) -> Row {
     use Action as A;
     use Role as R;
     let (roles, states, clause): (&'static [Role], &'static [State], Clause) = match action {
-        A::Prepare => (
-            &[R::Requester],
-            &[State::Draft, State::Returned],
-            Clause::S1,
-        ),
+        A::Prepare => (&[R::Requester], &[State::Draft, State::Returned], Clause::S1),
         A::Return | A::Approve => (&[R::Approver], &[State::AwaitingApproval], Clause::S9),
         A::Withdraw => (&[R::Requester], BEFORE_ANSWER, Clause::S1),
         A::Reject => (&[R::Assessor], &[State::Assessing], Clause::S1),
@@ -167,116 +144,38 @@ fn row(action: Action) -> Row {
         A::AskClarification => (&[R::Assessor], &[State::Assessing], Clause::A3),
         A::AnswerClarification => (&[R::Requester], &[State::Clarifying], Clause::A3),
         A::Assess => (&[R::Assessor], &[State::Assessing], Clause::R1),
-        A::FlagVulnerable => (
-            &[
-                R::Requester,
-                R::Approver,
-                R::Assessor,
-                R::Examiner,
-                R::TeamLeader,
-            ],
-            RECORDED,
-            Clause::V0,
-        ),
+        A::FlagVulnerable => (&[R::Requester, R::Approver, R::Assessor, R::Examiner, R::TeamLeader], RECORDED, Clause::V0),
         A::Admit => (&[R::Assessor, R::TeamLeader], SUBMITTED, Clause::V1),
         A::StartSearch => (&[R::Assessor], AT_WORK, Clause::M1),
         A::Examine | A::GiveVisual | A::GiveInformed => (&[R::Examiner], AT_WORK, Clause::M2),
         A::ConcludeEmpty => (&[R::Examiner], AT_WORK, Clause::P2),
         A::DecideSharing => (&[R::Assessor], &[State::Responding], Clause::O10),
         A::Answer => (&[R::Assessor], &[State::Responding], Clause::O10),
-        A::Collect => (
-            &[R::Requester],
-            &[State::Answered, State::Closed],
-            Clause::V2,
-        ),
-        A::AskReview => (
-            &[R::Requester],
-            &[State::Rejected, State::Answered],
-            Clause::W2,
-        ),
-        A::DecideReview => (
-            &[R::TeamLeader],
-            &[State::Rejected, State::Answered],
-            Clause::W3,
-        ),
-        A::AskOnward => (
-            &[R::Requester],
-            &[State::Answered, State::Closed],
-            Clause::V3,
-        ),
-        A::DecideOnward => (
-            &[R::Assessor, R::TeamLeader],
-            &[State::Answered, State::Closed],
-            Clause::V3,
-        ),
-        A::Close => (
-            &[R::Assessor, R::TeamLeader],
-            &[State::Answered, State::Rejected, State::Withdrawn],
-            Clause::D3,
-        ),
+        A::Collect => (&[R::Requester], &[State::Answered, State::Closed], Clause::V2),
+        A::AskReview => (&[R::Requester], &[State::Rejected, State::Answered], Clause::W2),
+        A::DecideReview => (&[R::TeamLeader], &[State::Rejected, State::Answered], Clause::W3),
+        A::AskOnward => (&[R::Requester], &[State::Answered, State::Closed], Clause::V3),
+        A::DecideOnward => (&[R::Assessor, R::TeamLeader], &[State::Answered, State::Closed], Clause::V3),
+        A::Close => (&[R::Assessor, R::TeamLeader], &[State::Answered, State::Rejected, State::Withdrawn], Clause::D3),
         // What only a worker does, carrying out what people decided (P2).
         A::RecordSearch | A::ExpireAuthorisation | A::Release | A::Erase => (&[], &[], Clause::P2),
-        A::SeeRequest => (
-            &[
-                R::Requester,
-                R::Approver,
-                R::Assessor,
-                R::TeamLeader,
-                R::Siao,
-                R::Auditor,
-            ],
-            RECORDED,
-            Clause::D5,
-        ),
-        A::SeeImage => (
-            &[R::Requester, R::Approver, R::Assessor, R::TeamLeader],
-            RECORDED,
-            Clause::D5,
-        ),
+        A::SeeRequest => (&[R::Requester, R::Approver, R::Assessor, R::TeamLeader, R::Siao, R::Auditor], RECORDED, Clause::D5),
+        A::SeeImage => (&[R::Requester, R::Approver, R::Assessor, R::TeamLeader], RECORDED, Clause::D5),
         A::SeeComparison => (&[R::Examiner], AT_WORK, Clause::M2),
-        A::SeeCandidates => (
-            &[R::Assessor],
-            &[State::Responding, State::Answering, State::Answered],
-            Clause::M3,
-        ),
+        A::SeeCandidates => (&[R::Assessor], &[State::Responding, State::Answering, State::Answered], Clause::M3),
         A::SeeAnswer => (
             &[R::Requester, R::Assessor, R::TeamLeader],
-            &[
-                State::Responding,
-                State::Answering,
-                State::Rejected,
-                State::Answered,
-                State::Withdrawn,
-                State::Closed,
-            ],
+            &[State::Responding, State::Answering, State::Rejected, State::Answered, State::Withdrawn, State::Closed],
             Clause::V2,
         ),
-        A::SeeHistory => (
-            &[
-                R::Requester,
-                R::Assessor,
-                R::TeamLeader,
-                R::Siao,
-                R::Auditor,
-            ],
-            ANY,
-            Clause::D5,
-        ),
+        A::SeeHistory => (&[R::Requester, R::Assessor, R::TeamLeader, R::Siao, R::Auditor], ANY, Clause::D5),
         A::SeeLedger => (&[R::Siao, R::Auditor], ANY, Clause::D5),
         A::SeeRegister => (&[R::Registrar, R::Siao, R::Auditor], ANY, Clause::R3),
         A::ChangeRegister => (&[R::Registrar], ANY, Clause::R3),
         A::SeeStatistics => (&[R::TeamLeader, R::Siao, R::Auditor], ANY, Clause::D4),
-        A::LookUp => (
-            &[R::Assessor, R::TeamLeader, R::Siao, R::Auditor],
-            ANY,
-            Clause::D5,
-        ),
+        A::LookUp => (&[R::Assessor, R::TeamLeader, R::Siao, R::Auditor], ANY, Clause::D5),
     };
-    Row {
-        roles,
-        states,
-        clause,
-    }
+    Row { roles, states, clause }
 }
 
 /// One cell of the table with the clause that decides it.
@@ -292,12 +191,7 @@ pub struct Ruling {
 #[must_use]
 pub fn ruling(role: Role, state: State, action: Action) -> Ruling {
     let row = row(action);
-    Ruling {
-        allowed: row.roles.contains(&role)
-            && row.states.contains(&state)
-            && !too_early(role, state, action),
-        clause: row.clause,
-    }
+    Ruling { allowed: row.roles.contains(&role) && row.states.contains(&state) && !too_early(role, state, action), clause: row.clause }
 }
 
 /// What would otherwise be seen before its time: a form that its force has not yet submitted, by our
@@ -306,20 +200,9 @@ fn too_early(role: Role, state: State, action: Action) -> bool {
     use Action as A;
     match action {
         A::SeeRequest | A::SeeImage | A::SeeHistory | A::FlagVulnerable => {
-            !role.is_police()
-                && role != Role::Auditor
-                && matches!(
-                    state,
-                    State::Draft | State::AwaitingApproval | State::Returned
-                )
+            !role.is_police() && role != Role::Auditor && matches!(state, State::Draft | State::AwaitingApproval | State::Returned)
         }
-        A::SeeAnswer => {
-            role == Role::Requester
-                && matches!(
-                    state,
-                    State::Responding | State::Answering | State::Withdrawn
-                )
-        }
+        A::SeeAnswer => role == Role::Requester && matches!(state, State::Responding | State::Answering | State::Withdrawn),
         _ => false,
     }
 }
@@ -353,19 +236,10 @@ pub fn staff_refusals(actor: &Actor, gallery: GalleryId, ctx: &Context<'_>) -> V
     let mut out = vec![];
     let g = ctx.policy.gallery(gallery);
     if actor.gallery != Some(gallery) || actor.post != Some(g.post) {
-        out.push(refuse(
-            &[Clause::R1],
-            format!(
-                "Only staff in the post for the {} do this.",
-                g.name.to_lowercase()
-            ),
-        ));
+        out.push(refuse(&[Clause::R1], format!("Only staff in the post for the {} do this.", g.name.to_lowercase())));
     }
     if !actor.trained {
-        out.push(refuse(
-            &[Clause::R1],
-            "Your training record for facial image searching is not in date. Ask your registrar.",
-        ));
+        out.push(refuse(&[Clause::R1], "Your training record for facial image searching is not in date. Ask your registrar."));
     }
     out
 }
@@ -376,28 +250,17 @@ pub fn staff_refusals(actor: &Actor, gallery: GalleryId, ctx: &Context<'_>) -> V
 pub fn refusals(request: &Request, action: Action, ctx: &Context<'_>) -> Vec<Refusal> {
     let Some(actor) = ctx.actor else {
         let worker_only = row(action).roles.is_empty();
-        return if worker_only {
-            vec![]
-        } else {
-            vec![refuse(&[Clause::P2], "Only a person can do this.")]
-        };
+        return if worker_only { vec![] } else { vec![refuse(&[Clause::P2], "Only a person can do this.")] };
     };
     let nothing_there = request.version == 0 && action != Action::Prepare;
     if nothing_there || !may_know(request, actor) {
         return vec![unknown()];
     }
     let mut out = vec![];
-    if !actor
-        .roles
-        .iter()
-        .any(|r| ruling(*r, request.state, action).allowed)
-    {
+    if !actor.roles.iter().any(|r| ruling(*r, request.state, action).allowed) {
         let row = row(action);
         let words = if actor.roles.iter().any(|r| row.roles.contains(r)) {
-            format!(
-                "This cannot be done now: the request is {}.",
-                request.state.label().to_lowercase()
-            )
+            format!("This cannot be done now: the request is {}.", request.state.label().to_lowercase())
         } else {
             "Your role does not include this.".to_owned()
         };
@@ -407,36 +270,19 @@ pub fn refusals(request: &Request, action: Action, ctx: &Context<'_>) -> Vec<Ref
     // is answered, whatever other roles they hold.
     if request.examines(actor.person)
         && WITH_US.contains(&request.state)
-        && matches!(
-            action,
-            Action::SeeRequest
-                | Action::SeeImage
-                | Action::SeeCandidates
-                | Action::SeeAnswer
-                | Action::SeeHistory
-        )
+        && matches!(action, Action::SeeRequest | Action::SeeImage | Action::SeeCandidates | Action::SeeAnswer | Action::SeeHistory)
     {
-        out.push(refuse(
-            &[Clause::M2],
-            "You examine this request, so you stay blind to the rest of it until it is answered.",
-        ));
+        out.push(refuse(&[Clause::M2], "You examine this request, so you stay blind to the rest of it until it is answered."));
     }
     // V2: within the force an answer is for the requester, once it has left.
     if action == Action::SeeAnswer
         && actor.leo.is_some()
-        && (request.requester != Some(actor.person)
-            || (request.released_at.is_none() && request.rejected.is_empty()))
+        && (request.requester != Some(actor.person) || (request.released_at.is_none() && request.rejected.is_empty()))
     {
-        out.push(refuse(
-            &[Clause::V2],
-            "There is no answer for you on this request.",
-        ));
+        out.push(refuse(&[Clause::V2], "There is no answer for you on this request."));
     }
     if request.conflicted.contains(&actor.person) && action != Action::DeclareConflict {
-        out.push(refuse(
-            &[Clause::R1],
-            "You have a conflict of interest in this request.",
-        ));
+        out.push(refuse(&[Clause::R1], "You have a conflict of interest in this request."));
     }
     out
 }
@@ -444,8 +290,5 @@ pub fn refusals(request: &Request, action: Action, ctx: &Context<'_>) -> Vec<Ref
 /// The answer for what does not exist or may not be known (V1).
 #[must_use]
 pub fn unknown() -> Refusal {
-    refuse(
-        &[],
-        "There is no such request, or it is not for you to see.",
-    )
+    refuse(&[], "There is no such request, or it is not for you to see.")
 }

@@ -70,29 +70,15 @@ impl Criterion {
     #[must_use]
     pub fn question(self) -> &'static str {
         match self {
-            Self::Importance => {
-                "Does the search serve an important objective in the public interest?"
-            }
-            Self::Connection => {
-                "Is there a rational connection between the search and its purpose?"
-            }
+            Self::Importance => "Does the search serve an important objective in the public interest?",
+            Self::Connection => "Is there a rational connection between the search and its purpose?",
             Self::ImageUsable => "Is the image usable, and does it meet the requirements?",
-            Self::Biography => {
-                "Have you looked at any biographical information, which might show whether the person is likely to be held?"
-            }
+            Self::Biography => "Have you looked at any biographical information, which might show whether the person is likely to be held?",
             Self::Exhausted => "Have less intrusive ways been looked at and exhausted?",
-            Self::Balance => {
-                "Does the benefit outweigh the intrusion on everyone in the gallery, matched or not?"
-            }
-            Self::Threshold => {
-                "Is it for serious crime, national security, or preventing serious risk to life?"
-            }
-            Self::Extent => {
-                "Weighing the people affected and the harm, is the public interest sufficient to share?"
-            }
-            Self::Rights => {
-                "Is the whole in line with the Human Rights Act 1998, the Data Protection Act 2018 and equalities law?"
-            }
+            Self::Balance => "Does the benefit outweigh the intrusion on everyone in the gallery, matched or not?",
+            Self::Threshold => "Is it for serious crime, national security, or preventing serious risk to life?",
+            Self::Extent => "Weighing the people affected and the harm, is the public interest sufficient to share?",
+            Self::Rights => "Is the whole in line with the Human Rights Act 1998, the Data Protection Act 2018 and equalities law?",
         }
     }
 
@@ -100,27 +86,17 @@ impl Criterion {
     #[must_use]
     pub fn not_met(self) -> &'static str {
         match self {
-            Self::Importance => {
-                "The search was not found to serve an important objective in the public interest."
-            }
-            Self::Connection => {
-                "No rational connection was found between the search and its purpose."
-            }
+            Self::Importance => "The search was not found to serve an important objective in the public interest.",
+            Self::Connection => "No rational connection was found between the search and its purpose.",
             Self::ImageUsable => "The image is not usable or does not meet the requirements.",
             Self::Biography => "The biographical information was not looked at.",
             Self::Exhausted => "Less intrusive ways of identifying the person were not exhausted.",
-            Self::Balance => {
-                "The benefit was not found to outweigh the intrusion on everyone in the gallery."
-            }
+            Self::Balance => "The benefit was not found to outweigh the intrusion on everyone in the gallery.",
             Self::Threshold => {
                 "The request is below the threshold: it is not for serious crime, national security or preventing serious risk to life."
             }
-            Self::Extent => {
-                "The public interest was not found sufficient to share the information."
-            }
-            Self::Rights => {
-                "The request was not found to be in line with human rights, data protection and equalities law."
-            }
+            Self::Extent => "The public interest was not found sufficient to share the information.",
+            Self::Rights => "The request was not found to be in line with human rights, data protection and equalities law.",
         }
     }
 }
@@ -135,9 +111,7 @@ pub struct Finding {
 }
 
 /// How a request is handled after section 8 was read (A9).
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Handling {
@@ -171,13 +145,7 @@ impl Assessment {
     pub fn incomplete(&self, gallery: &GalleryPolicy, suspected: bool) -> Vec<Refusal> {
         let mut out = vec![];
         if !gallery.legal_bases.iter().any(|b| b.id == self.legal_basis) {
-            out.push(refuse(
-                &[Clause::A1],
-                format!(
-                    "Choose a legal basis of the {}.",
-                    gallery.name.to_lowercase()
-                ),
-            ));
+            out.push(refuse(&[Clause::A1], format!("Choose a legal basis of the {}.", gallery.name.to_lowercase())));
         }
         for c in Criterion::iter() {
             let f = self.findings.get(&c);
@@ -185,34 +153,20 @@ impl Assessment {
                 out.push(refuse(&[c.clause()], format!("Answer: {}", c.question())));
             }
             if f.is_none_or(|f| f.reasons.trim().is_empty()) {
-                out.push(refuse(
-                    &[c.clause()],
-                    format!("Give your reasons: {}", c.question()),
-                ));
+                out.push(refuse(&[c.clause()], format!("Give your reasons: {}", c.question())));
             }
         }
-        if self
-            .findings
-            .get(&Criterion::Biography)
-            .is_some_and(|f| f.met == Some(false))
-        {
-            out.push(refuse(
-                &[Clause::A3],
-                "Look at any biographical information before you decide. Having none is not a failure.",
-            ));
+        if self.findings.get(&Criterion::Biography).is_some_and(|f| f.met == Some(false)) {
+            out.push(refuse(&[Clause::A3], "Look at any biographical information before you decide. Having none is not a failure."));
         }
         if !self.section_8_read {
-            out.push(refuse(
-                &[Clause::A9],
-                "Read section 8 and say that you have.",
-            ));
+            out.push(refuse(&[Clause::A9], "Read section 8 and say that you have."));
         }
         match self.handling {
             None => out.push(refuse(&[Clause::A9], "Choose how the request is handled.")),
-            Some(Handling::Ordinary) if suspected => out.push(refuse(
-                &[Clause::A9, Clause::V0],
-                "The person may be vulnerable, so the request is handled sensitively.",
-            )),
+            Some(Handling::Ordinary) if suspected => {
+                out.push(refuse(&[Clause::A9, Clause::V0], "The person may be vulnerable, so the request is handled sensitively."))
+            }
             Some(_) => {}
         }
         out
@@ -235,17 +189,11 @@ impl Assessment {
             && let Err(failed) = self.crime.run()
         {
             for limb in failed {
-                out.push(refuse(
-                    &[Clause::A6, Clause::A7],
-                    format!("It is not a serious crime; {}.", limb.words()),
-                ));
+                out.push(refuse(&[Clause::A6, Clause::A7], format!("It is not a serious crime; {}.", limb.words())));
             }
         }
         if image.is_none_or(|i| !i.usable()) {
-            out.push(refuse(
-                &[Clause::A3],
-                "The image does not meet the requirements for a search.",
-            ));
+            out.push(refuse(&[Clause::A3], "The image does not meet the requirements for a search."));
         }
         out
     }

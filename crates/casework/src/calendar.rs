@@ -30,9 +30,7 @@ pub fn london_date(at: Timestamp) -> Date {
 /// An instant as people here write it: `22 November 2026, 3:17pm`.
 #[must_use]
 pub fn in_words(at: Timestamp) -> String {
-    at.to_zoned(LONDON.clone())
-        .strftime("%-d %B %Y, %-I:%M%P")
-        .to_string()
+    at.to_zoned(LONDON.clone()).strftime("%-d %B %Y, %-I:%M%P").to_string()
 }
 
 /// A date as people here write it: `22 November 2026`.
@@ -97,8 +95,7 @@ pub fn due_in_words(today: Date, due: Date) -> String {
 /// The first instant of a London date.
 #[must_use]
 pub fn start_of(date: Date) -> Timestamp {
-    date.to_zoned(LONDON.clone())
-        .map_or(Timestamp::MAX, |z| z.timestamp())
+    date.to_zoned(LONDON.clone()).map_or(Timestamp::MAX, |z| z.timestamp())
 }
 
 #[cfg(test)]
@@ -108,19 +105,13 @@ mod tests {
 
     #[test]
     fn a_weekend_is_skipped() {
-        assert_eq!(
-            after(date(2026, 11, 20), Period::WorkingDays(1)),
-            date(2026, 11, 23)
-        );
+        assert_eq!(after(date(2026, 11, 20), Period::WorkingDays(1)), date(2026, 11, 23));
         assert_eq!(working_days(date(2026, 11, 20), date(2026, 11, 23)), 1);
     }
 
     #[test]
     fn a_leap_day_ends_on_the_28th() {
-        assert_eq!(
-            after(date(2028, 2, 29), Period::Years(6)),
-            date(2034, 2, 28)
-        );
+        assert_eq!(after(date(2028, 2, 29), Period::Years(6)), date(2034, 2, 28));
     }
 
     #[test]
@@ -131,17 +122,8 @@ mod tests {
 
     #[test]
     fn due_is_said_in_words() {
-        assert_eq!(
-            due_in_words(date(2026, 11, 23), date(2026, 11, 23)),
-            "due today"
-        );
-        assert_eq!(
-            due_in_words(date(2026, 11, 24), date(2026, 11, 23)),
-            "1 working day overdue"
-        );
-        assert_eq!(
-            due_in_words(date(2026, 11, 20), date(2026, 11, 24)),
-            "2 working days left"
-        );
+        assert_eq!(due_in_words(date(2026, 11, 23), date(2026, 11, 23)), "due today");
+        assert_eq!(due_in_words(date(2026, 11, 24), date(2026, 11, 23)), "1 working day overdue");
+        assert_eq!(due_in_words(date(2026, 11, 20), date(2026, 11, 24)), "2 working days left");
     }
 }

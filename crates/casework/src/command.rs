@@ -47,12 +47,7 @@ pub enum Command {
     /// Answer it.
     AnswerClarification { answer: String },
     /// Decide on one probe.
-    Assess {
-        probe: ProbeId,
-        assessment: Box<Assessment>,
-        decision: Decision,
-        authorisation: AuthorisationId,
-    },
+    Assess { probe: ProbeId, assessment: Box<Assessment>, decision: Decision, authorisation: AuthorisationId },
     /// Say that the person may be vulnerable (V0).
     FlagVulnerable { words: String },
     /// Let a named person into a sensitive request (V1).
@@ -60,46 +55,21 @@ pub enum Command {
     /// Use leave to search.
     StartSearch { probe: ProbeId },
     /// Record what a search found (worker).
-    RecordSearch {
-        probe: ProbeId,
-        authorisation: AuthorisationId,
-        facts: SearchFacts,
-        found: Vec<Found>,
-    },
+    RecordSearch { probe: ProbeId, authorisation: AuthorisationId, facts: SearchFacts, found: Vec<Found> },
     /// Record that leave ran out (worker).
     ExpireAuthorisation { probe: ProbeId },
     /// Join as an examiner, seeing the candidates in this order.
-    Examine {
-        probe: ProbeId,
-        order: Vec<CandidateId>,
-    },
+    Examine { probe: ProbeId, order: Vec<CandidateId> },
     /// Give a blind visual opinion. `version` is the examiner's own.
-    GiveVisual {
-        probe: ProbeId,
-        candidate: CandidateId,
-        opinion: Visual,
-        version: u64,
-    },
+    GiveVisual { probe: ProbeId, candidate: CandidateId, opinion: Visual, version: u64 },
     /// Give an informed conclusion. `version` is the examiner's own.
-    GiveInformed {
-        probe: ProbeId,
-        candidate: CandidateId,
-        opinion: Informed,
-        version: u64,
-    },
+    GiveInformed { probe: ProbeId, candidate: CandidateId, opinion: Informed, version: u64 },
     /// Conclude that an empty list is no match (P2).
     ConcludeEmpty { probe: ProbeId, words: String },
     /// Decide what is shared of one match (O10).
-    DecideSharing {
-        probe: ProbeId,
-        candidate: CandidateId,
-        sharing: Sharing,
-    },
+    DecideSharing { probe: ProbeId, candidate: CandidateId, sharing: Sharing },
     /// Make up and address the answer.
-    Answer {
-        recipient: String,
-        recipient_confirmed: bool,
-    },
+    Answer { recipient: String, recipient_confirmed: bool },
     /// Let the answer leave (worker).
     Release,
     /// Open the answer.
@@ -107,10 +77,7 @@ pub enum Command {
     /// Ask for a review (W2).
     AskReview { reasons: String },
     /// Answer it (W3–W5).
-    DecideReview {
-        result: ReviewResult,
-        reasons: String,
-    },
+    DecideReview { result: ReviewResult, reasons: String },
     /// Ask to pass a sensitive answer on (V3).
     AskOnward { to: String, reasons: String },
     /// Answer that.

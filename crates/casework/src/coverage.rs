@@ -79,8 +79,7 @@ pub struct Line {
 /// register (T), accuracy (P), custody (C), live recognition (F) and further galleries (G). No other.
 #[must_use]
 pub fn may_be_deferred(clause: Clause) -> bool {
-    matches!(clause, Clause::D2 | Clause::S5)
-        || clause.to_string().starts_with(['L', 'T', 'P', 'C', 'F', 'G'])
+    matches!(clause, Clause::D2 | Clause::S5) || clause.to_string().starts_with(['L', 'T', 'P', 'C', 'F', 'G'])
 }
 
 /// Reads what the build script found: a JSON object of clause id → rules and tests.
@@ -106,13 +105,9 @@ pub fn check(policy: &Policy, deferred: &[Deferred], found: &Found) -> Vec<Line>
             let mut entries = deferred.iter().filter(|d| d.id == c.id);
             let status = match (entries.next(), entries.next()) {
                 (Some(_), Some(_)) => wrong("It is on the list twice."),
-                (Some(_), None) if !may_be_deferred(c.id) => {
-                    wrong("This clause may not be left to later work.")
-                }
+                (Some(_), None) if !may_be_deferred(c.id) => wrong("This clause may not be left to later work."),
                 (Some(_), None) if !must => wrong("It is not a MUST, so there is nothing to defer."),
-                (Some(_), None) if !rule && !test => {
-                    wrong("It has a rule and a test by now: take it off the list.")
-                }
+                (Some(_), None) if !rule && !test => wrong("It has a rule and a test by now: take it off the list."),
                 (Some(d), None) if d.reason.trim().is_empty() => wrong("It gives no reason."),
                 (Some(d), None) => Status::Deferred(d.reason.clone()),
                 (None, _) if !rule && !test => Status::Covered,
@@ -134,12 +129,7 @@ pub fn check(policy: &Policy, deferred: &[Deferred], found: &Found) -> Vec<Line>
 /// Whether nothing is missing and nothing is wrongly deferred.
 #[must_use]
 pub fn ok(lines: &[Line]) -> bool {
-    !lines.iter().any(|l| {
-        matches!(
-            l.status,
-            Status::Missing { .. } | Status::WronglyDeferred(_)
-        )
-    })
+    !lines.iter().any(|l| matches!(l.status, Status::Missing { .. } | Status::WronglyDeferred(_)))
 }
 
 #[cfg(test)]
@@ -148,11 +138,7 @@ mod tests {
     use scan::{Kind, scan};
 
     fn ids() -> Vec<String> {
-        Policy::in_force(jiff::civil::Date::MAX)
-            .clauses
-            .iter()
-            .map(|c| c.id.to_string())
-            .collect()
+        Policy::in_force(jiff::civil::Date::MAX).clauses.iter().map(|c| c.id.to_string()).collect()
     }
 
     #[test]
@@ -170,17 +156,9 @@ mod tests {
     fn a1_is_no_test() {}
 }
 ";
-        let hits: Vec<_> = scan(&ids(), "crates/x/src/lib.rs", text)
-            .into_iter()
-            .map(|h| (h.clause, h.kind == Kind::Test, h.line))
-            .collect();
-        let want = [
-            ("A7", false, 2),
-            ("A10", false, 2),
-            ("D1", false, 2),
-            ("A7", true, 6),
-            ("A10", true, 9),
-        ];
+        let hits: Vec<_> =
+            scan(&ids(), "crates/x/src/lib.rs", text).into_iter().map(|h| (h.clause, h.kind == Kind::Test, h.line)).collect();
+        let want = [("A7", false, 2), ("A10", false, 2), ("D1", false, 2), ("A7", true, 6), ("A10", true, 9)];
         assert_eq!(hits, want.map(|(c, t, l)| (c.to_owned(), t, l)));
         assert!(scan(&ids(), "crates/x/tests/it.rs", "x(Clause::A7)").is_empty());
         let page = scan(&ids(), "tools/browser/a.mjs", "test('A7: the limb', go)");
@@ -188,90 +166,38 @@ mod tests {
     }
 
     fn covered(lines: &[Line], clause: Clause) -> Status {
-        lines
-            .iter()
-            .find(|l| l.clause == clause)
-            .unwrap()
-            .status
-            .clone()
+        lines.iter().find(|l| l.clause == clause).unwrap().status.clone()
     }
 
     #[test]
     fn nothing_else_may_be_deferred() {
         let policy = Policy::in_force(jiff::civil::Date::MAX);
-        let place = Place {
-            file: "x".into(),
-            line: 1,
-            name: None,
-        };
-        let both = Places {
-            rules: vec![place.clone()],
-            tests: vec![place.clone()],
-        };
-        let all: Found = policy
-            .clauses
-            .iter()
-            .map(|c| (c.id, both.clone()))
-            .collect();
+        let place = Place { file: "x".into(), line: 1, name: None };
+        let both = Places { rules: vec![place.clone()], tests: vec![place.clone()] };
+        let all: Found = policy.clauses.iter().map(|c| (c.id, both.clone())).collect();
         assert!(ok(&check(policy, &[], &all)));
-        let deferring = |id, reason: &str| {
-            vec![Deferred {
-                id,
-                reason: reason.into(),
-            }]
-        };
+        let deferring = |id, reason: &str| vec![Deferred { id, reason: reason.into() }];
         let with = |d: Vec<Deferred>, found: &Found| check(policy, &d, found);
         let stands = |lines: &[Line], clause| covered(lines, clause);
         // A rule that is there must not be hidden behind the list.
         let lines = with(deferring(Clause::T1, "later"), &all);
-        assert!(matches!(
-            stands(&lines, Clause::T1),
-            Status::WronglyDeferred(_)
-        ));
+        assert!(matches!(stands(&lines, Clause::T1), Status::WronglyDeferred(_)));
         // The law itself cannot be put off.
         let lines = with(deferring(Clause::A7, "later"), &Found::new());
-        assert!(matches!(
-            stands(&lines, Clause::A7),
-            Status::WronglyDeferred(_)
-        ));
+        assert!(matches!(stands(&lines, Clause::A7), Status::WronglyDeferred(_)));
         assert!(!ok(&lines));
         // Nor what is no MUST, nor anything without a reason.
         let lines = with(deferring(Clause::F3, "later"), &Found::new());
-        assert!(matches!(
-            stands(&lines, Clause::F3),
-            Status::WronglyDeferred(_)
-        ));
+        assert!(matches!(stands(&lines, Clause::F3), Status::WronglyDeferred(_)));
         let lines = with(deferring(Clause::T1, " "), &Found::new());
-        assert!(matches!(
-            stands(&lines, Clause::T1),
-            Status::WronglyDeferred(_)
-        ));
+        assert!(matches!(stands(&lines, Clause::T1), Status::WronglyDeferred(_)));
         let lines = with(deferring(Clause::T1, "later"), &Found::new());
         assert_eq!(stands(&lines, Clause::T1), Status::Deferred("later".into()));
-        assert_eq!(
-            stands(&lines, Clause::A7),
-            Status::Missing {
-                rule: true,
-                test: true
-            }
-        );
+        assert_eq!(stands(&lines, Clause::A7), Status::Missing { rule: true, test: true });
         assert_eq!(stands(&lines, Clause::S6), Status::Optional);
         // Half is not enough.
-        let half: Found = [(
-            Clause::A7,
-            Places {
-                rules: vec![place],
-                tests: vec![],
-            },
-        )]
-        .into();
-        assert_eq!(
-            stands(&with(vec![], &half), Clause::A7),
-            Status::Missing {
-                rule: false,
-                test: true
-            }
-        );
+        let half: Found = [(Clause::A7, Places { rules: vec![place], tests: vec![] })].into();
+        assert_eq!(stands(&with(vec![], &half), Clause::A7), Status::Missing { rule: false, test: true });
     }
 
     #[test]

@@ -61,9 +61,7 @@ impl FailedLimb {
     pub fn words(self) -> &'static str {
         match self {
             Self::NotSexual => "limb (a) is not met: it is not a sexual offence",
-            Self::NotTwoYears => {
-                "limb (b) is not met: it would not normally be capable of a sentence of at least 2 years"
-            }
+            Self::NotTwoYears => "limb (b) is not met: it would not normally be capable of a sentence of at least 2 years",
             Self::NoAggravation => {
                 "limb (b) is not met: it involves no violence, grooming or online criminality and could not result in substantial financial gain"
             }
@@ -119,16 +117,8 @@ mod tests {
 
     #[test]
     fn a7_names_the_limb_that_failed() {
-        let t = SeriousCrimeTest {
-            sexual_offence: Some(false),
-            two_years: Some(false),
-            online: true,
-            ..Default::default()
-        };
-        assert_eq!(
-            t.run(),
-            Err(vec![FailedLimb::NotSexual, FailedLimb::NotTwoYears])
-        );
+        let t = SeriousCrimeTest { sexual_offence: Some(false), two_years: Some(false), online: true, ..Default::default() };
+        assert_eq!(t.run(), Err(vec![FailedLimb::NotSexual, FailedLimb::NotTwoYears]));
         assert!(FailedLimb::NotTwoYears.words().contains("limb (b)"));
     }
 }

@@ -49,37 +49,30 @@ impl Context<'_> {
 /// # Errors
 /// Every refusal at once, each with its clauses and plain words. A person who may not know that the
 /// request exists gets the one refusal that an unknown request gives (V1).
-pub fn decide(
-    request: &Request,
-    command: &Command,
-    ctx: &Context<'_>,
-) -> Result<Vec<Event>, Vec<Refusal>> {
+pub fn decide(request: &Request, command: &Command, ctx: &Context<'_>) -> Result<Vec<Event>, Vec<Refusal>> {
     let mut out = access::refusals(request, command.action(), ctx);
     if out.first().is_some_and(|r| *r == access::unknown()) {
         return Err(out);
     }
     let answer = match command {
-        Command::Prepare { .. }
-        | Command::Return { .. }
-        | Command::Approve
-        | Command::Withdraw { .. }
-        | Command::Reject { .. } => intake::decide(request, command, ctx),
+        Command::Prepare { .. } | Command::Return { .. } | Command::Approve | Command::Withdraw { .. } | Command::Reject { .. } => {
+            intake::decide(request, command, ctx)
+        }
         Command::Take { .. }
         | Command::DeclareConflict { .. }
         | Command::PutBack
         | Command::Allocate { .. }
         | Command::FlagVulnerable { .. }
         | Command::Admit { .. } => handle::decide(request, command, ctx),
-        Command::AskClarification { .. }
-        | Command::AnswerClarification { .. }
-        | Command::Assess { .. } => assess::decide(request, command, ctx),
-        Command::StartSearch { .. }
-        | Command::RecordSearch { .. }
-        | Command::ExpireAuthorisation { .. } => search::decide(request, command, ctx),
-        Command::Examine { .. }
-        | Command::GiveVisual { .. }
-        | Command::GiveInformed { .. }
-        | Command::ConcludeEmpty { .. } => review::decide(request, command, ctx),
+        Command::AskClarification { .. } | Command::AnswerClarification { .. } | Command::Assess { .. } => {
+            assess::decide(request, command, ctx)
+        }
+        Command::StartSearch { .. } | Command::RecordSearch { .. } | Command::ExpireAuthorisation { .. } => {
+            search::decide(request, command, ctx)
+        }
+        Command::Examine { .. } | Command::GiveVisual { .. } | Command::GiveInformed { .. } | Command::ConcludeEmpty { .. } => {
+            review::decide(request, command, ctx)
+        }
         Command::DecideSharing { .. }
         | Command::Answer { .. }
         | Command::Release
@@ -109,13 +102,7 @@ pub fn decide(
 fn after(request: &Request, ctx: &Context<'_>, events: &[Event]) -> Request {
     let mut next = request.clone();
     for event in events {
-        next.apply(
-            &Entry {
-                by: ctx.who(),
-                event: event.clone(),
-            },
-            ctx.now,
-        );
+        next.apply(&Entry { by: ctx.who(), event: event.clone() }, ctx.now);
     }
     next
 }
@@ -127,10 +114,7 @@ fn need_words(text: &str, clause: crate::clause::Clause, ask: &str) -> Vec<Refus
     if text.trim().is_empty() {
         vec![refuse(&[clause], ask)]
     } else if length > max {
-        vec![refuse(
-            &[clause],
-            format!("That is {length} characters long; at most {max} fit."),
-        )]
+        vec![refuse(&[clause], format!("That is {length} characters long; at most {max} fit."))]
     } else {
         vec![]
     }
@@ -142,10 +126,7 @@ fn holder_refusals(request: &Request, ctx: &Context<'_>) -> Vec<Refusal> {
     if let (Some(actor), Some(gallery)) = (ctx.actor, request.gallery) {
         out.extend(access::staff_refusals(actor, gallery, ctx));
         if request.assignee != Some(actor.person) {
-            out.push(refuse(
-                &[crate::clause::Clause::R1],
-                "Assign the request to yourself first.",
-            ));
+            out.push(refuse(&[crate::clause::Clause::R1], "Assign the request to yourself first."));
         }
     }
     out

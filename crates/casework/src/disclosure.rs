@@ -89,11 +89,7 @@ impl Disclosure {
     /// The person shared under a candidate id whose image is shared.
     #[must_use]
     pub fn image_of(&self, candidate: CandidateId) -> Option<ReferenceId> {
-        self.probes
-            .iter()
-            .flat_map(|p| &p.shared)
-            .find(|s| s.candidate == candidate && s.image)?
-            .image_of
+        self.probes.iter().flat_map(|p| &p.shared).find(|s| s.candidate == candidate && s.image)?.image_of
     }
 
     /// Makes the disclosure from the request as decided and the biographies of its shared references.
@@ -102,11 +98,7 @@ impl Disclosure {
     /// # Errors
     /// Everything that stands in the way: a probe without an end, a match without two confirmations, a
     /// field outside the gallery's list.
-    pub fn assemble(
-        request: &Request,
-        biographies: &BTreeMap<ReferenceId, Biography>,
-        policy: &Policy,
-    ) -> Result<Self, Vec<Refusal>> {
+    pub fn assemble(request: &Request, biographies: &BTreeMap<ReferenceId, Biography>, policy: &Policy) -> Result<Self, Vec<Refusal>> {
         let found = refusals(request, policy);
         let (Some(gallery), true) = (request.gallery, found.is_empty()) else {
             return Err(found);
@@ -143,11 +135,7 @@ impl Disclosure {
         Ok(Self {
             request: request.id,
             gallery,
-            recipient: request
-                .recipient
-                .clone()
-                .or_else(|| request.form.as_ref().map(|f| f.recipient.clone()))
-                .unwrap_or_default(),
+            recipient: request.recipient.clone().or_else(|| request.form.as_ref().map(|f| f.recipient.clone())).unwrap_or_default(),
             outcome: request.answer(),
             probes,
             conditions: conditions(request),
@@ -159,29 +147,21 @@ impl Disclosure {
 pub const NO_MATCH: &str = "The image could not be matched. This does not mean that the person is not held on either of the HM Passport Office or UK Visas and Immigration databases, only that the image could not be matched.";
 
 fn conditions(request: &Request) -> Vec<(Clause, String)> {
-    let purposes: Vec<&str> = request
-        .form
-        .iter()
-        .flat_map(|f| f.purposes.iter().copied())
-        .map(Purpose::label)
-        .collect();
+    let purposes: Vec<&str> = request.form.iter().flat_map(|f| f.purposes.iter().copied()).map(Purpose::label).collect();
     let mut out = vec![];
     if request.answer() == Outcome::Match {
-        out.push((
-            Clause::O8,
-            format!(
-                "Use this only for the purpose for which the request was made: {}.",
-                purposes.join("; ")
-            ),
-        ));
+        out.push((Clause::O8, format!("Use this only for the purpose for which the request was made: {}.", purposes.join("; "))));
         out.push((Clause::L2, "Store it as your Data Sharing Agreement says, keep it only while it is necessary, then destroy it.".into()));
+        out.push((Clause::L3, "If the person turns out not to be relevant, delete it immediately.".into()));
         out.push((
-            Clause::L3,
-            "If the person turns out not to be relevant, delete it immediately.".into(),
+            Clause::L4,
+            "Share it with another organisation only where that is lawful and within the policy and your agreement.".into(),
         ));
-        out.push((Clause::L4, "Share it with another organisation only where that is lawful and within the policy and your agreement.".into()));
         if request.sensitive {
-            out.push((Clause::V3, "This is sensitive. It is for the named recipient only: ask us before it is passed on to anybody.".into()));
+            out.push((
+                Clause::V3,
+                "This is sensitive. It is for the named recipient only: ask us before it is passed on to anybody.".into(),
+            ));
         }
     }
     out
@@ -200,25 +180,12 @@ pub fn refusals(request: &Request, policy: &Policy) -> Vec<Refusal> {
         }
         for c in &p.candidates {
             if let Some(Sharing::Share { fields, .. }) = &c.sharing {
-                let people: BTreeSet<_> = c
-                    .confirmed_by
-                    .iter()
-                    .filter(|e| c.opinions.get(e).is_some_and(|o| o.confirms()))
-                    .collect();
+                let people: BTreeSet<_> = c.confirmed_by.iter().filter(|e| c.opinions.get(e).is_some_and(|o| o.confirms())).collect();
                 if c.matched != Some(true) || people.len() < CONFIRMATIONS_MIN {
-                    out.push(refuse(
-                        &[Clause::M2, Clause::M3],
-                        "A candidate is not confirmed by two people.",
-                    ));
+                    out.push(refuse(&[Clause::M2, Clause::M3], "A candidate is not confirmed by two people."));
                 }
-                if fields
-                    .iter()
-                    .any(|(f, _)| !policy.gallery(gallery).fields.iter().any(|r| r.field == *f))
-                {
-                    out.push(refuse(
-                        &[Clause::O5, Clause::O6],
-                        "A field is not among those the gallery shares.",
-                    ));
+                if fields.iter().any(|(f, _)| !policy.gallery(gallery).fields.iter().any(|r| r.field == *f)) {
+                    out.push(refuse(&[Clause::O5, Clause::O6], "A field is not among those the gallery shares."));
                 }
             }
         }

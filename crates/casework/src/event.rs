@@ -4,10 +4,7 @@ use crate::{
     assess::{Assessment, Handling},
     clause::Clause,
     form::Form,
-    ids::{
-        AuthorisationId, CandidateId, Digest, LeoId, PersonId, ProbeId, ReferenceId, RequestId,
-        TeamId,
-    },
+    ids::{AuthorisationId, CandidateId, Digest, LeoId, PersonId, ProbeId, ReferenceId, RequestId, TeamId},
     people::Rank,
     policy::BioField,
     record::{GalleryId, Header, NewRecord, RetentionClass},
@@ -100,9 +97,7 @@ pub enum Sharing {
 }
 
 /// What a team leader decides on a review (W4).
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum ReviewResult {
@@ -132,37 +127,23 @@ pub enum Event {
     /// The approver sent it back with reasons.
     Returned { reasons: String },
     /// The approver approved it (S9).
-    Approved {
-        rank: Option<Rank>,
-        by_delegation: bool,
-    },
+    Approved { rank: Option<Rank>, by_delegation: bool },
     /// It left the force.
     Submitted,
     /// It arrived complete; the answer is due on this London date.
     Received { due: Date },
     /// It was not on the template or not complete (S1), and the force is told what is missing (W1).
-    Rejected {
-        missing: Vec<Refusal>,
-        by: Option<PersonId>,
-        team: Option<TeamId>,
-    },
+    Rejected { missing: Vec<Refusal>, by: Option<PersonId>, team: Option<TeamId> },
     /// The force took it back.
     Withdrawn { reason: String },
     /// A member of staff took it, having said that they have no conflict of interest.
-    Taken {
-        person: PersonId,
-        team: Option<TeamId>,
-    },
+    Taken { person: PersonId, team: Option<TeamId> },
     /// A person said that they have a conflict of interest and is barred from the request.
     ConflictDeclared { person: PersonId, words: String },
     /// It was put back.
     PutBack { person: PersonId },
     /// A team leader gave it to somebody.
-    Allocated {
-        to: PersonId,
-        team: Option<TeamId>,
-        reason: String,
-    },
+    Allocated { to: PersonId, team: Option<TeamId>, reason: String },
     /// The assessor asked for clarification.
     ClarificationAsked { question: String },
     /// The force answered.
@@ -174,77 +155,29 @@ pub enum Event {
     /// A named person was let into a sensitive request (V1).
     Admitted { person: PersonId, reason: String },
     /// The assessor authorised a search.
-    Authorised {
-        assessment: Box<Assessment>,
-        authorisation: Authorisation,
-    },
+    Authorised { assessment: Box<Assessment>, authorisation: Authorisation },
     /// The assessor declined a search, with an explanation that cites clauses (O1).
-    Declined {
-        probe: ProbeId,
-        assessment: Box<Assessment>,
-        clauses: Vec<Clause>,
-        explanation: String,
-        by: PersonId,
-        team: Option<TeamId>,
-    },
+    Declined { probe: ProbeId, assessment: Box<Assessment>, clauses: Vec<Clause>, explanation: String, by: PersonId, team: Option<TeamId> },
     /// Leave to search was used.
-    SearchStarted {
-        probe: ProbeId,
-        authorisation: AuthorisationId,
-    },
+    SearchStarted { probe: ProbeId, authorisation: AuthorisationId },
     /// The search was made.
-    Searched {
-        probe: ProbeId,
-        authorisation: AuthorisationId,
-        facts: SearchFacts,
-        found: Vec<Found>,
-    },
+    Searched { probe: ProbeId, authorisation: AuthorisationId, facts: SearchFacts, found: Vec<Found> },
     /// Leave to search ran out unused.
     AuthorisationExpired { probe: ProbeId },
     /// An examiner joined; the order in which they see the candidates is their own.
-    ExaminerJoined {
-        probe: ProbeId,
-        examiner: PersonId,
-        order: Vec<CandidateId>,
-    },
+    ExaminerJoined { probe: ProbeId, examiner: PersonId, order: Vec<CandidateId> },
     /// A blind visual opinion (M2).
-    VisualGiven {
-        probe: ProbeId,
-        candidate: CandidateId,
-        examiner: PersonId,
-        opinion: Visual,
-    },
+    VisualGiven { probe: ProbeId, candidate: CandidateId, examiner: PersonId, opinion: Visual },
     /// An informed conclusion (M2).
-    InformedGiven {
-        probe: ProbeId,
-        candidate: CandidateId,
-        examiner: PersonId,
-        opinion: Informed,
-    },
+    InformedGiven { probe: ProbeId, candidate: CandidateId, examiner: PersonId, opinion: Informed },
     /// Two examiners differ on these candidates; a third begins blind.
-    AdjudicationOpened {
-        probe: ProbeId,
-        candidates: Vec<CandidateId>,
-    },
+    AdjudicationOpened { probe: ProbeId, candidates: Vec<CandidateId> },
     /// People concluded on a candidate. A match keeps its reference; nothing else does.
-    Concluded {
-        probe: ProbeId,
-        candidate: CandidateId,
-        reference: Option<ReferenceId>,
-        confirmed_by: Vec<PersonId>,
-    },
+    Concluded { probe: ProbeId, candidate: CandidateId, reference: Option<ReferenceId>, confirmed_by: Vec<PersonId> },
     /// A person concluded that an empty list is no match (P2).
-    EmptyConcluded {
-        probe: ProbeId,
-        by: PersonId,
-        words: String,
-    },
+    EmptyConcluded { probe: ProbeId, by: PersonId, words: String },
     /// What is shared of a matched candidate, or that it is withheld (O10).
-    SharingDecided {
-        probe: ProbeId,
-        candidate: CandidateId,
-        sharing: Sharing,
-    },
+    SharingDecided { probe: ProbeId, candidate: CandidateId, sharing: Sharing },
     /// The answer is made up and addressed.
     AnswerPrepared { recipient: String, outcome: Outcome },
     /// The answer was released to the force.
@@ -254,10 +187,7 @@ pub enum Event {
     /// The force asked for a review (W2).
     ReviewAsked { reasons: String },
     /// The team leader answered (W5).
-    ReviewDecided {
-        result: ReviewResult,
-        reasons: String,
-    },
+    ReviewDecided { result: ReviewResult, reasons: String },
     /// The force asked to pass a sensitive answer on (V3).
     OnwardAsked { to: String, reasons: String },
     /// Whether it may (V3).
@@ -289,17 +219,15 @@ impl Event {
     pub fn clauses(&self) -> Vec<Clause> {
         let mut out = match self {
             Self::Rejected { missing, .. } => {
-                missing.iter().flat_map(|r| r.clauses.clone()).collect()
+                let mut out: Vec<_> = missing.iter().flat_map(|r| r.clauses.clone()).collect();
+                out.push(Clause::W1);
+                out
             }
             Self::Declined { clauses, .. } => clauses.clone(),
             Self::Approved { .. } => vec![Clause::S9],
             Self::Authorised { .. } => vec![Clause::A6],
-            Self::SearchStarted { .. }
-            | Self::Searched { .. }
-            | Self::AuthorisationExpired { .. } => vec![Clause::M1],
-            Self::VisualGiven { .. }
-            | Self::InformedGiven { .. }
-            | Self::AdjudicationOpened { .. } => vec![Clause::M2],
+            Self::SearchStarted { .. } | Self::Searched { .. } | Self::AuthorisationExpired { .. } => vec![Clause::M1],
+            Self::VisualGiven { .. } | Self::InformedGiven { .. } | Self::AdjudicationOpened { .. } => vec![Clause::M2],
             Self::Concluded { .. } => vec![Clause::M2, Clause::M3],
             Self::EmptyConcluded { .. } => vec![Clause::P2],
             Self::SharingDecided { .. } => vec![Clause::O10],
@@ -321,34 +249,16 @@ impl Event {
     #[must_use]
     pub fn outcome(&self) -> Option<String> {
         match self {
-            Self::Searched { found, .. } => Some(
-                if found.is_empty() {
-                    "no-candidates"
-                } else {
-                    "candidates"
-                }
-                .into(),
-            ),
-            Self::Concluded { reference, .. } => Some(
-                if reference.is_some() {
-                    "match"
-                } else {
-                    "no-match"
-                }
-                .into(),
-            ),
+            Self::Searched { found, .. } => Some(if found.is_empty() { "no-candidates" } else { "candidates" }.into()),
+            Self::Concluded { reference, .. } => Some(if reference.is_some() { "match" } else { "no-match" }.into()),
             Self::EmptyConcluded { .. } => Some("no-match".into()),
             Self::SharingDecided { sharing, .. } => Some(match sharing {
                 Sharing::Share { .. } => "share".into(),
                 Sharing::Withhold { .. } => "withhold".into(),
             }),
-            Self::AnswerPrepared { outcome, .. } | Self::Released { outcome } => {
-                Some(outcome.to_string())
-            }
+            Self::AnswerPrepared { outcome, .. } | Self::Released { outcome } => Some(outcome.to_string()),
             Self::ReviewDecided { result, .. } => Some(result.to_string()),
-            Self::OnwardDecided { allowed, .. } => {
-                Some(if *allowed { "allowed" } else { "refused" }.into())
-            }
+            Self::OnwardDecided { allowed, .. } => Some(if *allowed { "allowed" } else { "refused" }.into()),
             Self::Erased { class } => Some(class.to_string()),
             Self::Prepared { form, .. } if form.urgent == Some(true) => Some("urgent".into()),
             _ => None,
@@ -359,7 +269,8 @@ impl Event {
 /// An event with who did it: the sealed payload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Who.
+    /// Who. Written as `who`, since several events carry a `by` of their own beside it.
+    #[serde(rename = "who")]
     pub by: Who,
     /// What.
     #[serde(flatten)]
@@ -383,12 +294,7 @@ pub struct HeaderFacts<'a> {
 ///
 /// # Errors
 /// When the event cannot be written as JSON (it holds a number that is not finite).
-pub fn record(
-    by: Who,
-    event: Event,
-    at: Timestamp,
-    facts: HeaderFacts<'_>,
-) -> Result<NewRecord, serde_json::Error> {
+pub fn record(by: Who, event: Event, at: Timestamp, facts: HeaderFacts<'_>) -> Result<NewRecord, serde_json::Error> {
     let header = Header {
         kind: event.kind().into(),
         at,
@@ -400,10 +306,7 @@ pub fn record(
         policy: facts.policy.into(),
         class: event.class(),
     };
-    Ok(NewRecord {
-        header,
-        payload: serde_json::to_vec(&Entry { by, event })?,
-    })
+    Ok(NewRecord { header, payload: serde_json::to_vec(&Entry { by, event })? })
 }
 
 /// Something personal that can be looked at.

@@ -18,19 +18,7 @@ use std::collections::BTreeSet;
 pub const TEMPLATE: &str = "facial-image-search/1";
 
 /// What the force considers the person to be (S3).
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::EnumIter,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display, strum::EnumString, strum::EnumIter)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Nationality {
@@ -56,19 +44,7 @@ impl Nationality {
 
 /// A purpose for which a search may be made (A6, S12).
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::EnumIter,
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::Display, strum::EnumString, strum::EnumIter,
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
@@ -94,19 +70,7 @@ impl Purpose {
 }
 
 /// Whether the force knows who it is (S12, O3, O4).
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::EnumIter,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display, strum::EnumString, strum::EnumIter)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Mode {
@@ -117,19 +81,7 @@ pub enum Mode {
 }
 
 /// What the fingerprint check against IABS found (S4).
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::EnumIter,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display, strum::EnumString, strum::EnumIter)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum FingerprintCheck {
@@ -142,19 +94,7 @@ pub enum FingerprintCheck {
 }
 
 /// Where an image comes from (S10).
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::EnumIter,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display, strum::EnumString, strum::EnumIter)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Source {
@@ -166,19 +106,7 @@ pub enum Source {
 
 /// The declarations a force makes, each on its own.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::EnumIter,
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::Display, strum::EnumString, strum::EnumIter,
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
@@ -217,9 +145,7 @@ impl Declaration {
             (Self::NotIdentifiedOtherwise, Some(Mode::Known)) => {
                 "We could not establish other identities of the person through those or any other operational means."
             }
-            (Self::NotIdentifiedOtherwise, _) => {
-                "We could not identify the person through those or any other operational means."
-            }
+            (Self::NotIdentifiedOtherwise, _) => "We could not identify the person through those or any other operational means.",
             (Self::OwnPolicyFollowed, _) => {
                 "This request follows our own searching policy and will be approved at the right level, normally Inspector or equivalent."
             }
@@ -282,10 +208,7 @@ impl Field {
         use Field as F;
         match self {
             F::Template | F::Investigation | F::Recipient => 1,
-            F::Nationality
-            | F::FingerprintsHeld
-            | F::FingerprintCheck
-            | F::FingerprintReference => 2,
+            F::Nationality | F::FingerprintsHeld | F::FingerprintCheck | F::FingerprintReference => 2,
             F::Purposes | F::PurposeWords | F::Mode => 3,
             F::Offence | F::SexualOffence | F::TwoYears | F::PeopleAffected | F::Harm => 4,
             F::Images => 5,
@@ -408,8 +331,7 @@ impl FormImage {
     /// Whether the chosen face meets the requirements (A3b).
     #[must_use]
     pub fn usable(&self) -> bool {
-        self.chosen.is_some_and(|i| i < self.faces.len())
-            && self.quality.iter().all(|q| q.verdict != Verdict::Block)
+        self.chosen.is_some_and(|i| i < self.faces.len()) && self.quality.iter().all(|q| q.verdict != Verdict::Block)
     }
 }
 
@@ -471,10 +393,7 @@ impl Form {
     /// An empty form on the current template.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            template: TEMPLATE.into(),
-            ..Self::default()
-        }
+        Self { template: TEMPLATE.into(), ..Self::default() }
     }
 
     /// Everything that is missing or contradictory, at once (S1 and the clause of each question).
@@ -492,48 +411,22 @@ impl Form {
             }
         };
         let said = |text: &str| !text.trim().is_empty();
-        need(
-            self.template == TEMPLATE,
-            Clause::S1,
-            F::Template,
-            "The form is not on the current template. Copy it into a new form.",
-        );
-        need(
-            said(&self.investigation),
-            Clause::S2,
-            F::Investigation,
-            "Give the investigation's reference.",
-        );
-        need(
-            said(&self.recipient),
-            Clause::V2,
-            F::Recipient,
-            "Name the person who will receive the answer.",
-        );
+        need(self.template == TEMPLATE, Clause::S1, F::Template, "The form is not on the current template. Copy it into a new form.");
+        need(said(&self.investigation), Clause::S2, F::Investigation, "Give the investigation's reference.");
+        need(said(&self.recipient), Clause::V2, F::Recipient, "Name the person who will receive the answer.");
         need(
             self.nationality.is_some(),
             Clause::S3,
             F::Nationality,
             "Say whether you consider the person British, a foreign national, or are unsure.",
         );
-        let foreign = self.nationality.is_some_and(|n| {
-            n.galleries()
-                .iter()
-                .any(|g| policy.gallery(*g).fingerprints_first)
-        }) && self.nationality == Some(Nationality::Foreign);
+        let foreign = self.nationality.is_some_and(|n| n.galleries().iter().any(|g| policy.gallery(*g).fingerprints_first))
+            && self.nationality == Some(Nationality::Foreign);
         if foreign {
-            need(
-                self.fingerprints_held.is_some(),
-                Clause::S4,
-                F::FingerprintsHeld,
-                "Say whether you hold the person's fingerprints.",
-            );
+            need(self.fingerprints_held.is_some(), Clause::S4, F::FingerprintsHeld, "Say whether you hold the person's fingerprints.");
             if self.fingerprints_held == Some(true) {
                 need(
-                    !matches!(
-                        self.fingerprint_check,
-                        None | Some(FingerprintCheck::NotRun)
-                    ),
+                    !matches!(self.fingerprint_check, None | Some(FingerprintCheck::NotRun)),
                     Clause::S4,
                     F::FingerprintCheck,
                     "Check the fingerprints against IABS first, then say what was found.",
@@ -554,37 +447,12 @@ impl Form {
                 }
             }
         }
-        need(
-            !self.purposes.is_empty(),
-            Clause::S12,
-            F::Purposes,
-            "Choose at least one purpose.",
-        );
-        need(
-            said(&self.purpose_words),
-            Clause::S12,
-            F::PurposeWords,
-            "Say how a search would serve the purpose.",
-        );
-        need(
-            self.mode.is_some(),
-            Clause::S12,
-            F::Mode,
-            "Say whether the person is unidentified, or known with other identities sought.",
-        );
-        need(
-            said(&self.offence),
-            Clause::A6,
-            F::Offence,
-            "Describe the crime or incident.",
-        );
+        need(!self.purposes.is_empty(), Clause::S12, F::Purposes, "Choose at least one purpose.");
+        need(said(&self.purpose_words), Clause::S12, F::PurposeWords, "Say how a search would serve the purpose.");
+        need(self.mode.is_some(), Clause::S12, F::Mode, "Say whether the person is unidentified, or known with other identities sought.");
+        need(said(&self.offence), Clause::A6, F::Offence, "Describe the crime or incident.");
         if self.purposes.contains(&Purpose::SeriousCrime) {
-            need(
-                self.crime.sexual_offence.is_some(),
-                Clause::A7,
-                F::SexualOffence,
-                "Say whether it is a sexual offence.",
-            );
+            need(self.crime.sexual_offence.is_some(), Clause::A7, F::SexualOffence, "Say whether it is a sexual offence.");
             if self.crime.sexual_offence != Some(true) {
                 need(
                     self.crime.two_years.is_some(),
@@ -594,33 +462,15 @@ impl Form {
                 );
             }
         }
-        need(
-            said(&self.people_affected),
-            Clause::A8,
-            F::PeopleAffected,
-            "Say how many people are affected.",
-        );
-        need(
-            said(&self.harm),
-            Clause::A8,
-            F::Harm,
-            "Describe the harm that was or could be caused.",
-        );
-        need(
-            !self.images.is_empty(),
-            Clause::S1,
-            F::Images,
-            "Add at least one image.",
-        );
+        need(said(&self.people_affected), Clause::A8, F::PeopleAffected, "Say how many people are affected.");
+        need(said(&self.harm), Clause::A8, F::Harm, "Describe the harm that was or could be caused.");
+        need(!self.images.is_empty(), Clause::S1, F::Images, "Add at least one image.");
         if self.images.len() > IMAGES_PER_REQUEST_MAX {
             need(
                 false,
                 Clause::S1,
                 F::Images,
-                &format!(
-                    "A form carries at most {IMAGES_PER_REQUEST_MAX} images; this one has {}.",
-                    self.images.len()
-                ),
+                &format!("A form carries at most {IMAGES_PER_REQUEST_MAX} images; this one has {}.", self.images.len()),
             );
         }
         for (n, image) in self.images.iter().enumerate() {
@@ -632,10 +482,7 @@ impl Form {
             );
             // A number that is not finite cannot be written to the record and read back.
             need(
-                image
-                    .faces
-                    .iter()
-                    .all(|f| [f.x, f.y, f.width, f.height].iter().all(|v| v.is_finite())),
+                image.faces.iter().all(|f| [f.x, f.y, f.width, f.height].iter().all(|v| v.is_finite())),
                 Clause::A3,
                 F::Images,
                 &format!("The faces on image {} have no place on it. Upload it again.", n + 1),
@@ -646,51 +493,21 @@ impl Form {
                 F::Images,
                 &format!("Choose the face to search with on image {}.", n + 1),
             );
-            need(
-                image.source.is_some(),
-                Clause::S10,
-                F::Images,
-                &format!("Say whether image {} was taken under supervision.", n + 1),
-            );
+            need(image.source.is_some(), Clause::S10, F::Images, &format!("Say whether image {} was taken under supervision.", n + 1));
         }
-        need(
-            said(&self.own_databases),
-            Clause::S8,
-            F::OwnDatabases,
-            "Say which of your own national and local databases you checked.",
-        );
+        need(said(&self.own_databases), Clause::S8, F::OwnDatabases, "Say which of your own national and local databases you checked.");
         need(
             said(&self.other_databases),
             Clause::S8,
             F::OtherDatabases,
             "Say which other databases available to you you checked, or why none applied.",
         );
-        need(
-            said(&self.other_enquiries),
-            Clause::S8,
-            F::OtherEnquiries,
-            "Say which other enquiries you made.",
-        );
-        need(
-            self.vulnerable.is_some(),
-            Clause::S11,
-            F::Vulnerable,
-            "Answer section 8: do you suspect that the person may be vulnerable?",
-        );
+        need(said(&self.other_enquiries), Clause::S8, F::OtherEnquiries, "Say which other enquiries you made.");
+        need(self.vulnerable.is_some(), Clause::S11, F::Vulnerable, "Answer section 8: do you suspect that the person may be vulnerable?");
         if self.vulnerable == Some(true) {
-            need(
-                said(&self.vulnerable_words),
-                Clause::S11,
-                F::VulnerableWords,
-                "Say why the person may be vulnerable.",
-            );
+            need(said(&self.vulnerable_words), Clause::S11, F::VulnerableWords, "Say why the person may be vulnerable.");
         }
-        need(
-            self.urgent.is_some(),
-            Clause::S6,
-            F::Urgent,
-            "Say whether the request is urgent.",
-        );
+        need(self.urgent.is_some(), Clause::S6, F::Urgent, "Say whether the request is urgent.");
         if self.urgent == Some(true) {
             need(
                 said(&self.urgent_reason),
@@ -701,25 +518,12 @@ impl Form {
         }
         use strum::IntoEnumIterator;
         for d in Declaration::iter().filter(|d| !self.declarations.contains(d)) {
-            need(
-                false,
-                d.clause(),
-                F::Declarations,
-                &format!("Confirm: {}", d.words(self.mode)),
-            );
+            need(false, d.clause(), F::Declarations, &format!("Confirm: {}", d.words(self.mode)));
         }
         for (field, text) in self.texts() {
             let length = text.chars().count();
             if length > TEXT_CHARS_MAX {
-                need(
-                    false,
-                    Clause::S1,
-                    field,
-                    &format!(
-                        "{} is {length} characters long; at most {TEXT_CHARS_MAX} fit.",
-                        field.label()
-                    ),
-                );
+                need(false, Clause::S1, field, &format!("{} is {length} characters long; at most {TEXT_CHARS_MAX} fit.", field.label()));
             }
         }
         out
@@ -759,11 +563,6 @@ impl Form {
     /// A copy for a new draft: answers kept, images and declarations left out, since both are given afresh.
     #[must_use]
     pub fn copied(&self) -> Self {
-        Self {
-            template: TEMPLATE.into(),
-            images: vec![],
-            declarations: BTreeSet::new(),
-            ..self.clone()
-        }
+        Self { template: TEMPLATE.into(), images: vec![], declarations: BTreeSet::new(), ..self.clone() }
     }
 }

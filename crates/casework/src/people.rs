@@ -72,18 +72,7 @@ impl Role {
 }
 
 /// The specialist posts of the guidance (R1).
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display, strum::EnumString)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Post {
@@ -95,19 +84,7 @@ pub enum Post {
 
 /// Police ranks in order; National Crime Agency grades map to their equivalent.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::EnumIter,
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::Display, strum::EnumString, strum::EnumIter,
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
@@ -362,11 +339,7 @@ impl Register {
             Affiliation::House => (None, None, None),
         };
         let mut roles = p.roles.clone();
-        if self
-            .delegations
-            .iter()
-            .any(|d| d.to == person && d.from <= on && on <= d.until && gallery == Some(d.gallery))
-        {
+        if self.delegations.iter().any(|d| d.to == person && d.from <= on && on <= d.until && gallery == Some(d.gallery)) {
             roles.insert(Role::Siao);
         }
         Some(Actor {
@@ -385,27 +358,31 @@ impl Register {
     /// The agreement in force between a force and a gallery on a date (R2).
     #[must_use]
     pub fn dsa(&self, leo: LeoId, gallery: GalleryId, on: Date) -> Option<&Dsa> {
-        self.dsas
-            .values()
-            .find(|d| d.leo == leo && d.gallery == gallery && d.from <= on && on <= d.until)
+        self.dsas.values().find(|d| d.leo == leo && d.gallery == gallery && d.from <= on && on <= d.until)
     }
 
     /// Why a force may not ask a gallery today: nothing, or R2's reasons.
     #[must_use]
     pub fn force_refusals(&self, leo: Option<LeoId>, gallery: GalleryId, on: Date) -> Vec<Refusal> {
         let Some(entry) = leo.and_then(|l| self.leos.get(&l)) else {
-            return vec![refuse(
-                &[Clause::R2],
-                "Your organisation is not on the register of law enforcement organisations.",
-            )];
+            return vec![refuse(&[Clause::R2], "Your organisation is not on the register of law enforcement organisations.")];
         };
         let mut out = vec![];
         if !entry.competent_authority {
-            out.push(refuse(&[Clause::R2], "Your organisation is not recorded as a competent authority under the Data Protection Act 2018."));
+            out.push(refuse(
+                &[Clause::R2],
+                "Your organisation is not recorded as a competent authority under the Data Protection Act 2018.",
+            ));
         }
         match self.dsa(entry.id, gallery, on) {
-            None => out.push(refuse(&[Clause::R2], format!("No Data Sharing Agreement between your organisation and the {gallery} gallery is in force today."))),
-            Some(d) if !d.online => out.push(refuse(&[Clause::R2, Clause::S5], "Your Data Sharing Agreement does not permit requests by this service; use secure email.")),
+            None => out.push(refuse(
+                &[Clause::R2],
+                format!("No Data Sharing Agreement between your organisation and the {gallery} gallery is in force today."),
+            )),
+            Some(d) if !d.online => out.push(refuse(
+                &[Clause::R2, Clause::S5],
+                "Your Data Sharing Agreement does not permit requests by this service; use secure email.",
+            )),
             Some(_) => {}
         }
         out
@@ -458,17 +435,12 @@ impl Register {
                     Affiliation::Gallery(_) | Affiliation::House => false,
                 };
                 if p.roles.iter().any(|r| r.is_police() != police) {
-                    no(
-                        Clause::R2,
-                        "Police roles belong to people of a force, and Home Office roles to people of the Home Office.",
-                    );
+                    no(Clause::R2, "Police roles belong to people of a force, and Home Office roles to people of the Home Office.");
                 }
                 if p.roles.contains(&Role::Approver) && p.rank.is_none() {
                     no(Clause::S9, "Give the approver's rank.");
                 }
-                if (p.roles.contains(&Role::Assessor) || p.roles.contains(&Role::Examiner))
-                    && p.post.is_none()
-                {
+                if (p.roles.contains(&Role::Assessor) || p.roles.contains(&Role::Examiner)) && p.post.is_none() {
                     no(Clause::R1, "Give the post that the person holds.");
                 }
             }

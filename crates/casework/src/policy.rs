@@ -184,15 +184,10 @@ struct DeferredFile {
 // A policy file that does not parse is a broken build, not a condition to handle: the test
 // `the_embedded_policy_parses` holds it, so the panic below is unreachable from outside.
 #[allow(clippy::expect_used)]
-static V1: LazyLock<Policy> = LazyLock::new(|| {
-    toml::from_str(include_str!("../policy/v1.toml")).expect("embedded policy parses")
-});
+static V1: LazyLock<Policy> = LazyLock::new(|| toml::from_str(include_str!("../policy/v1.toml")).expect("embedded policy parses"));
 #[allow(clippy::expect_used)]
-static DEFERRED: LazyLock<Vec<Deferred>> = LazyLock::new(|| {
-    toml::from_str::<DeferredFile>(include_str!("../policy/deferred.toml"))
-        .expect("embedded list parses")
-        .deferred
-});
+static DEFERRED: LazyLock<Vec<Deferred>> =
+    LazyLock::new(|| toml::from_str::<DeferredFile>(include_str!("../policy/deferred.toml")).expect("embedded list parses").deferred);
 
 impl Policy {
     /// The policy in force on a London date. There is one version so far; a later one is added here
@@ -215,10 +210,7 @@ impl Policy {
     #[must_use]
     #[allow(clippy::expect_used)]
     pub fn gallery(&self, id: GalleryId) -> &GalleryPolicy {
-        self.galleries
-            .iter()
-            .find(|g| g.id == id)
-            .expect("every gallery has a policy")
+        self.galleries.iter().find(|g| g.id == id).expect("every gallery has a policy")
     }
 
     /// A clause's words.
@@ -230,11 +222,7 @@ impl Policy {
     /// The working days within which we aim to answer.
     #[must_use]
     pub fn answer_period(&self, urgent: bool) -> Period {
-        Period::WorkingDays(if urgent {
-            self.urgent_within_working_days
-        } else {
-            self.answer_within_working_days
-        })
+        Period::WorkingDays(if urgent { self.urgent_within_working_days } else { self.answer_within_working_days })
     }
 }
 
@@ -246,11 +234,7 @@ mod tests {
     #[test]
     fn the_embedded_policy_parses() {
         let ids: Vec<_> = V1.clauses.iter().map(|c| c.id).collect();
-        assert_eq!(
-            ids,
-            Clause::iter().collect::<Vec<_>>(),
-            "each clause once, in order"
-        );
+        assert_eq!(ids, Clause::iter().collect::<Vec<_>>(), "each clause once, in order");
         assert!(DEFERRED.len() < ids.len());
     }
 

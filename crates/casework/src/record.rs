@@ -1,5 +1,6 @@
 //! What every recorded event looks like from outside: which stream, which retention class, and the
-//! small clear header that statistics and replay-after-erasure read. No person is named in a header.
+//! small clear header that statistics and replay-after-erasure read. No person is named in a header;
+//! everything else is a payload, and payloads are sealed. [rule: D1]
 
 use crate::ids::{LeoId, PersonId, RequestId};
 use jiff::Timestamp;

@@ -17,19 +17,11 @@ pub struct Refusal {
 /// A refusal that cites clauses.
 #[must_use]
 pub fn refuse(clauses: &[Clause], words: impl Into<String>) -> Refusal {
-    Refusal {
-        clauses: clauses.to_vec(),
-        words: words.into(),
-        field: None,
-    }
+    Refusal { clauses: clauses.to_vec(), words: words.into(), field: None }
 }
 
 /// A refusal about one question of the form.
 #[must_use]
 pub fn refuse_field(clause: Clause, field: Field, words: impl Into<String>) -> Refusal {
-    Refusal {
-        clauses: vec![clause],
-        words: words.into(),
-        field: Some(field),
-    }
+    Refusal { clauses: vec![clause], words: words.into(), field: Some(field) }
 }

@@ -47,11 +47,7 @@ pub fn counts<'a>(headers: impl IntoIterator<Item = &'a Header>) -> BTreeMap<Gal
                     *c.declines_by_clause.entry(clause.clone()).or_default() += 1;
                 }
             }
-            "released" => {
-                *c.answered
-                    .entry(h.outcome.clone().unwrap_or_default())
-                    .or_default() += 1
-            }
+            "released" => *c.answered.entry(h.outcome.clone().unwrap_or_default()).or_default() += 1,
             _ => {}
         }
     }
@@ -61,11 +57,7 @@ pub fn counts<'a>(headers: impl IntoIterator<Item = &'a Header>) -> BTreeMap<Gal
 /// Draws `size` requests that anyone with the same seed draws again: those with the smallest keyed
 /// digests. `digest` is a keyed hash of an id under the seed, from the caller's crypto library.
 #[must_use]
-pub fn sample(
-    ids: &[RequestId],
-    size: usize,
-    digest: impl Fn(&RequestId) -> [u8; 32],
-) -> Vec<RequestId> {
+pub fn sample(ids: &[RequestId], size: usize, digest: impl Fn(&RequestId) -> [u8; 32]) -> Vec<RequestId> {
     let mut keyed: Vec<_> = ids.iter().map(|id| (digest(id), *id)).collect();
     keyed.sort_unstable();
     keyed.dedup();

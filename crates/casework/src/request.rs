@@ -93,18 +93,7 @@ impl State {
 }
 
 /// The answer in one word.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::Display, strum::EnumString)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Outcome {
@@ -131,10 +120,7 @@ impl Opinion {
     /// Whether both steps support that it is the same person.
     #[must_use]
     pub fn confirms(&self) -> bool {
-        self.visual
-            .as_ref()
-            .is_some_and(|v| v.conclusion.supports_same())
-            && self.informed.as_ref().is_some_and(|i| i.same_person)
+        self.visual.as_ref().is_some_and(|v| v.conclusion.supports_same()) && self.informed.as_ref().is_some_and(|i| i.same_person)
     }
 }
 
@@ -157,14 +143,7 @@ pub struct Candidate {
 
 impl Candidate {
     fn new(id: CandidateId, reference: Option<ReferenceId>) -> Self {
-        Self {
-            id,
-            reference,
-            opinions: BTreeMap::new(),
-            matched: None,
-            confirmed_by: vec![],
-            sharing: None,
-        }
+        Self { id, reference, opinions: BTreeMap::new(), matched: None, confirmed_by: vec![], sharing: None }
     }
 }
 
@@ -225,14 +204,7 @@ pub struct Probe {
 
 impl Probe {
     fn new(id: ProbeId) -> Self {
-        Self {
-            id,
-            state: ProbeState::Pending,
-            assessment: None,
-            facts: None,
-            candidates: vec![],
-            examiners: vec![],
-        }
+        Self { id, state: ProbeState::Pending, assessment: None, facts: None, candidates: vec![], examiners: vec![] }
     }
     /// A candidate of this probe.
     #[must_use]
@@ -255,11 +227,7 @@ impl Probe {
     /// The candidates that this examiner is asked about, in their own order.
     #[must_use]
     pub fn asked_of(&self, examiner: PersonId) -> Vec<CandidateId> {
-        self.examiners
-            .iter()
-            .find(|e| e.person == examiner)
-            .map(|e| e.order.clone())
-            .unwrap_or_default()
+        self.examiners.iter().find(|e| e.person == examiner).map(|e| e.order.clone()).unwrap_or_default()
     }
 }
 
@@ -438,24 +406,18 @@ impl Request {
     ///
     /// # Errors
     /// When a payload cannot be read, or a header's state is not what the events lead to.
-    pub fn fold(
-        id: RequestId,
-        records: impl IntoIterator<Item = OpenedRecord>,
-    ) -> Result<Self, FoldError> {
+    pub fn fold(id: RequestId, records: impl IntoIterator<Item = OpenedRecord>) -> Result<Self, FoldError> {
         let mut request = Self::new(id);
         for r in records {
             match &r.payload {
                 Some(bytes) => {
-                    let entry: Entry =
-                        serde_json::from_slice(bytes).map_err(|source| FoldError::Unreadable {
-                            seq: r.seq,
-                            kind: r.header.kind.clone(),
-                            source,
-                        })?;
+                    let entry: Entry = serde_json::from_slice(bytes).map_err(|source| FoldError::Unreadable {
+                        seq: r.seq,
+                        kind: r.header.kind.clone(),
+                        source,
+                    })?;
                     request.apply(&entry, r.header.at);
-                    if r.header.state.as_deref() != Some(request.state.into())
-                        && request.erased.is_empty()
-                    {
+                    if r.header.state.as_deref() != Some(request.state.into()) && request.erased.is_empty() {
                         return Err(FoldError::StateDiffers {
                             seq: r.seq,
                             kind: r.header.kind,
@@ -499,9 +461,7 @@ impl Request {
     /// Whether a person is an examiner of any probe.
     #[must_use]
     pub fn examines(&self, person: PersonId) -> bool {
-        self.probes
-            .iter()
-            .any(|p| p.examiners.iter().any(|e| e.person == person))
+        self.probes.iter().any(|p| p.examiners.iter().any(|e| e.person == person))
     }
 
     /// Whether the request is urgent (S6).
@@ -514,10 +474,7 @@ impl Request {
     #[must_use]
     pub fn leave_to_search(&self, probe: ProbeId, leave: AuthorisationId) -> Option<LeaveToSearch> {
         match &self.probe(probe)?.state {
-            ProbeState::Started(a) if a.id == leave => Some(LeaveToSearch {
-                request: self.id,
-                authorisation: a.clone(),
-            }),
+            ProbeState::Started(a) if a.id == leave => Some(LeaveToSearch { request: self.id, authorisation: a.clone() }),
             _ => None,
         }
     }
@@ -551,17 +508,8 @@ impl Request {
         self.probes.iter_mut().find(|p| p.id == id)
     }
 
-    fn opinion_mut(
-        &mut self,
-        probe: ProbeId,
-        candidate: CandidateId,
-        examiner: PersonId,
-    ) -> Option<&mut Opinion> {
-        let c = self
-            .probe_mut(probe)?
-            .candidates
-            .iter_mut()
-            .find(|c| c.id == candidate)?;
+    fn opinion_mut(&mut self, probe: ProbeId, candidate: CandidateId, examiner: PersonId) -> Option<&mut Opinion> {
+        let c = self.probe_mut(probe)?.candidates.iter_mut().find(|c| c.id == candidate)?;
         Some(c.opinions.entry(examiner).or_default())
     }
 
@@ -571,19 +519,10 @@ impl Request {
         let asked = self.clarifications.last().is_some_and(|c| c.answer.is_none());
         if any(|s| matches!(s, ProbeState::Pending)) {
             // A question to the force stays open whatever happens to the other images meanwhile.
-            if asked {
-                State::Clarifying
-            } else {
-                State::Assessing
-            }
+            if asked { State::Clarifying } else { State::Assessing }
         } else if any(|s| matches!(s, ProbeState::Authorised(_) | ProbeState::Started(_))) {
             State::Searching
-        } else if any(|s| {
-            matches!(
-                s,
-                ProbeState::NoCandidates | ProbeState::Comparing | ProbeState::Adjudicating(_)
-            )
-        }) {
+        } else if any(|s| matches!(s, ProbeState::NoCandidates | ProbeState::Comparing | ProbeState::Adjudicating(_))) {
             State::Comparing
         } else {
             State::Responding
@@ -595,14 +534,7 @@ impl Request {
     pub fn apply(&mut self, entry: &Entry, at: Timestamp) {
         self.version += 1;
         match entry.event.clone() {
-            Event::Prepared {
-                form,
-                gallery,
-                leo,
-                twin,
-                replaces,
-                image_seen_before,
-            } => {
+            Event::Prepared { form, gallery, leo, twin, replaces, image_seen_before } => {
                 self.state = State::AwaitingApproval;
                 self.gallery = Some(gallery);
                 self.leo = Some(leo);
@@ -640,10 +572,7 @@ impl Request {
                 self.decided_by_team = team.or(self.decided_by_team);
             }
             Event::Withdrawn { .. } => self.state = State::Withdrawn,
-            Event::Taken { person, team }
-            | Event::Allocated {
-                to: person, team, ..
-            } => {
+            Event::Taken { person, team } | Event::Allocated { to: person, team, .. } => {
                 self.assignee = Some(person);
                 self.held_by.insert(person);
                 self.team = team.or(self.team);
@@ -667,10 +596,7 @@ impl Request {
             Event::PutBack { person } => self.unassign(person),
             Event::ClarificationAsked { question } => {
                 self.state = State::Clarifying;
-                self.clarifications.push(Clarification {
-                    question,
-                    answer: None,
-                });
+                self.clarifications.push(Clarification { question, answer: None });
             }
             Event::ClarificationAnswered { answer } => {
                 if let Some(c) = self.clarifications.last_mut() {
@@ -693,10 +619,7 @@ impl Request {
                 self.handling = Some(handling);
             }
             Event::Admitted { person, .. } => drop(self.admitted.insert(person)),
-            Event::Authorised {
-                assessment,
-                authorisation,
-            } => {
+            Event::Authorised { assessment, authorisation } => {
                 self.deciders.insert(authorisation.by);
                 // The team that declined another image stays the one whose leader reviews it (W3).
                 self.decided_by_team = self.decided_by_team.or(self.team);
@@ -706,23 +629,12 @@ impl Request {
                 }
                 self.state = self.gathered();
             }
-            Event::Declined {
-                probe,
-                assessment,
-                clauses,
-                explanation,
-                by,
-                team,
-            } => {
+            Event::Declined { probe, assessment, clauses, explanation, by, team } => {
                 self.deciders.insert(by);
                 self.decided_by_team = team;
                 if let Some(p) = self.probe_mut(probe) {
                     p.assessment = Some(*assessment);
-                    p.state = ProbeState::Declined {
-                        clauses,
-                        explanation,
-                        by,
-                    };
+                    p.state = ProbeState::Declined { clauses, explanation, by };
                 }
                 self.state = self.gathered();
             }
@@ -733,23 +645,11 @@ impl Request {
                     p.state = ProbeState::Started(a);
                 }
             }
-            Event::Searched {
-                probe,
-                facts,
-                found,
-                ..
-            } => {
+            Event::Searched { probe, facts, found, .. } => {
                 if let Some(p) = self.probe_mut(probe) {
-                    p.state = if found.is_empty() {
-                        ProbeState::NoCandidates
-                    } else {
-                        ProbeState::Comparing
-                    };
+                    p.state = if found.is_empty() { ProbeState::NoCandidates } else { ProbeState::Comparing };
                     p.facts = Some(facts);
-                    p.candidates = found
-                        .into_iter()
-                        .map(|f: Found| Candidate::new(f.candidate, Some(f.reference)))
-                        .collect();
+                    p.candidates = found.into_iter().map(|f: Found| Candidate::new(f.candidate, Some(f.reference))).collect();
                     p.candidates.sort_by_key(|c| c.id);
                 }
                 self.state = self.gathered();
@@ -760,11 +660,7 @@ impl Request {
                 }
                 self.state = self.gathered();
             }
-            Event::ExaminerJoined {
-                probe,
-                examiner,
-                order,
-            } => {
+            Event::ExaminerJoined { probe, examiner, order } => {
                 if let Some(p) = self.probe_mut(probe) {
                     // Once the unmatched candidates are erased, their opaque ids are known from here only.
                     for id in &order {
@@ -773,28 +669,15 @@ impl Request {
                         }
                     }
                     p.candidates.sort_by_key(|c| c.id);
-                    p.examiners.push(Examiner {
-                        person: examiner,
-                        order,
-                    });
+                    p.examiners.push(Examiner { person: examiner, order });
                 }
             }
-            Event::VisualGiven {
-                probe,
-                candidate,
-                examiner,
-                opinion,
-            } => {
+            Event::VisualGiven { probe, candidate, examiner, opinion } => {
                 if let Some(o) = self.opinion_mut(probe, candidate, examiner) {
                     o.visual = Some(opinion);
                 }
             }
-            Event::InformedGiven {
-                probe,
-                candidate,
-                examiner,
-                opinion,
-            } => {
+            Event::InformedGiven { probe, candidate, examiner, opinion } => {
                 if let Some(o) = self.opinion_mut(probe, candidate, examiner) {
                     o.informed = Some(opinion);
                 }
@@ -804,12 +687,7 @@ impl Request {
                     p.state = ProbeState::Adjudicating(candidates);
                 }
             }
-            Event::Concluded {
-                probe,
-                candidate,
-                reference,
-                confirmed_by,
-            } => {
+            Event::Concluded { probe, candidate, reference, confirmed_by } => {
                 if let Some(p) = self.probe_mut(probe) {
                     if let Some(c) = p.candidates.iter_mut().find(|c| c.id == candidate) {
                         c.matched = Some(reference.is_some());
@@ -828,15 +706,8 @@ impl Request {
                 }
                 self.state = self.gathered();
             }
-            Event::SharingDecided {
-                probe,
-                candidate,
-                sharing,
-            } => {
-                if let Some(c) = self
-                    .probe_mut(probe)
-                    .and_then(|p| p.candidates.iter_mut().find(|c| c.id == candidate))
-                {
+            Event::SharingDecided { probe, candidate, sharing } => {
+                if let Some(c) = self.probe_mut(probe).and_then(|p| p.candidates.iter_mut().find(|c| c.id == candidate)) {
                     c.sharing = Some(sharing);
                 }
             }
@@ -851,10 +722,7 @@ impl Request {
                 self.collected_at = None;
             }
             Event::Collected { .. } => self.collected_at = Some(at),
-            Event::ReviewAsked { reasons } => self.reviews.push(Review {
-                reasons,
-                result: None,
-            }),
+            Event::ReviewAsked { reasons } => self.reviews.push(Review { reasons, result: None }),
             Event::ReviewDecided { result, reasons } => {
                 if let Some(r) = self.reviews.last_mut() {
                     r.result = Some((result, reasons));
@@ -871,11 +739,7 @@ impl Request {
                     }
                 }
             }
-            Event::OnwardAsked { to, reasons } => self.onward.push(Onward {
-                to,
-                reasons,
-                decision: None,
-            }),
+            Event::OnwardAsked { to, reasons } => self.onward.push(Onward { to, reasons, decision: None }),
             Event::OnwardDecided { allowed, reasons } => {
                 if let Some(o) = self.onward.last_mut() {
                     o.decision = Some((allowed, reasons));
@@ -905,9 +769,7 @@ impl Request {
     fn unassign(&mut self, person: PersonId) {
         if self.assignee == Some(person) {
             self.assignee = None;
-            if self.state == State::Assessing
-                && self.probes.iter().all(|p| p.state == ProbeState::Pending)
-            {
+            if self.state == State::Assessing && self.probes.iter().all(|p| p.state == ProbeState::Pending) {
                 self.state = State::Received;
             }
         }

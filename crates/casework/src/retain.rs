@@ -28,28 +28,16 @@ pub fn due(request: &Request, policy: &Policy, today: Date) -> Vec<Due> {
     let mut out = vec![];
     let mut add = |class, since: Date, why| {
         if since <= today && !request.erased.contains(&class) {
-            out.push(Due {
-                class,
-                since,
-                why,
-                clause: Clause::D3,
-            });
+            out.push(Due { class, since, why, clause: Clause::D3 });
         }
     };
     let searched = request.probes.iter().any(|p| p.facts.is_some());
     // A declined image may come back after a review and be searched, and a class that is gone takes
     // nothing more; so with one of those the candidates wait until the request is over.
-    let concluded = request
-        .probes
-        .iter()
-        .all(|p| p.state == ProbeState::Concluded);
+    let concluded = request.probes.iter().all(|p| p.state == ProbeState::Concluded);
     let over = matches!(request.state, State::Withdrawn | State::Closed);
     if searched && (concluded || over) {
-        add(
-            RetentionClass::Candidates,
-            today,
-            "Nobody confirmed these candidates, so they go at once.",
-        );
+        add(RetentionClass::Candidates, today, "Nobody confirmed these candidates, so they go at once.");
     }
     if let Some(closed) = request.closed_at.map(calendar::london_date) {
         add(

@@ -13,19 +13,7 @@ use std::collections::BTreeMap;
 
 /// The scale of a visual conclusion, in our own words.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::EnumIter,
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::Display, strum::EnumString, strum::EnumIter,
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
@@ -63,36 +51,18 @@ impl Conclusion {
     #[must_use]
     pub fn meaning(self) -> &'static str {
         match self {
-            Self::StronglyDifferent => {
-                "Clear differences that angle, light, age or image quality cannot explain."
-            }
+            Self::StronglyDifferent => "Clear differences that angle, light, age or image quality cannot explain.",
             Self::Different => "More speaks for two people than for one.",
-            Self::CannotSay => {
-                "The images do not let you tell either way. This is a good answer when it is true."
-            }
+            Self::CannotSay => "The images do not let you tell either way. This is a good answer when it is true.",
             Self::Same => "More speaks for one person than for two.",
-            Self::StronglySame => {
-                "Agreement in fine detail, and no difference that cannot be explained."
-            }
+            Self::StronglySame => "Agreement in fine detail, and no difference that cannot be explained.",
         }
     }
 }
 
 /// A part of the face on the checklist, in our own words after FISWG and ASTM E3149.
 #[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::EnumIter,
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, strum::Display, strum::EnumString, strum::EnumIter,
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
@@ -142,18 +112,7 @@ impl Component {
 }
 
 /// What the examiner sees in one part.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    Serialize,
-    Deserialize,
-    strum::Display,
-    strum::EnumString,
-    strum::EnumIter,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString, strum::EnumIter)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Agreement {
@@ -190,16 +149,8 @@ impl Visual {
     #[must_use]
     pub fn incomplete(&self) -> Vec<Refusal> {
         let mut out = vec![];
-        if self
-            .components
-            .values()
-            .all(|a| *a == Agreement::NotVisible)
-            && self.conclusion != Conclusion::CannotSay
-        {
-            out.push(refuse(
-                &[Clause::M2],
-                "Compare at least one part of the face, or conclude that you cannot say.",
-            ));
+        if self.components.values().all(|a| *a == Agreement::NotVisible) && self.conclusion != Conclusion::CannotSay {
+            out.push(refuse(&[Clause::M2], "Compare at least one part of the face, or conclude that you cannot say."));
         }
         if self.words.trim().is_empty() {
             out.push(refuse(&[Clause::M2], "Say in a few words what you saw."));
@@ -240,24 +191,12 @@ pub fn sheet(request: &Request, probe: ProbeId, examiner: PersonId) -> Option<Bl
         .asked_of(examiner)
         .into_iter()
         .map(|id| {
-            let own = p
-                .candidate(id)
-                .and_then(|c| c.opinions.get(&examiner))
-                .cloned()
-                .unwrap_or_default();
+            let own = p.candidate(id).and_then(|c| c.opinions.get(&examiner)).cloned().unwrap_or_default();
             version += u64::from(own.visual.is_some()) + u64::from(own.informed.is_some());
-            BlindCandidate {
-                id,
-                visual: own.visual,
-                informed: own.informed,
-            }
+            BlindCandidate { id, visual: own.visual, informed: own.informed }
         })
         .collect();
-    Some(BlindSheet {
-        probe,
-        candidates,
-        version,
-    })
+    Some(BlindSheet { probe, candidates, version })
 }
 
 /// Whether an examiner has locked a visual opinion on every candidate asked of them, and so may see what
@@ -295,12 +234,7 @@ pub fn consequences(probe: &Probe) -> Vec<Event> {
         _ => return vec![],
     };
     let finished = |e: &crate::request::Examiner| {
-        e.order.iter().all(|id| {
-            probe
-                .candidate(*id)
-                .and_then(|c| c.opinions.get(&e.person))
-                .is_some_and(|o| o.informed.is_some())
-        })
+        e.order.iter().all(|id| probe.candidate(*id).and_then(|c| c.opinions.get(&e.person)).is_some_and(|o| o.informed.is_some()))
     };
     if probe.examiners.len() < needed || !probe.examiners.iter().all(finished) {
         return vec![];
@@ -308,17 +242,8 @@ pub fn consequences(probe: &Probe) -> Vec<Event> {
     let mut out = vec![];
     let mut disputed = vec![];
     for c in probe.candidates.iter().filter(|c| c.matched.is_none()) {
-        let confirmed_by: Vec<PersonId> = c
-            .opinions
-            .iter()
-            .filter(|(_, o)| o.confirms())
-            .map(|(p, _)| *p)
-            .collect();
-        let says_same = c
-            .opinions
-            .values()
-            .filter(|o| o.informed.as_ref().is_some_and(|i| i.same_person))
-            .count();
+        let confirmed_by: Vec<PersonId> = c.opinions.iter().filter(|(_, o)| o.confirms()).map(|(p, _)| *p).collect();
+        let says_same = c.opinions.values().filter(|o| o.informed.as_ref().is_some_and(|i| i.same_person)).count();
         let matched = confirmed_by.len() >= CONFIRMATIONS_MIN;
         if !matched && says_same > 0 && needed == 2 {
             disputed.push(c.id);
@@ -332,10 +257,7 @@ pub fn consequences(probe: &Probe) -> Vec<Event> {
         });
     }
     if !disputed.is_empty() {
-        out.push(Event::AdjudicationOpened {
-            probe: probe.id,
-            candidates: disputed,
-        });
+        out.push(Event::AdjudicationOpened { probe: probe.id, candidates: disputed });
     }
     out
 }

@@ -10,17 +10,9 @@ use crate::{
     crime::SeriousCrimeTest,
     decide::{Context, decide},
     event::{self, Entry, Event, Found, HeaderFacts, ReviewResult, SearchFacts, Sharing, Who},
-    form::{
-        Declaration, FaceBox, FingerprintCheck, Form, FormImage, Mode, Nationality, Purpose, Source,
-    },
-    ids::{
-        AuthorisationId, BlobId, CandidateId, Digest, DsaId, LeoId, PersonId, ProbeId, ReferenceId,
-        RequestId, TeamId,
-    },
-    people::{
-        Actor, Affiliation, Dsa, Leo, Person, Post, Rank, Register, RegisterEvent, Role, Team,
-        Training,
-    },
+    form::{Declaration, FaceBox, FingerprintCheck, Form, FormImage, Mode, Nationality, Purpose, Source},
+    ids::{AuthorisationId, BlobId, CandidateId, Digest, DsaId, LeoId, PersonId, ProbeId, ReferenceId, RequestId, TeamId},
+    people::{Actor, Affiliation, Dsa, Leo, Person, Post, Rank, Register, RegisterEvent, Role, Team, Training},
     policy::{BioField, Policy},
     record::{GalleryId, OpenedRecord},
     refusal::Refusal,
@@ -35,9 +27,9 @@ use std::{
 use strum::IntoEnumIterator;
 
 /// The police force of the world.
-pub const FORCE: LeoId = LeoId::fixed(1);
+pub const FORCE: LeoId = LeoId::fixed(501);
 /// The National Crime Agency of the world.
-pub const NCA: LeoId = LeoId::fixed(2);
+pub const NCA: LeoId = LeoId::fixed(502);
 /// A constable of the force, who asks.
 pub const REQUESTER: PersonId = PersonId::fixed(1);
 /// An inspector of the force, who approves.
@@ -78,13 +70,7 @@ pub fn desk(gallery: GalleryId) -> Desk {
         GalleryId::Immigration => 200,
     };
     let p = |i| PersonId::fixed(n + i);
-    Desk {
-        team: TeamId::fixed(n),
-        leader: p(0),
-        assessors: [p(1), p(2)],
-        examiners: [p(3), p(4), p(5), p(6)],
-        siao: p(7),
-    }
+    Desk { team: TeamId::fixed(n), leader: p(0), assessors: [p(1), p(2)], examiners: [p(3), p(4), p(5), p(6)], siao: p(7) }
 }
 
 /// A request with the records that it is the fold of.
@@ -107,10 +93,7 @@ impl Case {
     /// A request of which nothing is recorded yet.
     #[must_use]
     pub fn new(id: RequestId) -> Self {
-        Self {
-            request: Request::new(id),
-            records: vec![],
-        }
+        Self { request: Request::new(id), records: vec![] }
     }
     /// Its first image's probe.
     #[must_use]
@@ -120,36 +103,20 @@ impl Case {
     /// The candidates of its first probe.
     #[must_use]
     pub fn candidate_ids(&self) -> Vec<CandidateId> {
-        self.request.probes[0]
-            .candidates
-            .iter()
-            .map(|c| c.id)
-            .collect()
+        self.request.probes[0].candidates.iter().map(|c| c.id).collect()
     }
     /// Records one event, as the store does.
     pub fn commit(&mut self, by: Who, event: Event, at: Timestamp, policy: &Policy) {
-        let entry = Entry {
-            by,
-            event: event.clone(),
-        };
+        let entry = Entry { by, event: event.clone() };
         self.request.apply(&entry, at);
         let new = event::record(
             by,
             event,
             at,
-            HeaderFacts {
-                gallery: self.request.gallery,
-                leo: self.request.leo,
-                state: self.request.state,
-                policy: &policy.version,
-            },
+            HeaderFacts { gallery: self.request.gallery, leo: self.request.leo, state: self.request.state, policy: &policy.version },
         )
         .expect("an event is written");
-        self.records.push(OpenedRecord {
-            seq: self.records.len() as u64 + 1,
-            header: new.header,
-            payload: Some(new.payload),
-        });
+        self.records.push(OpenedRecord { seq: self.records.len() as u64 + 1, header: new.header, payload: Some(new.payload) });
     }
     /// The request folded again from its records.
     #[must_use]
@@ -181,12 +148,7 @@ impl World {
     #[must_use]
     pub fn new() -> Self {
         let now: Timestamp = "2026-11-23T09:00:00Z".parse().unwrap();
-        Self {
-            register: register(),
-            policy: Policy::in_force(crate::calendar::london_date(now)).clone(),
-            now,
-            next: 10_000,
-        }
+        Self { register: register(), policy: Policy::in_force(crate::calendar::london_date(now)).clone(), now, next: 10_000 }
     }
 
     /// An id's number that was not used before.
@@ -209,32 +171,20 @@ impl World {
     /// A person as the register has them today.
     #[must_use]
     pub fn actor(&self, person: PersonId) -> Actor {
-        self.register
-            .actor(person, self.today())
-            .expect("the person is on the register")
+        self.register.actor(person, self.today()).expect("the person is on the register")
     }
 
     /// What a decision by this actor may know.
     #[must_use]
     pub fn context<'a>(&'a self, actor: Option<&'a Actor>) -> Context<'a> {
-        Context {
-            actor,
-            register: &self.register,
-            policy: &self.policy,
-            now: self.now,
-        }
+        Context { actor, register: &self.register, policy: &self.policy, now: self.now }
     }
 
     /// Decides and records nothing.
     ///
     /// # Errors
     /// Every refusal.
-    pub fn ask(
-        &self,
-        who: impl Into<Option<PersonId>>,
-        request: &Request,
-        command: &Command,
-    ) -> Result<Vec<Event>, Vec<Refusal>> {
+    pub fn ask(&self, who: impl Into<Option<PersonId>>, request: &Request, command: &Command) -> Result<Vec<Event>, Vec<Refusal>> {
         let actor = who.into().map(|p| self.actor(p));
         decide(request, command, &self.context(actor.as_ref()))
     }
@@ -243,12 +193,7 @@ impl World {
     ///
     /// # Errors
     /// Every refusal; then nothing was recorded.
-    pub fn decide(
-        &mut self,
-        who: impl Into<Option<PersonId>>,
-        case: &mut Case,
-        command: Command,
-    ) -> Result<Vec<Event>, Vec<Refusal>> {
+    pub fn decide(&mut self, who: impl Into<Option<PersonId>>, case: &mut Case, command: Command) -> Result<Vec<Event>, Vec<Refusal>> {
         let who = who.into();
         self.now = self.now.checked_add(1.second()).unwrap();
         let events = self.ask(who, &case.request, &command)?;
@@ -258,10 +203,7 @@ impl World {
         }
         let folded = case.refolded();
         if case.request.erased.is_empty() {
-            assert_eq!(
-                folded, case.request,
-                "the records fold to the request as applied"
-            );
+            assert_eq!(folded, case.request, "the records fold to the request as applied");
         } else {
             assert_eq!(folded.state, case.request.state);
         }
@@ -269,29 +211,16 @@ impl World {
     }
 
     /// As [`Self::decide`], where the command is expected to succeed.
-    pub fn done(
-        &mut self,
-        who: impl Into<Option<PersonId>>,
-        case: &mut Case,
-        command: Command,
-    ) -> Vec<Event> {
+    pub fn done(&mut self, who: impl Into<Option<PersonId>>, case: &mut Case, command: Command) -> Vec<Event> {
         let name = command.action();
-        self.decide(who, case, command)
-            .unwrap_or_else(|r| panic!("{name} in {} was refused: {r:#?}", case.request.state))
+        self.decide(who, case, command).unwrap_or_else(|r| panic!("{name} in {} was refused: {r:#?}", case.request.state))
     }
 
     /// As [`Self::decide`], where the command is expected to be refused.
-    pub fn refused(
-        &mut self,
-        who: impl Into<Option<PersonId>>,
-        case: &mut Case,
-        command: Command,
-    ) -> Vec<Refusal> {
+    pub fn refused(&mut self, who: impl Into<Option<PersonId>>, case: &mut Case, command: Command) -> Vec<Refusal> {
         let name = command.action();
         let (version, records) = (case.version, case.records.len());
-        let refusals = self
-            .decide(who, case, command)
-            .expect_err(&format!("{name} in {} was allowed", case.request.state));
+        let refusals = self.decide(who, case, command).expect_err(&format!("{name} in {} was allowed", case.request.state));
         assert_eq!((version, records), (case.version, case.records.len()));
         assert!(!refusals.is_empty(), "a refusal says why");
         refusals
@@ -310,11 +239,7 @@ impl World {
         Form {
             investigation: format!("OP-{}", self.fresh()),
             recipient: "DC Amina Example".into(),
-            nationality: Some(if foreign {
-                Nationality::Foreign
-            } else {
-                Nationality::British
-            }),
+            nationality: Some(if foreign { Nationality::Foreign } else { Nationality::British }),
             fingerprints_held: foreign.then_some(true),
             fingerprint_check: foreign.then_some(FingerprintCheck::NotIdentified),
             fingerprint_reference: if foreign { "IABS-1".into() } else { String::new() },
@@ -322,12 +247,7 @@ impl World {
             purpose_words: "To identify the man seen leaving the scene.".into(),
             mode: Some(Mode::Unidentified),
             offence: "Robbery with a knife.".into(),
-            crime: SeriousCrimeTest {
-                sexual_offence: Some(false),
-                two_years: Some(true),
-                violence: true,
-                ..Default::default()
-            },
+            crime: SeriousCrimeTest { sexual_offence: Some(false), two_years: Some(true), violence: true, ..Default::default() },
             people_affected: "Two.".into(),
             harm: "Both were stabbed.".into(),
             images: vec![self.image()],
@@ -355,12 +275,7 @@ impl World {
             rendering: BlobId::fixed(n + 1_000_000),
             width: 640,
             height: 480,
-            faces: vec![FaceBox {
-                x: 100.0,
-                y: 80.0,
-                width: 120.0,
-                height: 160.0,
-            }],
+            faces: vec![FaceBox { x: 100.0, y: 80.0, width: 120.0, height: 160.0 }],
             chosen: Some(0),
             quality: vec![],
             source: Some(Source::Unsupervised),
@@ -370,33 +285,18 @@ impl World {
     /// The command that sends a form to an approver.
     #[must_use]
     pub fn prepare(form: Form, gallery: GalleryId) -> Command {
-        Command::Prepare {
-            form: Box::new(form),
-            gallery,
-            twin: None,
-            replaces: None,
-            same_investigation: None,
-            image_seen_before: false,
-        }
+        Command::Prepare { form: Box::new(form), gallery, twin: None, replaces: None, same_investigation: None, image_seen_before: false }
     }
 
     /// An assessment in which everything is met.
     #[must_use]
     pub fn assessment(&self, gallery: GalleryId) -> Assessment {
-        let met = Finding {
-            met: Some(true),
-            reasons: "Seen and found so.".into(),
-        };
+        let met = Finding { met: Some(true), reasons: "Seen and found so.".into() };
         Assessment {
             legal_basis: self.policy.gallery(gallery).legal_bases[0].id.clone(),
             findings: Criterion::iter().map(|c| (c, met.clone())).collect(),
             purposes: [Purpose::SeriousCrime].into(),
-            crime: SeriousCrimeTest {
-                sexual_offence: Some(false),
-                two_years: Some(true),
-                violence: true,
-                ..Default::default()
-            },
+            crime: SeriousCrimeTest { sexual_offence: Some(false), two_years: Some(true), violence: true, ..Default::default() },
             section_8_read: true,
             handling: Some(Handling::Ordinary),
         }
@@ -424,22 +324,14 @@ impl World {
     #[must_use]
     pub fn decline(&mut self, case: &Case, probe: ProbeId) -> Command {
         let mut assessment = self.assessment(case.gallery.unwrap());
-        assessment.findings.insert(
-            Criterion::Threshold,
-            Finding {
-                met: Some(false),
-                reasons: "A minor matter.".into(),
-            },
-        );
+        assessment.findings.insert(Criterion::Threshold, Finding { met: Some(false), reasons: "A minor matter.".into() });
         if case.sensitive {
             assessment.handling = Some(Handling::Sensitive);
         }
         Command::Assess {
             probe,
             assessment: Box::new(assessment),
-            decision: Decision::Decline {
-                explanation: "The request is below the threshold.".into(),
-            },
+            decision: Decision::Decline { explanation: "The request is below the threshold.".into() },
             authorisation: AuthorisationId::fixed(self.fresh()),
         }
     }
@@ -448,26 +340,16 @@ impl World {
     #[must_use]
     pub fn search_result(&mut self, case: &Case, probe: ProbeId, n: usize) -> Command {
         let authorisation = match &case.probe(probe).unwrap().state {
-            crate::request::ProbeState::Started(a)
-            | crate::request::ProbeState::Authorised(a) => a.id,
+            crate::request::ProbeState::Started(a) | crate::request::ProbeState::Authorised(a) => a.id,
             _ => AuthorisationId::fixed(0),
         };
         let found = (0..n)
             .map(|_| {
                 let id = self.fresh();
-                Found {
-                    candidate: CandidateId::fixed(id),
-                    reference: ReferenceId::fixed(id + 1_000_000),
-                    score: 0.75,
-                }
+                Found { candidate: CandidateId::fixed(id), reference: ReferenceId::fixed(id + 1_000_000), score: 0.75 }
             })
             .collect();
-        Command::RecordSearch {
-            probe,
-            authorisation,
-            facts: Self::facts(),
-            found,
-        }
+        Command::RecordSearch { probe, authorisation, facts: Self::facts(), found }
     }
 
     /// How a search was made.
@@ -487,20 +369,13 @@ impl World {
     /// A blind visual opinion.
     #[must_use]
     pub fn visual(conclusion: Conclusion) -> Visual {
-        Visual {
-            conclusion,
-            components: BTreeMap::from([(Component::Eyes, Agreement::Alike)]),
-            words: "I compared the eyes.".into(),
-        }
+        Visual { conclusion, components: BTreeMap::from([(Component::Eyes, Agreement::Alike)]), words: "I compared the eyes.".into() }
     }
 
     /// An informed conclusion.
     #[must_use]
     pub fn informed(same_person: bool) -> Informed {
-        Informed {
-            same_person,
-            reasons: "It fits what the force says.".into(),
-        }
+        Informed { same_person, reasons: "It fits what the force says.".into() }
     }
 
     /// What an answer shares of a match: the image and the name.
@@ -538,10 +413,7 @@ impl World {
         let desk = desk(case.gallery.unwrap());
         let holder = desk.assessors[0];
         if case.sensitive {
-            let allocate = Command::Allocate {
-                to: holder,
-                reason: "Trained for it.".into(),
-            };
+            let allocate = Command::Allocate { to: holder, reason: "Trained for it.".into() };
             self.done(desk.leader, case, allocate);
         } else {
             self.done(holder, case, Command::Take { no_conflict: true });
@@ -587,10 +459,7 @@ impl World {
     /// Lets an examiner join the first probe, admitted first where it is sensitive.
     pub fn join(&mut self, case: &mut Case, examiner: PersonId) {
         if case.sensitive && !case.admitted.contains(&examiner) {
-            let admit = Command::Admit {
-                person: examiner,
-                reason: "To compare.".into(),
-            };
+            let admit = Command::Admit { person: examiner, reason: "To compare.".into() };
             self.done(desk(case.gallery.unwrap()).leader, case, admit);
         }
         let probe = case.probe_id();
@@ -599,13 +468,7 @@ impl World {
     }
 
     /// An examiner's blind step on one candidate of the first probe.
-    pub fn look(
-        &mut self,
-        case: &mut Case,
-        examiner: PersonId,
-        candidate: CandidateId,
-        conclusion: Conclusion,
-    ) {
+    pub fn look(&mut self, case: &mut Case, examiner: PersonId, candidate: CandidateId, conclusion: Conclusion) {
         let command = Command::GiveVisual {
             probe: case.probe_id(),
             candidate,
@@ -616,13 +479,7 @@ impl World {
     }
 
     /// An examiner's informed step on one candidate of the first probe.
-    pub fn conclude(
-        &mut self,
-        case: &mut Case,
-        examiner: PersonId,
-        candidate: CandidateId,
-        same: bool,
-    ) -> Vec<Event> {
+    pub fn conclude(&mut self, case: &mut Case, examiner: PersonId, candidate: CandidateId, same: bool) -> Vec<Event> {
         let command = Command::GiveInformed {
             probe: case.probe_id(),
             candidate,
@@ -641,13 +498,12 @@ impl World {
     /// An examiner joins and gives both steps on every candidate asked of them: `same[n]` for the n-th in order of id.
     pub fn examine(&mut self, case: &mut Case, examiner: PersonId, same: &[bool]) {
         self.join(case, examiner);
-        for (candidate, same) in case.probes[0].asked_of(examiner).into_iter().zip(same) {
-            let conclusion = if *same {
-                Conclusion::Same
-            } else {
-                Conclusion::Different
-            };
-            self.look(case, examiner, candidate, conclusion);
+        let asked = case.probes[0].asked_of(examiner);
+        for (candidate, same) in asked.iter().zip(same) {
+            let conclusion = if *same { Conclusion::Same } else { Conclusion::Different };
+            self.look(case, examiner, *candidate, conclusion);
+        }
+        for (candidate, same) in asked.into_iter().zip(same) {
             self.conclude(case, examiner, candidate, *same);
         }
     }
@@ -664,11 +520,7 @@ impl World {
     /// Decides on the first match of the first probe.
     pub fn decide_sharing(&mut self, case: &mut Case, sharing: Sharing) {
         let candidate = case.probes[0].matches().next().unwrap().id;
-        let command = Command::DecideSharing {
-            probe: case.probe_id(),
-            candidate,
-            sharing,
-        };
+        let command = Command::DecideSharing { probe: case.probe_id(), candidate, sharing };
         self.done(case.assignee, case, command);
     }
 
@@ -681,10 +533,7 @@ impl World {
     /// The command that addresses the answer.
     #[must_use]
     pub fn answer_command() -> Command {
-        Command::Answer {
-            recipient: "DC Amina Example".into(),
-            recipient_confirmed: true,
-        }
+        Command::Answer { recipient: "DC Amina Example".into(), recipient_confirmed: true }
     }
 
     /// A case answered with a match.
@@ -731,11 +580,7 @@ impl World {
             State::Clarifying => {
                 let mut case = self.assessing(gallery);
                 let question = "Which camera?".into();
-                self.done(
-                    desk.assessors[0],
-                    &mut case,
-                    Command::AskClarification { question },
-                );
+                self.done(desk.assessors[0], &mut case, Command::AskClarification { question });
                 case
             }
             State::Searching => self.authorised(gallery),
@@ -776,13 +621,7 @@ impl World {
     /// Asks for a review and lets the leader decide it.
     pub fn review(&mut self, case: &mut Case, result: ReviewResult) {
         let reasons: String = "Two people were stabbed.".into();
-        self.done(
-            REQUESTER,
-            case,
-            Command::AskReview {
-                reasons: reasons.clone(),
-            },
-        );
+        self.done(REQUESTER, case, Command::AskReview { reasons: reasons.clone() });
         let leader = desk(case.gallery.unwrap()).leader;
         self.done(leader, case, Command::DecideReview { result, reasons });
     }
@@ -793,11 +632,7 @@ fn register() -> Register {
     let day = |y| Date::new(y, 1, 1).unwrap();
     let (from, until) = (day(2020), day(2060));
     for (id, name) in [(FORCE, "Anyshire Police"), (NCA, "National Crime Agency")] {
-        register.apply(RegisterEvent::LeoEntered(Leo {
-            id,
-            name: name.into(),
-            competent_authority: true,
-        }));
+        register.apply(RegisterEvent::LeoEntered(Leo { id, name: name.into(), competent_authority: true }));
         for gallery in GalleryId::iter() {
             register.apply(RegisterEvent::DsaEntered(Dsa {
                 id: DsaId::fixed(register.dsas.len() as u128 + 1),
@@ -855,12 +690,7 @@ fn register() -> Register {
     }
     for gallery in GalleryId::iter() {
         let d = desk(gallery);
-        register.apply(RegisterEvent::TeamEntered(Team {
-            id: d.team,
-            name: format!("{gallery} team"),
-            gallery,
-            leader: Some(d.leader),
-        }));
+        register.apply(RegisterEvent::TeamEntered(Team { id: d.team, name: format!("{gallery} team"), gallery, leader: Some(d.leader) }));
     }
     register
 }

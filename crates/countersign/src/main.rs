@@ -1,1 +1,89 @@
-fn main() {}
+//! The one binary: `countersign serve | work | demo | enrol | policy | audit | token | bench | config`.
+
+mod audit;
+mod bench;
+mod config;
+mod demo;
+mod enrol;
+mod house;
+mod policy;
+mod serve;
+
+use clap::{Parser, Subcommand};
+use config::Config;
+use miette::{IntoDiagnostic, Result};
+use std::{path::PathBuf, process::ExitCode};
+
+/// Facial image search requests: intake → assess → search → review → respond → retain → report.
+#[derive(Parser)]
+#[command(name = "countersign", version, about, propagate_version = true)]
+struct Cli {
+    /// The configuration file.
+    #[arg(long, short, env = "COUNTERSIGN_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Serve the pages and the JSON API, and do the jobs that come of them.
+    Serve(serve::Args),
+    /// Do jobs only (searches, releases, erasures), beside one or more `serve`.
+    Work(serve::WorkArgs),
+    /// Prepare invented data in a folder of its own and serve it on this machine, or walk it in the terminal.
+    Demo(demo::Args),
+    /// Enrol a folder of photographs into a gallery.
+    Enrol(enrol::Args),
+    /// The rules.
+    #[command(subcommand)]
+    Policy(policy::Verb),
+    /// The record.
+    #[command(subcommand)]
+    Audit(audit::Verb),
+    /// Issue a bearer token of the JSON API to a person on the register.
+    Token(serve::TokenArgs),
+    /// Measure.
+    #[command(subcommand)]
+    Bench(bench::Verb),
+    /// The configuration.
+    #[command(subcommand)]
+    Config(config::Verb),
+    /// Decode one untrusted image from standard input, in a process with hard limits.
+    #[command(hide = true)]
+    DecodeChild,
+}
+
+fn main() -> ExitCode {
+    // The decoder's child gives up everything before anything else happens in its process.
+    if std::env::args_os().nth(1).is_some_and(|a| a == "decode-child") {
+        return decoder::child_main();
+    }
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(report) => {
+            eprintln!("{report:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().into_diagnostic()?;
+    let config = || Config::load(cli.config.as_deref());
+    runtime.block_on(async {
+        match &cli.verb {
+            Verb::Serve(args) => serve::run(&config()?, args).await,
+            Verb::Work(args) => serve::work(&config()?, args).await,
+            Verb::Demo(args) => demo::run(args).await,
+            Verb::Enrol(args) => enrol::run(&config()?, args).await,
+            Verb::Policy(verb) => policy::run(verb),
+            Verb::Audit(verb) => audit::run(&config()?, verb).await,
+            Verb::Token(args) => serve::token(&config()?, args).await,
+            Verb::Bench(verb) => bench::run(verb).await,
+            Verb::Config(verb) => config::run(&config()?, verb),
+            Verb::DecodeChild => Ok(ExitCode::FAILURE),
+        }
+    })
+}

@@ -5,10 +5,7 @@
 use std::error::Error;
 use std::time::Instant;
 
-use gallery::{
-    Attributes, Filters, Gallery, LocalGallery, ModelId, NewReference, Probe, SearchLimits,
-    Settings,
-};
+use gallery::{Attributes, Filters, Gallery, LocalGallery, ModelId, NewReference, Probe, SearchLimits, Settings};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -21,10 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .map(|n| NewReference {
             id: u128::from(n).to_be_bytes(),
             template: random_unit(&mut state, dimension),
-            attributes: Attributes {
-                synthetic: true,
-                ..Attributes::default()
-            },
+            attributes: Attributes { synthetic: true, ..Attributes::default() },
         })
         .collect();
 
@@ -33,10 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for part in batch.chunks(gallery::MAX_BATCH) {
         gallery.append(&model, part)?;
     }
-    println!(
-        "enrolled {references} × {dimension} and synced: {:?}",
-        start.elapsed()
-    );
+    println!("enrolled {references} × {dimension} and synced: {:?}", start.elapsed());
     drop(gallery);
 
     let start = Instant::now();
@@ -48,11 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut list = None;
         for _ in 0..21 {
             let probe = Probe::new(model.clone(), random_unit(&mut state, dimension))?;
-            let limits = SearchLimits {
-                k: 10,
-                threshold,
-                filters: Filters::default(),
-            };
+            let limits = SearchLimits { k: 10, threshold, filters: Filters::default() };
             let start = Instant::now();
             list = Some(gallery.search(&probe, &limits)?);
             took.push(start.elapsed());

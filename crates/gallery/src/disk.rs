@@ -18,29 +18,15 @@ impl Disk {
     pub(crate) fn make_folder(&self, folder: &Path) -> io::Result<()> {
         let folder = std::path::absolute(folder)?;
         let missing: Vec<&Path> = folder.ancestors().take_while(|f| !f.exists()).collect();
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&folder)?;
-        missing
-            .iter()
-            .filter_map(|f| f.parent())
-            .try_for_each(|above| self.sync_folder(above))
+        DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+        missing.iter().filter_map(|f| f.parent()).try_for_each(|above| self.sync_folder(above))
     }
 
     /// Writes a new file whole and syncs its contents. The name itself is only safe after
     /// [`Disk::sync_folder`]. Refuses to overwrite.
-    pub(crate) fn write_new<T>(
-        &self,
-        path: &Path,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<T>,
-    ) -> io::Result<T> {
+    pub(crate) fn write_new<T>(&self, path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<T>) -> io::Result<T> {
         self.step()?;
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
         let mut out = BufWriter::with_capacity(1 << 20, file);
         let value = write(&mut out)?;
         let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -110,11 +96,7 @@ pub(crate) mod fault {
 
     impl super::Disk {
         pub(super) fn step(&self) -> io::Result<()> {
-            if self.fault.dead() {
-                Err(io::Error::other("killed here by a test"))
-            } else {
-                Ok(())
-            }
+            if self.fault.dead() { Err(io::Error::other("killed here by a test")) } else { Ok(()) }
         }
 
         /// A kill between writing and syncing leaves some of the bytes: here, the first half.

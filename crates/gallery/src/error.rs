@@ -19,9 +19,7 @@ pub enum Error {
     #[error("the search limits are wrong: {0}")]
     Limits(&'static str),
     /// The gallery holds templates of another model; templates never compare across models.
-    #[error(
-        "this gallery holds templates of model '{gallery}', not '{asked}': open it with its own model, or enrol its pictures again"
-    )]
+    #[error("this gallery holds templates of model '{gallery}', not '{asked}': open it with its own model, or enrol its pictures again")]
     OtherModel {
         /// The model id in the gallery's manifest.
         gallery: String,
@@ -76,23 +74,14 @@ pub enum Error {
     },
     /// A change could not be made sure of: it may or may not survive. The writer takes no further
     /// change until the gallery is opened again, which finds out.
-    #[error(
-        "the last change could not be made sure of: open the gallery again before changing it further"
-    )]
+    #[error("the last change could not be made sure of: open the gallery again before changing it further")]
     Unsure,
 }
 
 impl Error {
-    pub(crate) fn io(
-        doing: &'static str,
-        file: impl Into<PathBuf>,
-    ) -> impl FnOnce(io::Error) -> Error {
+    pub(crate) fn io(doing: &'static str, file: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
         let file = file.into();
-        move |source| Error::Io {
-            doing,
-            file,
-            source,
-        }
+        move |source| Error::Io { doing, file, source }
     }
 }
 

@@ -14,10 +14,7 @@ mod table;
 
 pub use error::{Error, Refusal, RefusedReference};
 pub use local::{Appended, Compacted, Erased, LocalGallery, Settings};
-pub use reference::{
-    Attributes, Candidate, CandidateList, Filters, ModelId, NewReference, Probe, ReferenceId,
-    SearchLimits, YearBand,
-};
+pub use reference::{Attributes, Candidate, CandidateList, Filters, ModelId, NewReference, Probe, ReferenceId, SearchLimits, YearBand};
 pub use score::canonical as canonical_score;
 
 /// Most components of a template.

@@ -11,9 +11,8 @@ use crate::reference::check_template;
 use crate::segment::{self, Row, Segment};
 use crate::snapshot::Snapshot;
 use crate::{
-    Attributes, CandidateList, Error, Filters, Gallery, MAX_BATCH, MAX_DIMENSION,
-    MAX_ERASED_WAITING, MAX_SEGMENT_ROWS, MAX_SMALL_SEGMENTS, ModelId, NewReference, Probe,
-    ReferenceId, Refusal, RefusedReference, SMALL_SEGMENT_ROWS, SearchLimits, scan,
+    Attributes, CandidateList, Error, Filters, Gallery, MAX_BATCH, MAX_DIMENSION, MAX_ERASED_WAITING, MAX_SEGMENT_ROWS, MAX_SMALL_SEGMENTS,
+    ModelId, NewReference, Probe, ReferenceId, Refusal, RefusedReference, SMALL_SEGMENT_ROWS, SearchLimits, scan,
 };
 
 /// How a gallery is run; nothing here changes an answer.
@@ -26,9 +25,7 @@ pub struct Settings {
 impl Default for Settings {
     /// As many threads as the machine runs at once.
     fn default() -> Self {
-        Settings {
-            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
-        }
+        Settings { threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN) }
     }
 }
 
@@ -95,49 +92,25 @@ impl LocalGallery {
     /// # Errors
     /// [`Error::AlreadyThere`] if the folder holds a gallery or a part of one, [`Error::Dimension`],
     /// [`Error::InUse`], [`Error::Io`].
-    pub fn create(
-        folder: impl AsRef<Path>,
-        model_id: &ModelId,
-        dimension: usize,
-        settings: Settings,
-    ) -> Result<Self, Error> {
+    pub fn create(folder: impl AsRef<Path>, model_id: &ModelId, dimension: usize, settings: Settings) -> Result<Self, Error> {
         let folder = folder.as_ref();
         if dimension == 0 || dimension > MAX_DIMENSION {
             return Err(Error::Dimension(dimension));
         }
         let disk = Disk::default();
-        disk.make_folder(folder)
-            .map_err(Error::io("make", folder))?;
+        disk.make_folder(folder).map_err(Error::io("make", folder))?;
         let lock = lock(folder)?;
         if manifest::path(folder).exists() || !segment_numbers(folder)?.is_empty() {
             return Err(Error::AlreadyThere(folder.to_owned()));
         }
-        let manifest = Manifest {
-            model_id: model_id.as_str().to_owned(),
-            dimension,
-            epoch: 0,
-            next_segment: 1,
-            segments: Vec::new(),
-        };
+        let manifest = Manifest { model_id: model_id.as_str().to_owned(), dimension, epoch: 0, next_segment: 1, segments: Vec::new() };
         manifest.commit(&disk, folder).map_err(|e| match e {
             CommitError::NotDone(e) => e,
             CommitError::Unsure => Error::Unsure,
         })?;
         let snapshot = Snapshot::open(folder, &manifest, Vec::new(), None)?;
-        let writer = Writer {
-            manifest,
-            unsure: false,
-            _lock: lock,
-        };
-        Ok(Self::assemble(
-            folder,
-            model_id,
-            settings,
-            snapshot,
-            Some(writer),
-            dimension,
-            disk,
-        ))
+        let writer = Writer { manifest, unsure: false, _lock: lock };
+        Ok(Self::assemble(folder, model_id, settings, snapshot, Some(writer), dimension, disk))
     }
 
     /// Opens the gallery in `folder` for enrolment and search. Every byte is checked, and what a
@@ -146,11 +119,7 @@ impl LocalGallery {
     /// # Errors
     /// [`Error::NotAGallery`], [`Error::OtherModel`], [`Error::InUse`] if it is open for enrolment
     /// already, [`Error::Damaged`] if any file is not what was written, [`Error::Io`].
-    pub fn open(
-        folder: impl AsRef<Path>,
-        model_id: &ModelId,
-        settings: Settings,
-    ) -> Result<Self, Error> {
+    pub fn open(folder: impl AsRef<Path>, model_id: &ModelId, settings: Settings) -> Result<Self, Error> {
         let folder = folder.as_ref();
         Manifest::read_bytes(folder)?; // so that a wrong folder gets no lock file
         let lock = lock(folder)?;
@@ -159,20 +128,8 @@ impl LocalGallery {
         same_model(&manifest, model_id)?;
         sweep(&disk, folder, &manifest)?;
         let dimension = manifest.dimension;
-        let writer = Writer {
-            manifest,
-            unsure: false,
-            _lock: lock,
-        };
-        Ok(Self::assemble(
-            folder,
-            model_id,
-            settings,
-            snapshot,
-            Some(writer),
-            dimension,
-            disk,
-        ))
+        let writer = Writer { manifest, unsure: false, _lock: lock };
+        Ok(Self::assemble(folder, model_id, settings, snapshot, Some(writer), dimension, disk))
     }
 
     /// Opens the gallery in `folder` for search only, beside whoever enrols. It follows the other's
@@ -181,24 +138,12 @@ impl LocalGallery {
     ///
     /// # Errors
     /// As [`LocalGallery::open`], without [`Error::InUse`].
-    pub fn open_for_search(
-        folder: impl AsRef<Path>,
-        model_id: &ModelId,
-        settings: Settings,
-    ) -> Result<Self, Error> {
+    pub fn open_for_search(folder: impl AsRef<Path>, model_id: &ModelId, settings: Settings) -> Result<Self, Error> {
         let folder = folder.as_ref();
         let (manifest, snapshot) = Snapshot::open_newest(folder, None)?;
         same_model(&manifest, model_id)?;
         let disk = Disk::default();
-        Ok(Self::assemble(
-            folder,
-            model_id,
-            settings,
-            snapshot,
-            None,
-            manifest.dimension,
-            disk,
-        ))
+        Ok(Self::assemble(folder, model_id, settings, snapshot, None, manifest.dimension, disk))
     }
 
     /// Opens the gallery in `folder` for enrolment, making an empty one if there is none.
@@ -206,18 +151,10 @@ impl LocalGallery {
     /// # Errors
     /// As [`LocalGallery::create`] and [`LocalGallery::open`]; [`Error::OtherDimension`] if it is
     /// there with another dimension.
-    pub fn open_or_create(
-        folder: impl AsRef<Path>,
-        model_id: &ModelId,
-        dimension: usize,
-        settings: Settings,
-    ) -> Result<Self, Error> {
+    pub fn open_or_create(folder: impl AsRef<Path>, model_id: &ModelId, dimension: usize, settings: Settings) -> Result<Self, Error> {
         match Self::open(folder.as_ref(), model_id, settings) {
             Err(Error::NotAGallery(_)) => Self::create(folder, model_id, dimension, settings),
-            Ok(gallery) if gallery.dimension != dimension => Err(Error::OtherDimension {
-                gallery: gallery.dimension,
-                asked: dimension,
-            }),
+            Ok(gallery) if gallery.dimension != dimension => Err(Error::OtherDimension { gallery: gallery.dimension, asked: dimension }),
             other => other,
         }
     }
@@ -249,22 +186,13 @@ impl LocalGallery {
     /// [`Error::Refused`] with every refused position, [`Error::OtherModel`], [`Error::Limits`] for
     /// more than [`MAX_BATCH`] references, [`Error::SearchOnly`], [`Error::Io`] (nothing changed),
     /// [`Error::Unsure`].
-    pub fn append(
-        &self,
-        model_id: &ModelId,
-        references: &[NewReference],
-    ) -> Result<Appended, Error> {
+    pub fn append(&self, model_id: &ModelId, references: &[NewReference]) -> Result<Appended, Error> {
         let mut writer = self.writer()?;
         if *model_id != self.model_id {
-            return Err(Error::OtherModel {
-                gallery: self.model_id.to_string(),
-                asked: model_id.to_string(),
-            });
+            return Err(Error::OtherModel { gallery: self.model_id.to_string(), asked: model_id.to_string() });
         }
         if references.len() > MAX_BATCH {
-            return Err(Error::Limits(
-                "a batch is at most 1,048,576 references: split it",
-            ));
+            return Err(Error::Limits("a batch is at most 1,048,576 references: split it"));
         }
         let snapshot = self.snapshot();
         let refused = self.refusals(&snapshot, references);
@@ -272,35 +200,17 @@ impl LocalGallery {
             return Err(Error::Refused(refused));
         }
         if references.is_empty() {
-            return Ok(Appended {
-                count: 0,
-                epoch: snapshot.epoch,
-            });
+            return Ok(Appended { count: 0, epoch: snapshot.epoch });
         }
-        let rows: Vec<Row<'_>> = references
-            .iter()
-            .map(|r| Row {
-                id: r.id,
-                template: &r.template,
-                attributes: r.attributes,
-            })
-            .collect();
-        let small = writer
-            .manifest
-            .segments
-            .iter()
-            .filter(|s| s.rows < SMALL_SEGMENT_ROWS)
-            .count();
+        let rows: Vec<Row<'_>> = references.iter().map(|r| Row { id: r.id, template: &r.template, attributes: r.attributes }).collect();
+        let small = writer.manifest.segments.iter().filter(|s| s.rows < SMALL_SEGMENT_ROWS).count();
         if small >= MAX_SMALL_SEGMENTS {
             self.rewrite(&mut writer, |s| s.rows < SMALL_SEGMENT_ROWS)?;
         }
         let mut next = writer.manifest.clone();
         self.write_segments(&mut writer, &mut next, &rows)?;
         self.commit(&mut writer, next)?;
-        Ok(Appended {
-            count: references.len() as u64,
-            epoch: writer.manifest.epoch,
-        })
+        Ok(Appended { count: references.len() as u64, epoch: writer.manifest.epoch })
     }
 
     /// Every reason why [`LocalGallery::append`] would refuse parts of this batch now, by position;
@@ -317,12 +227,7 @@ impl LocalGallery {
     /// [`Error::SearchOnly`], [`Error::Io`] (nothing changed), [`Error::Unsure`].
     pub fn erase(&self, ids: &[ReferenceId]) -> Result<Erased, Error> {
         let mut writer = self.writer()?;
-        let waiting: usize = writer
-            .manifest
-            .segments
-            .iter()
-            .map(|s| s.erased.len())
-            .sum();
+        let waiting: usize = writer.manifest.segments.iter().map(|s| s.erased.len()).sum();
         if waiting >= MAX_ERASED_WAITING {
             self.rewrite(&mut writer, |s| !s.erased.is_empty())?;
         }
@@ -340,11 +245,7 @@ impl LocalGallery {
         if erased > 0 {
             self.commit(&mut writer, next)?;
         }
-        Ok(Erased {
-            erased,
-            unknown,
-            epoch: writer.manifest.epoch,
-        })
+        Ok(Erased { erased, unknown, epoch: writer.manifest.epoch })
     }
 
     /// Rewrites every segment that holds erased references, and joins small ones, so that when this
@@ -356,15 +257,8 @@ impl LocalGallery {
     /// [`Error::SearchOnly`], [`Error::Io`], [`Error::Unsure`]; run it again then.
     pub fn compact(&self) -> Result<Compacted, Error> {
         let mut writer = self.writer()?;
-        let small = writer
-            .manifest
-            .segments
-            .iter()
-            .filter(|s| s.rows < SMALL_SEGMENT_ROWS)
-            .count();
-        self.rewrite(&mut writer, |s| {
-            !s.erased.is_empty() || (small > 1 && s.rows < SMALL_SEGMENT_ROWS)
-        })
+        let small = writer.manifest.segments.iter().filter(|s| s.rows < SMALL_SEGMENT_ROWS).count();
+        self.rewrite(&mut writer, |s| !s.erased.is_empty() || (small > 1 && s.rows < SMALL_SEGMENT_ROWS))
     }
 
     /// Whether a live reference has this id.
@@ -412,11 +306,7 @@ impl LocalGallery {
         // A panic while the lock was held leaves nothing half-changed in memory: the manifest is
         // replaced in one assignment, after the disk has it.
         let writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if writer.unsure {
-            Err(Error::Unsure)
-        } else {
-            Ok(writer)
-        }
+        if writer.unsure { Err(Error::Unsure) } else { Ok(writer) }
     }
 
     fn refusals(&self, snapshot: &Snapshot, references: &[NewReference]) -> Vec<RefusedReference> {
@@ -428,10 +318,7 @@ impl LocalGallery {
         }
         let refusal = |(position, r): (usize, &NewReference)| {
             let refusal = if r.template.len() != self.dimension {
-                Refusal::WrongDimension {
-                    given: r.template.len(),
-                    expected: self.dimension,
-                }
+                Refusal::WrongDimension { given: r.template.len(), expected: self.dimension }
             } else if let Err(refusal) = check_template(&r.template) {
                 refusal
             } else if repeated[position] {
@@ -447,19 +334,14 @@ impl LocalGallery {
     }
 
     /// Writes `rows` as new segments (synced, not yet named by a manifest) and adds them to `next`.
-    fn write_segments(
-        &self,
-        writer: &mut Writer,
-        next: &mut Manifest,
-        rows: &[Row<'_>],
-    ) -> Result<(), Error> {
+    fn write_segments(&self, writer: &mut Writer, next: &mut Manifest, rows: &[Row<'_>]) -> Result<(), Error> {
         for rows in rows.chunks(MAX_SEGMENT_ROWS) {
             let number = next.next_segment;
             // Also when the write fails: a number is never tried twice, whatever it left behind.
             next.next_segment += 1;
             writer.manifest.next_segment = next.next_segment;
-            let entry = Segment::write(&self.disk, &self.folder, number, self.dimension, rows)
-                .inspect_err(|_| self.sweep_if_possible(writer))?;
+            let entry =
+                Segment::write(&self.disk, &self.folder, number, self.dimension, rows).inspect_err(|_| self.sweep_if_possible(writer))?;
             next.segments.push(entry);
         }
         Ok(())
@@ -472,14 +354,10 @@ impl LocalGallery {
         let ready = || {
             // The new segments' names first, then the manifest that speaks of them. They are read
             // back through the same checks as at opening before anybody relies on them.
-            self.disk
-                .sync_folder(&self.folder)
-                .map_err(Error::io("sync", &self.folder))?;
+            self.disk.sync_folder(&self.folder).map_err(Error::io("sync", &self.folder))?;
             Snapshot::open(&self.folder, &next, Vec::new(), Some(&old))
         };
-        let committed = ready()
-            .map_err(CommitError::NotDone)
-            .and_then(|snapshot| next.commit(&self.disk, &self.folder).map(|()| snapshot));
+        let committed = ready().map_err(CommitError::NotDone).and_then(|snapshot| next.commit(&self.disk, &self.folder).map(|()| snapshot));
         match committed {
             Ok(snapshot) => {
                 writer.manifest = next;
@@ -503,11 +381,7 @@ impl LocalGallery {
     }
 
     /// Rewrites the live references of the chosen segments into new ones and unlinks the old.
-    fn rewrite(
-        &self,
-        writer: &mut Writer,
-        chosen: impl Fn(&SegmentEntry) -> bool,
-    ) -> Result<Compacted, Error> {
+    fn rewrite(&self, writer: &mut Writer, chosen: impl Fn(&SegmentEntry) -> bool) -> Result<Compacted, Error> {
         let snapshot = self.snapshot();
         let mut next = writer.manifest.clone();
         let mut removed = 0;
@@ -531,11 +405,7 @@ impl LocalGallery {
         }
         // Also when there was nothing to rewrite: an earlier compaction may have been cut short here.
         sweep(&self.disk, &self.folder, &writer.manifest)?;
-        Ok(Compacted {
-            removed,
-            rewritten,
-            epoch: writer.manifest.epoch,
-        })
+        Ok(Compacted { removed, rewritten, epoch: writer.manifest.epoch })
     }
 }
 
@@ -559,25 +429,14 @@ impl Gallery for LocalGallery {
     fn search(&self, probe: &Probe, limits: &SearchLimits) -> Result<CandidateList, Error> {
         limits.check()?;
         if *probe.model_id() != self.model_id {
-            return Err(Error::Probe(Refusal::OtherModel {
-                given: probe.model_id().to_string(),
-                expected: self.model_id.to_string(),
-            }));
+            return Err(Error::Probe(Refusal::OtherModel { given: probe.model_id().to_string(), expected: self.model_id.to_string() }));
         }
         if probe.template().len() != self.dimension {
-            return Err(Error::Probe(Refusal::WrongDimension {
-                given: probe.template().len(),
-                expected: self.dimension,
-            }));
+            return Err(Error::Probe(Refusal::WrongDimension { given: probe.template().len(), expected: self.dimension }));
         }
         self.refresh()?;
         let snapshot = self.snapshot();
-        Ok(scan::search(
-            &snapshot,
-            probe.template(),
-            limits,
-            self.settings.threads.get(),
-        ))
+        Ok(scan::search(&snapshot, probe.template(), limits, self.settings.threads.get()))
     }
 }
 
@@ -596,10 +455,7 @@ fn same_model(manifest: &Manifest, model_id: &ModelId) -> Result<(), Error> {
     if manifest.model_id == model_id.as_str() {
         return Ok(());
     }
-    Err(Error::OtherModel {
-        gallery: manifest.model_id.clone(),
-        asked: model_id.as_str().to_owned(),
-    })
+    Err(Error::OtherModel { gallery: manifest.model_id.clone(), asked: model_id.as_str().to_owned() })
 }
 
 /// The numbers of all segment files in the folder, with their paths.
@@ -627,8 +483,7 @@ fn sweep(disk: &Disk, folder: &Path, manifest: &Manifest) -> Result<(), Error> {
         swept = true;
     }
     if swept {
-        disk.sync_folder(folder)
-            .map_err(Error::io("sync", folder))?;
+        disk.sync_folder(folder).map_err(Error::io("sync", folder))?;
     }
     Ok(())
 }

@@ -11,11 +11,7 @@ fn model() -> ModelId {
 fn reference(n: u8) -> NewReference {
     let mut template = vec![0.0; D];
     template[n as usize % D] = 1.0;
-    NewReference {
-        id: [n; 16],
-        template,
-        attributes: Attributes::default(),
-    }
+    NewReference { id: [n; 16], template, attributes: Attributes::default() }
 }
 
 fn ids(gallery: &LocalGallery) -> Vec<u8> {
@@ -31,8 +27,7 @@ fn kill_at_every_step(change: Change, after: &[u8]) -> usize {
     let before: Vec<u8> = vec![1, 2, 3, 4, 5];
     for steps in 0.. {
         let folder = tempfile::tempdir().unwrap();
-        let gallery =
-            LocalGallery::create(folder.path(), &model(), D, Settings::default()).unwrap();
+        let gallery = LocalGallery::create(folder.path(), &model(), D, Settings::default()).unwrap();
         let references: Vec<_> = before.iter().map(|n| reference(*n)).collect();
         gallery.append(&model(), &references).unwrap();
         gallery.append(&model(), &[reference(6)]).unwrap();
@@ -60,11 +55,7 @@ fn kill_at_every_step(change: Change, after: &[u8]) -> usize {
             Err(_) => assert_eq!(found, before, "said to have failed, then found"),
         }
         let named = 2 * again.writer().unwrap().manifest.segments.len();
-        assert_eq!(
-            segment_numbers(folder.path()).unwrap().len(),
-            named,
-            "nothing lies about"
-        );
+        assert_eq!(segment_numbers(folder.path()).unwrap().len(), named, "nothing lies about");
         // It goes on as if nothing had been.
         again.append(&model(), &[reference(40)]).unwrap();
         assert!(again.contains(&[40; 16]));
@@ -77,10 +68,7 @@ fn kill_at_every_step(change: Change, after: &[u8]) -> usize {
 
 #[test]
 fn append_is_whole_or_not_at_all() {
-    let steps = kill_at_every_step(
-        |g| g.append(&model(), &[reference(7), reference(8)]).map(drop),
-        &[1, 2, 3, 4, 5, 7, 8],
-    );
+    let steps = kill_at_every_step(|g| g.append(&model(), &[reference(7), reference(8)]).map(drop), &[1, 2, 3, 4, 5, 7, 8]);
     // two files (begin, sync) + folder + next manifest (remove, begin, sync) + rename + folder
     assert_eq!(steps, 10);
 }
@@ -105,21 +93,14 @@ fn a_failed_change_can_be_tried_again() {
     for steps in 0..8 {
         gallery.disk.fault.after(steps);
         let failed = gallery.append(&model(), &[reference(1)]);
-        assert!(
-            matches!(failed, Err(Error::Io { .. })),
-            "{steps}: {failed:?}"
-        );
+        assert!(matches!(failed, Err(Error::Io { .. })), "{steps}: {failed:?}");
         assert!(gallery.is_empty());
         gallery.disk.fault.after(i64::MAX);
     }
     gallery.append(&model(), &[reference(1)]).unwrap();
     assert_eq!(ids(&gallery), [1]);
     gallery.compact().unwrap();
-    assert_eq!(
-        segment_numbers(folder.path()).unwrap().len(),
-        2,
-        "what failed is swept"
-    );
+    assert_eq!(segment_numbers(folder.path()).unwrap().len(), 2, "what failed is swept");
 }
 
 #[test]
@@ -127,25 +108,11 @@ fn a_crowd_of_erasures_is_compacted_before_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let gallery = LocalGallery::create(folder.path(), &model(), D, Settings::default()).unwrap();
     let id = |n: usize| (n as u128).to_be_bytes();
-    let many: Vec<_> = (0..MAX_ERASED_WAITING + 2)
-        .map(|n| NewReference {
-            id: id(n),
-            ..reference(0)
-        })
-        .collect();
+    let many: Vec<_> = (0..MAX_ERASED_WAITING + 2).map(|n| NewReference { id: id(n), ..reference(0) }).collect();
     gallery.append(&model(), &many).unwrap();
     let most: Vec<_> = (0..MAX_ERASED_WAITING).map(id).collect();
     gallery.erase(&most).unwrap();
-    let waiting = || -> usize {
-        gallery
-            .writer()
-            .unwrap()
-            .manifest
-            .segments
-            .iter()
-            .map(|s| s.erased.len())
-            .sum()
-    };
+    let waiting = || -> usize { gallery.writer().unwrap().manifest.segments.iter().map(|s| s.erased.len()).sum() };
     assert_eq!(waiting(), MAX_ERASED_WAITING);
     gallery.erase(&[id(MAX_ERASED_WAITING)]).unwrap();
     assert_eq!((waiting(), gallery.len()), (1, 1));

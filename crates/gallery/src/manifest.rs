@@ -77,8 +77,7 @@ impl Manifest {
             })
         };
         put().map_err(|e| CommitError::NotDone(Error::io("write", &next)(e)))?;
-        disk.rename(&next, &path(folder))
-            .map_err(|_| CommitError::Unsure)?;
+        disk.rename(&next, &path(folder)).map_err(|_| CommitError::Unsure)?;
         disk.sync_folder(folder).map_err(|_| CommitError::Unsure)
     }
 
@@ -93,21 +92,14 @@ impl Manifest {
 
     /// Checks and reads the bytes of a manifest.
     pub(crate) fn parse(folder: &Path, bytes: &[u8]) -> Result<Self, Error> {
-        let damaged = |what| Error::Damaged {
-            file: path(folder),
-            what,
-        };
-        let end = bytes
-            .iter()
-            .position(|b| *b == b'\n')
-            .ok_or(damaged("it has no first line"))?;
+        let damaged = |what| Error::Damaged { file: path(folder), what };
+        let end = bytes.iter().position(|b| *b == b'\n').ok_or(damaged("it has no first line"))?;
         let (line, body) = (&bytes[..end], &bytes[end + 1..]);
         let title = format!("{TITLE}{:08x}", crc32fast::hash(body));
         if line != title.as_bytes() {
             return Err(damaged("its checksum is not that of its contents"));
         }
-        let manifest: Manifest =
-            serde_json::from_slice(body).map_err(|_| damaged("it is not of this format"))?;
+        let manifest: Manifest = serde_json::from_slice(body).map_err(|_| damaged("it is not of this format"))?;
         manifest.check().map_err(damaged)?;
         Ok(manifest)
     }
@@ -121,20 +113,11 @@ impl Manifest {
         let mut numbers: Vec<u64> = self.segments.iter().map(|s| s.number).collect();
         numbers.sort_unstable();
         numbers.dedup();
-        if numbers.len() != self.segments.len()
-            || numbers.last().is_some_and(|n| *n >= self.next_segment)
-        {
+        if numbers.len() != self.segments.len() || numbers.last().is_some_and(|n| *n >= self.next_segment) {
             return Err("its segment numbers clash");
         }
-        let proper = |s: &SegmentEntry| {
-            s.rows > 0
-                && s.erased.windows(2).all(|w| w[0] < w[1])
-                && s.erased.last().is_none_or(|r| *r < s.rows)
-        };
-        if self.segments.iter().all(proper) {
-            Ok(())
-        } else {
-            Err("it erases rows that are not")
-        }
+        let proper =
+            |s: &SegmentEntry| s.rows > 0 && s.erased.windows(2).all(|w| w[0] < w[1]) && s.erased.last().is_none_or(|r| *r < s.rows);
+        if self.segments.iter().all(proper) { Ok(()) } else { Err("it erases rows that are not") }
     }
 }

@@ -19,11 +19,7 @@ impl ModelId {
     pub fn new(id: impl Into<String>) -> Result<Self, Error> {
         let id = id.into();
         let fits = !id.is_empty() && id.len() <= MAX_MODEL_ID_BYTES;
-        if fits && id.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
-            Ok(ModelId(id))
-        } else {
-            Err(Error::ModelId)
-        }
+        if fits && id.bytes().all(|b| b.is_ascii_graphic() || b == b' ') { Ok(ModelId(id)) } else { Err(Error::ModelId) }
     }
 
     /// The id as text.
@@ -79,9 +75,7 @@ pub struct Probe {
 
 impl fmt::Debug for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Probe")
-            .field("model_id", &self.model_id)
-            .finish_non_exhaustive()
+        f.debug_struct("Probe").field("model_id", &self.model_id).finish_non_exhaustive()
     }
 }
 
@@ -112,11 +106,7 @@ pub(crate) fn check_template(template: &[f32]) -> Result<(), Refusal> {
         return Err(Refusal::NotFinite { component });
     }
     let length = score::canonical(template, template).sqrt();
-    if (length - 1.0).abs() <= UNIT_TOLERANCE {
-        Ok(())
-    } else {
-        Err(Refusal::NotUnit { length })
-    }
+    if (length - 1.0).abs() <= UNIT_TOLERANCE { Ok(()) } else { Err(Refusal::NotUnit { length }) }
 }
 
 /// Which references a search, or a count, is about. The default is all of them. Each part that is

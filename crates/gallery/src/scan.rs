@@ -38,9 +38,7 @@ impl PartialOrd for Ranked {
 impl Ord for Ranked {
     fn cmp(&self, other: &Self) -> Ordering {
         // Scores are finite, and a sum that starts at +0 is never −0, so total_cmp is numeric order.
-        self.score
-            .total_cmp(&other.score)
-            .then_with(|| other.id.cmp(&self.id))
+        self.score.total_cmp(&other.score).then_with(|| other.id.cmp(&self.id))
     }
 }
 
@@ -50,24 +48,13 @@ struct RisingFloor(AtomicU64);
 impl RisingFloor {
     fn get(&self) -> f64 {
         let key = self.0.load(Relaxed);
-        f64::from_bits(if key >> 63 == 1 {
-            key & !(1 << 63)
-        } else {
-            !key
-        })
+        f64::from_bits(if key >> 63 == 1 { key & !(1 << 63) } else { !key })
     }
 
     fn raise(&self, to: f64) {
         // Keys order as unsigned integers the way the scores order as numbers.
         let bits = to.to_bits();
-        self.0.fetch_max(
-            if bits >> 63 == 1 {
-                !bits
-            } else {
-                bits | 1 << 63
-            },
-            Relaxed,
-        );
+        self.0.fetch_max(if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }, Relaxed);
     }
 }
 
@@ -92,12 +79,7 @@ struct Found {
 }
 
 /// Searches one snapshot with up to `threads` threads. The probe has been checked against the gallery.
-pub(crate) fn search(
-    snapshot: &Snapshot,
-    probe: &[f32],
-    limits: &SearchLimits,
-    threads: usize,
-) -> CandidateList {
+pub(crate) fn search(snapshot: &Snapshot, probe: &[f32], limits: &SearchLimits, threads: usize) -> CandidateList {
     let mut chunks = Vec::new();
     for live in &snapshot.segments {
         for from in (0..live.segment.rows()).step_by(CHUNK_ROWS) {
@@ -120,39 +102,23 @@ pub(crate) fn search(
         vec![search.work()]
     } else {
         std::thread::scope(|scope| {
-            let helpers: Vec<_> = (1..workers)
-                .map(|_| scope.spawn(|| search.work()))
-                .collect();
+            let helpers: Vec<_> = (1..workers).map(|_| scope.spawn(|| search.work())).collect();
             let mut found = vec![search.work()];
             for helper in helpers {
                 // A worker can only fail by a bug; a partial answer must not come out of one.
-                found.push(
-                    helper
-                        .join()
-                        .unwrap_or_else(|e| std::panic::resume_unwind(e)),
-                );
+                found.push(helper.join().unwrap_or_else(|e| std::panic::resume_unwind(e)));
             }
             found
         })
     };
     let mut more = found.iter().any(|f| f.more);
     let searched = found.iter().map(|f| f.searched).sum();
-    let mut best: Vec<Ranked> = found
-        .into_iter()
-        .flat_map(|f| f.best)
-        .map(|Reverse(r)| r)
-        .collect();
+    let mut best: Vec<Ranked> = found.into_iter().flat_map(|f| f.best).map(|Reverse(r)| r).collect();
     best.sort_unstable_by(|a, b| b.cmp(a));
     more |= best.len() > limits.k;
     best.truncate(limits.k);
     CandidateList {
-        entries: best
-            .into_iter()
-            .map(|r| Candidate {
-                id: r.id,
-                score: r.score,
-            })
-            .collect(),
+        entries: best.into_iter().map(|r| Candidate { id: r.id, score: r.score }).collect(),
         epoch: snapshot.epoch,
         more_above_threshold: more,
         searched,
@@ -184,10 +150,7 @@ impl Search<'_> {
             if live.is_erased(row) {
                 continue;
             }
-            if self
-                .filters
-                .is_some_and(|f| !f.admit(&live.segment.attributes(row)))
-            {
+            if self.filters.is_some_and(|f| !f.admit(&live.segment.attributes(row))) {
                 continue;
             }
             found.searched += 1;
@@ -204,13 +167,7 @@ impl Search<'_> {
             }
             let score = score::canonical(self.probe, &templates[i * d..(i + 1) * d]);
             if score >= self.threshold {
-                self.offer(
-                    Ranked {
-                        score,
-                        id: live.segment.id(row),
-                    },
-                    found,
-                );
+                self.offer(Ranked { score, id: live.segment.id(row) }, found);
             }
         }
     }

@@ -79,19 +79,12 @@ mod tests {
         // 1 + 2⁻⁵³ − 1 is 0 when added in order in f64; any regrouping that adds the small term last keeps it.
         let tiny = f32::powi(2.0, -53);
         assert_eq!(canonical(&[1.0, tiny, -1.0], &[1.0, 1.0, 1.0]), 0.0);
-        assert_eq!(
-            canonical(&[1.0, -1.0, tiny], &[1.0, 1.0, 1.0]),
-            f64::from(tiny)
-        );
+        assert_eq!(canonical(&[1.0, -1.0, tiny], &[1.0, 1.0, 1.0]), f64::from(tiny));
     }
 
     fn unit(raw: &[f32]) -> Option<Vec<f32>> {
         let length = canonical(raw, raw).sqrt();
-        (length > 1e-30).then(|| {
-            raw.iter()
-                .map(|x| (f64::from(*x) / length) as f32)
-                .collect()
-        })
+        (length > 1e-30).then(|| raw.iter().map(|x| (f64::from(*x) / length) as f32).collect())
     }
 
     proptest! {
@@ -114,12 +107,7 @@ mod tests {
     fn the_slack_is_small_and_not_far_from_what_happens() {
         assert!(slack(128) < 1e-6 && slack(1024) < 5e-6);
         // Cancelling and equal-sign sums on the edge of rounding come within two orders of it.
-        let p = unit(
-            &(0..512)
-                .map(|i| 1.0 + (i % 7) as f32 / 3.0)
-                .collect::<Vec<_>>(),
-        )
-        .unwrap();
+        let p = unit(&(0..512).map(|i| 1.0 + (i % 7) as f32 / 3.0).collect::<Vec<_>>()).unwrap();
         let off = (canonical(&p, &p) - f64::from(quick(&p, &p))).abs();
         assert!(off > slack(512) / 500.0, "{off:e}");
     }

@@ -49,86 +49,39 @@ pub(crate) fn number_of(name: &str) -> Option<u64> {
 
 impl Segment {
     /// Writes and syncs the two files of a new segment. If that fails, part of them may be left.
-    pub(crate) fn write(
-        disk: &Disk,
-        folder: &Path,
-        number: u64,
-        dimension: usize,
-        rows: &[Row<'_>],
-    ) -> Result<SegmentEntry, Error> {
+    pub(crate) fn write(disk: &Disk, folder: &Path, number: u64, dimension: usize, rows: &[Row<'_>]) -> Result<SegmentEntry, Error> {
         let [templates, references] = &paths(folder, number);
         let count = rows.len() as u32;
         let mut by_id: Vec<u32> = (0..count).collect();
         by_id.sort_unstable_by_key(|row| rows[*row as usize].id);
-        let templates = Table::write(
-            disk,
-            templates,
-            Kind::Templates,
-            count,
-            4 * dimension,
-            |row, out| {
-                for x in rows[row as usize].template {
-                    out.extend_from_slice(&x.to_le_bytes());
-                }
-            },
-        )?;
-        let references = Table::write(
-            disk,
-            references,
-            Kind::References,
-            count,
-            REFERENCE_BYTES,
-            |row, out| {
-                let Row {
-                    id, attributes: a, ..
-                } = &rows[row as usize];
-                out.extend_from_slice(id);
-                out.extend_from_slice(&a.enrolled_at.to_le_bytes());
-                out.extend_from_slice(&a.year_of_birth.to_le_bytes());
-                out.push(a.sex_marker);
-                out.push(if a.synthetic { SYNTHETIC } else { 0 });
-                out.extend_from_slice(&by_id[row as usize].to_le_bytes());
-            },
-        )?;
-        Ok(SegmentEntry {
-            number,
-            rows: count,
-            templates,
-            references,
-            erased: Vec::new(),
-        })
+        let templates = Table::write(disk, templates, Kind::Templates, count, 4 * dimension, |row, out| {
+            for x in rows[row as usize].template {
+                out.extend_from_slice(&x.to_le_bytes());
+            }
+        })?;
+        let references = Table::write(disk, references, Kind::References, count, REFERENCE_BYTES, |row, out| {
+            let Row { id, attributes: a, .. } = &rows[row as usize];
+            out.extend_from_slice(id);
+            out.extend_from_slice(&a.enrolled_at.to_le_bytes());
+            out.extend_from_slice(&a.year_of_birth.to_le_bytes());
+            out.push(a.sex_marker);
+            out.push(if a.synthetic { SYNTHETIC } else { 0 });
+            out.extend_from_slice(&by_id[row as usize].to_le_bytes());
+        })?;
+        Ok(SegmentEntry { number, rows: count, templates, references, erased: Vec::new() })
     }
 
     /// Maps and checks the segment that `entry` of the manifest names.
-    pub(crate) fn open(
-        folder: &Path,
-        dimension: usize,
-        entry: &SegmentEntry,
-    ) -> Result<Self, Error> {
+    pub(crate) fn open(folder: &Path, dimension: usize, entry: &SegmentEntry) -> Result<Self, Error> {
         let [templates, references] = paths(folder, entry.number);
         let segment = Segment {
             number: entry.number,
             dimension,
-            templates: Table::open(
-                &templates,
-                Kind::Templates,
-                entry.rows,
-                4 * dimension,
-                entry.templates,
-            )?,
-            references: Table::open(
-                &references,
-                Kind::References,
-                entry.rows,
-                REFERENCE_BYTES,
-                entry.references,
-            )?,
+            templates: Table::open(&templates, Kind::Templates, entry.rows, 4 * dimension, entry.templates)?,
+            references: Table::open(&references, Kind::References, entry.rows, REFERENCE_BYTES, entry.references)?,
         };
         if segment.templates().len() != segment.rows() * dimension {
-            return Err(Error::Damaged {
-                file: templates,
-                what: "its rows are not aligned",
-            });
+            return Err(Error::Damaged { file: templates, what: "its rows are not aligned" });
         }
         Ok(segment)
     }
@@ -166,9 +119,7 @@ impl Segment {
     pub(crate) fn attributes(&self, row: usize) -> Attributes {
         let r = self.reference(row);
         Attributes {
-            enrolled_at: i64::from_le_bytes([
-                r[16], r[17], r[18], r[19], r[20], r[21], r[22], r[23],
-            ]),
+            enrolled_at: i64::from_le_bytes([r[16], r[17], r[18], r[19], r[20], r[21], r[22], r[23]]),
             year_of_birth: u16::from_le_bytes([r[24], r[25]]),
             sex_marker: r[26],
             synthetic: r[27] & SYNTHETIC != 0,

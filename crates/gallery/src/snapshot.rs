@@ -28,18 +28,12 @@ impl LiveSegment {
             }
         }
         let live = (segment.rows() - erased_rows.len()) as u64;
-        LiveSegment {
-            segment,
-            erased,
-            live,
-        }
+        LiveSegment { segment, erased, live }
     }
 
     /// Whether the row is erased.
     pub(crate) fn is_erased(&self, row: usize) -> bool {
-        self.erased
-            .get(row / 64)
-            .is_some_and(|word| word >> (row % 64) & 1 == 1)
+        self.erased.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
     }
 
     /// The rows that are not erased.
@@ -59,60 +53,35 @@ pub(crate) struct Snapshot {
 
 impl Snapshot {
     /// Opens what `manifest` names, taking over the segments that `old` has open already.
-    pub(crate) fn open(
-        folder: &Path,
-        manifest: &Manifest,
-        manifest_bytes: Vec<u8>,
-        old: Option<&Snapshot>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn open(folder: &Path, manifest: &Manifest, manifest_bytes: Vec<u8>, old: Option<&Snapshot>) -> Result<Self, Error> {
         let open = |entry: &SegmentEntry| {
-            let known = old
-                .into_iter()
-                .flat_map(|s| &s.segments)
-                .find(|s| s.segment.number() == entry.number);
+            let known = old.into_iter().flat_map(|s| &s.segments).find(|s| s.segment.number() == entry.number);
             let segment = match known {
                 Some(live) => Arc::clone(&live.segment),
                 None => Arc::new(Segment::open(folder, manifest.dimension, entry)?),
             };
             Ok(LiveSegment::new(segment, &entry.erased))
         };
-        let segments = manifest
-            .segments
-            .iter()
-            .map(open)
-            .collect::<Result<_, Error>>()?;
-        Ok(Snapshot {
-            epoch: manifest.epoch,
-            segments,
-            manifest_bytes,
-        })
+        let segments = manifest.segments.iter().map(open).collect::<Result<_, Error>>()?;
+        Ok(Snapshot { epoch: manifest.epoch, segments, manifest_bytes })
     }
 
     /// Opens the newest epoch while another process may be changing the gallery: a compaction may
     /// unlink a segment between our reading the manifest and our opening the segment; then there is
     /// a newer manifest to read.
-    pub(crate) fn open_newest(
-        folder: &Path,
-        old: Option<&Snapshot>,
-    ) -> Result<(Manifest, Self), Error> {
+    pub(crate) fn open_newest(folder: &Path, old: Option<&Snapshot>) -> Result<(Manifest, Self), Error> {
         let mut bytes = Manifest::read_bytes(folder)?;
         loop {
             let manifest = Manifest::parse(folder, &bytes)?;
             if old.is_some_and(|old| manifest.epoch < old.epoch) {
                 let file = crate::manifest::path(folder);
-                return Err(Error::Damaged {
-                    file,
-                    what: "its epoch went backwards",
-                });
+                return Err(Error::Damaged { file, what: "its epoch went backwards" });
             }
             match Snapshot::open(folder, &manifest, bytes.clone(), old) {
                 Err(Error::Io { source, file, .. }) if source.kind() == io::ErrorKind::NotFound => {
                     let newer = Manifest::read_bytes(folder)?;
                     if newer == bytes {
-                        return Err(Error::Damaged {
-                            file,
-                            what: "it is missing",
-                        });
+                        return Err(Error::Damaged { file, what: "it is missing" });
                     }
                     bytes = newer;
                 }
@@ -136,9 +105,7 @@ impl Snapshot {
 
     /// The attributes of every live reference.
     fn attributes(&self) -> impl Iterator<Item = Attributes> + '_ {
-        self.segments
-            .iter()
-            .flat_map(|s| s.live_rows().map(|row| s.segment.attributes(row)))
+        self.segments.iter().flat_map(|s| s.live_rows().map(|row| s.segment.attributes(row)))
     }
 
     /// How many live references the filters admit.

@@ -57,8 +57,7 @@ impl Table {
             let mut block = Vec::new();
             for first in (0..rows).step_by(ROWS_PER_BLOCK as usize) {
                 block.clear();
-                (first..rows.min(first.saturating_add(ROWS_PER_BLOCK)))
-                    .for_each(|row| fill(row, &mut block));
+                (first..rows.min(first.saturating_add(ROWS_PER_BLOCK))).for_each(|row| fill(row, &mut block));
                 sums.extend_from_slice(&crc32fast::hash(&block).to_le_bytes());
                 out.write_all(&block)?;
             }
@@ -67,25 +66,15 @@ impl Table {
             out.write_all(&digest.to_le_bytes())?;
             Ok(digest)
         };
-        disk.write_new(path, write)
-            .map_err(Error::io("write", path))
+        disk.write_new(path, write).map_err(Error::io("write", path))
     }
 
     /// Maps a table and checks every byte of it against `digest`.
     ///
     /// # Errors
     /// [`Error::Damaged`] if anything differs from what was written, [`Error::Io`] if it cannot be read.
-    pub(crate) fn open(
-        path: &Path,
-        kind: Kind,
-        rows: u32,
-        row_bytes: usize,
-        digest: u32,
-    ) -> Result<Self, Error> {
-        let damaged = |what| Error::Damaged {
-            file: path.to_owned(),
-            what,
-        };
+    pub(crate) fn open(path: &Path, kind: Kind, rows: u32, row_bytes: usize, digest: u32) -> Result<Self, Error> {
+        let damaged = |what| Error::Damaged { file: path.to_owned(), what };
         let file = File::open(path).map_err(Error::io("open", path))?;
         let blocks = rows.div_ceil(ROWS_PER_BLOCK) as usize;
         let body = rows as usize * row_bytes;
@@ -95,19 +84,11 @@ impl Table {
             return Err(damaged("its length is not what was written"));
         }
         let map = Mapping::of(&file).map_err(Error::io("map", path))?;
-        let table = Table {
-            map,
-            rows: rows as usize,
-            row_bytes,
-        };
+        let table = Table { map, rows: rows as usize, row_bytes };
         let bytes = table.map.bytes();
-        let (head, rest) = bytes
-            .split_at_checked(HEADER_BYTES)
-            .ok_or(damaged("too short"))?;
+        let (head, rest) = bytes.split_at_checked(HEADER_BYTES).ok_or(damaged("too short"))?;
         let (body, rest) = rest.split_at_checked(body).ok_or(damaged("too short"))?;
-        let (sums, end) = rest
-            .split_at_checked(4 * blocks)
-            .ok_or(damaged("too short"))?;
+        let (sums, end) = rest.split_at_checked(4 * blocks).ok_or(damaged("too short"))?;
         if head != header(kind, rows, row_bytes) {
             return Err(damaged("its header is not what was written"));
         }

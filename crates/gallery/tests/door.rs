@@ -5,26 +5,17 @@
 mod common;
 
 use common::{Random, model, probe, threads};
-use gallery::{
-    Error, Gallery, LocalGallery, ModelId, NewReference, Probe, Refusal, RefusedReference,
-    SearchLimits,
-};
+use gallery::{Error, Gallery, LocalGallery, ModelId, NewReference, Probe, Refusal, RefusedReference, SearchLimits};
 
 fn reference(n: u8, template: &[f32]) -> NewReference {
-    NewReference {
-        id: [n; 16],
-        template: template.to_vec(),
-        attributes: Default::default(),
-    }
+    NewReference { id: [n; 16], template: template.to_vec(), attributes: Default::default() }
 }
 
 #[test]
 fn a_batch_is_refused_whole_with_every_reason() {
     let folder = tempfile::tempdir().unwrap();
     let gallery = LocalGallery::create(folder.path(), &model(), 2, threads(1)).unwrap();
-    gallery
-        .append(&model(), &[reference(1, &[1.0, 0.0])])
-        .unwrap();
+    gallery.append(&model(), &[reference(1, &[1.0, 0.0])]).unwrap();
     let batch = [
         reference(2, &[0.0, 1.0]),
         reference(3, &[1.0, 0.0, 0.0]),
@@ -38,85 +29,41 @@ fn a_batch_is_refused_whole_with_every_reason() {
         reference(9, &[f32::MAX, f32::MAX]),
     ];
     let expected: Vec<(usize, Refusal)> = vec![
-        (
-            1,
-            Refusal::WrongDimension {
-                given: 3,
-                expected: 2,
-            },
-        ),
+        (1, Refusal::WrongDimension { given: 3, expected: 2 }),
         (2, Refusal::NotFinite { component: 0 }),
         (3, Refusal::NotFinite { component: 1 }),
         (4, Refusal::NotUnit { length: 0.0 }),
-        (
-            5,
-            Refusal::NotUnit {
-                length: 0.921_954_437_287_295,
-            },
-        ),
+        (5, Refusal::NotUnit { length: 0.921_954_437_287_295 }),
         (6, Refusal::AlreadyEnrolled),
         (7, Refusal::TwiceInBatch),
-        (
-            8,
-            Refusal::WrongDimension {
-                given: 0,
-                expected: 2,
-            },
-        ),
-        (
-            9,
-            Refusal::NotUnit {
-                length: f64::from(f32::MAX) * f64::sqrt(2.0),
-            },
-        ),
+        (8, Refusal::WrongDimension { given: 0, expected: 2 }),
+        (9, Refusal::NotUnit { length: f64::from(f32::MAX) * f64::sqrt(2.0) }),
     ];
     let close = |a: &RefusedReference, b: &(usize, Refusal)| {
         a.position == b.0
             && match (&a.refusal, &b.1) {
-                (Refusal::NotUnit { length: a }, Refusal::NotUnit { length: b }) => {
-                    (a - b).abs() <= 1e-6 * b
-                }
+                (Refusal::NotUnit { length: a }, Refusal::NotUnit { length: b }) => (a - b).abs() <= 1e-6 * b,
                 (a, b) => a == b,
             }
     };
-    let Err(Error::Refused(refused)) = gallery.append(&model(), &batch) else {
-        panic!("taken")
-    };
+    let Err(Error::Refused(refused)) = gallery.append(&model(), &batch) else { panic!("taken") };
     assert_eq!(refused.len(), expected.len(), "{refused:?}");
-    assert!(
-        refused.iter().zip(&expected).all(|(a, b)| close(a, b)),
-        "{refused:?}"
-    );
+    assert!(refused.iter().zip(&expected).all(|(a, b)| close(a, b)), "{refused:?}");
     assert_eq!(gallery.check(&batch), refused);
-    assert_eq!(
-        (gallery.len(), gallery.epoch()),
-        (1, 1),
-        "nothing of the batch was enrolled"
-    );
+    assert_eq!((gallery.len(), gallery.epoch()), (1, 1), "nothing of the batch was enrolled");
     let text = Error::Refused(refused).to_string();
-    assert!(
-        text.contains("9 of the batch refused") && text.contains("position 1"),
-        "{text}"
-    );
+    assert!(text.contains("9 of the batch refused") && text.contains("position 1"), "{text}");
 }
 
 #[test]
 fn lengths_at_the_tolerance() {
     let folder = tempfile::tempdir().unwrap();
     let gallery = LocalGallery::create(folder.path(), &model(), 1, threads(1)).unwrap();
-    gallery
-        .append(
-            &model(),
-            &[reference(1, &[1.000_09]), reference(2, &[-0.999_91])],
-        )
-        .unwrap();
+    gallery.append(&model(), &[reference(1, &[1.000_09]), reference(2, &[-0.999_91])]).unwrap();
     for off in [1.000_2, 0.999_8] {
         let refused = gallery.check(&[reference(3, &[off])]);
         assert!(matches!(refused[0].refusal, Refusal::NotUnit { .. }));
-        assert!(matches!(
-            Probe::new(model(), vec![off]),
-            Err(Error::Probe(Refusal::NotUnit { .. }))
-        ));
+        assert!(matches!(Probe::new(model(), vec![off]), Err(Error::Probe(Refusal::NotUnit { .. }))));
     }
 }
 
@@ -128,23 +75,14 @@ fn another_models_templates_and_probes_are_refused() {
     {
         let gallery = LocalGallery::create(folder.path(), &model(), 2, threads(1)).unwrap();
         let batch = [reference(1, &[1.0, 0.0])];
-        assert!(matches!(
-            gallery.append(&other, &batch),
-            Err(Error::OtherModel { .. })
-        ));
+        assert!(matches!(gallery.append(&other, &batch), Err(Error::OtherModel { .. })));
         gallery.append(&model(), &batch).unwrap();
         let theirs = Probe::new(other.clone(), vec![1.0, 0.0]).unwrap();
         let refused = gallery.search(&theirs, &limits);
-        assert!(matches!(
-            refused,
-            Err(Error::Probe(Refusal::OtherModel { .. }))
-        ));
+        assert!(matches!(refused, Err(Error::Probe(Refusal::OtherModel { .. }))));
         let long = probe(&[1.0, 0.0, 0.0]);
         let refused = gallery.search(&long, &limits);
-        let expected = Refusal::WrongDimension {
-            given: 3,
-            expected: 2,
-        };
+        let expected = Refusal::WrongDimension { given: 3, expected: 2 };
         assert!(matches!(refused, Err(Error::Probe(r)) if r == expected));
     }
     let opened = LocalGallery::open(folder.path(), &other, threads(1));
@@ -153,13 +91,7 @@ fn another_models_templates_and_probes_are_refused() {
     let opened = LocalGallery::open_for_search(folder.path(), &other, threads(1));
     assert!(matches!(opened, Err(Error::OtherModel { .. })));
     let opened = LocalGallery::open_or_create(folder.path(), &model(), 3, threads(1));
-    assert!(matches!(
-        opened,
-        Err(Error::OtherDimension {
-            gallery: 2,
-            asked: 3
-        })
-    ));
+    assert!(matches!(opened, Err(Error::OtherDimension { gallery: 2, asked: 3 })));
 }
 
 #[test]
@@ -179,10 +111,7 @@ fn a_folder_is_a_gallery_or_it_is_not() {
     assert!(matches!(again, Err(Error::AlreadyThere(_))));
     LocalGallery::open(&inside, &model(), threads(1)).unwrap();
     let reader = LocalGallery::open_for_search(&inside, &model(), threads(1)).unwrap();
-    assert!(matches!(
-        reader.append(&model(), &[]),
-        Err(Error::SearchOnly)
-    ));
+    assert!(matches!(reader.append(&model(), &[]), Err(Error::SearchOnly)));
     assert!(matches!(reader.erase(&[]), Err(Error::SearchOnly)));
     assert!(matches!(reader.compact(), Err(Error::SearchOnly)));
     for dimension in [0, gallery::MAX_DIMENSION + 1] {
@@ -204,33 +133,20 @@ fn nothing_biometric_is_printed() {
     let mut random = Random(9);
     let template = random.unit(4);
     let shown = format!("{:?} {:?}", probe(&template), reference(77, &template));
-    assert!(
-        template.iter().all(|x| !shown.contains(&x.to_string())),
-        "{shown}"
-    );
+    assert!(template.iter().all(|x| !shown.contains(&x.to_string())), "{shown}");
     assert!(!shown.contains("77"), "{shown}");
-    let _ = SearchLimits {
-        k: 1,
-        threshold: None,
-        filters: Default::default(),
-    };
+    let _ = SearchLimits { k: 1, threshold: None, filters: Default::default() };
 }
 
 #[test]
 fn an_erased_id_can_be_enrolled_again() {
     let folder = tempfile::tempdir().unwrap();
     let gallery = LocalGallery::create(folder.path(), &model(), 2, threads(1)).unwrap();
-    gallery
-        .append(&model(), &[reference(1, &[1.0, 0.0])])
-        .unwrap();
+    gallery.append(&model(), &[reference(1, &[1.0, 0.0])]).unwrap();
     gallery.erase(&[[1; 16]]).unwrap();
     assert!(!gallery.contains(&[1; 16]));
-    gallery
-        .append(&model(), &[reference(1, &[0.0, 1.0])])
-        .unwrap();
-    let list = gallery
-        .search(&probe(&[0.0, 1.0]), &common::best(5))
-        .unwrap();
+    gallery.append(&model(), &[reference(1, &[0.0, 1.0])]).unwrap();
+    let list = gallery.search(&probe(&[0.0, 1.0]), &common::best(5)).unwrap();
     assert_eq!(list.entries.len(), 1);
     assert_eq!(list.entries[0].score, 1.0);
     assert_eq!(gallery.erase(&[[1; 16], [1; 16]]).unwrap().erased, 1);

@@ -23,10 +23,7 @@ fn some(random: &mut Random, n: usize) -> Vec<NewReference> {
 }
 
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-    let mut files: Vec<_> = fs::read_dir(folder)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .collect();
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
     files.retain(|f| f.file_name().unwrap() != "LOCK");
     files.sort();
     files
@@ -64,30 +61,18 @@ fn no_flipped_bit_and_no_truncation_goes_unseen() {
             bad[at] ^= 1 << (at % 8);
             fs::write(file, &bad).unwrap();
             let opened = opens(folder.path());
-            assert!(
-                matches!(opened, Err(Error::Damaged { .. })),
-                "{file:?} byte {at}: {opened:?}"
-            );
+            assert!(matches!(opened, Err(Error::Damaged { .. })), "{file:?} byte {at}: {opened:?}");
             tried += 1;
         }
         for length in 0..good.len() {
             fs::write(file, &good[..length]).unwrap();
             let opened = opens(folder.path());
-            assert!(
-                matches!(opened, Err(Error::Damaged { .. })),
-                "{file:?} cut to {length}"
-            );
+            assert!(matches!(opened, Err(Error::Damaged { .. })), "{file:?} cut to {length}");
         }
         fs::write(file, [&good[..], b"\0"].concat()).unwrap();
-        assert!(
-            matches!(opens(folder.path()), Err(Error::Damaged { .. })),
-            "{file:?} longer"
-        );
+        assert!(matches!(opens(folder.path()), Err(Error::Damaged { .. })), "{file:?} longer");
         fs::write(file, vec![0; good.len()]).unwrap();
-        assert!(
-            matches!(opens(folder.path()), Err(Error::Damaged { .. })),
-            "{file:?} zeroed"
-        );
+        assert!(matches!(opens(folder.path()), Err(Error::Damaged { .. })), "{file:?} zeroed");
         fs::write(file, &good).unwrap();
     }
     assert!(tried > 2_000);
@@ -106,15 +91,9 @@ fn missing_and_exchanged_files_are_seen() {
         if file.ends_with("MANIFEST") {
             assert!(matches!(refused, Error::NotAGallery(_)));
             let made = LocalGallery::create(folder.path(), &model(), D, threads(1));
-            assert!(
-                matches!(made, Err(Error::AlreadyThere(_))),
-                "the segments must not be lost"
-            );
+            assert!(matches!(made, Err(Error::AlreadyThere(_))), "the segments must not be lost");
         } else {
-            assert!(
-                matches!(&refused, Error::Damaged { file: f, .. } if f == file),
-                "{refused}"
-            );
+            assert!(matches!(&refused, Error::Damaged { file: f, .. } if f == file), "{refused}");
         }
         fs::write(file, good).unwrap();
     }
@@ -123,11 +102,7 @@ fn missing_and_exchanged_files_are_seen() {
     let other = tempfile::tempdir().unwrap();
     let gallery = LocalGallery::create(other.path(), &model(), D, threads(1)).unwrap();
     gallery.append(&model(), &some(&mut Random(2), 14)).unwrap();
-    fs::copy(
-        &files(other.path())[1],
-        folder.path().join("0000000000000001.templates"),
-    )
-    .unwrap();
+    fs::copy(&files(other.path())[1], folder.path().join("0000000000000001.templates")).unwrap();
     assert!(matches!(opens(folder.path()), Err(Error::Damaged { .. })));
 }
 
@@ -136,20 +111,12 @@ fn what_a_crash_left_is_swept_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     small_gallery(folder.path());
     let before = files(folder.path());
-    for left in [
-        "0000000000000009.templates",
-        "0000000000000009.references",
-        "MANIFEST.next",
-    ] {
+    for left in ["0000000000000009.templates", "0000000000000009.references", "MANIFEST.next"] {
         fs::write(folder.path().join(left), b"half").unwrap();
     }
     fs::write(folder.path().join("notes.txt"), b"not ours").unwrap();
     let reader = LocalGallery::open_for_search(folder.path(), &model(), threads(1)).unwrap();
-    assert_eq!(
-        files(folder.path()).len(),
-        before.len() + 4,
-        "a reader removes nothing"
-    );
+    assert_eq!(files(folder.path()).len(), before.len() + 4, "a reader removes nothing");
     let gallery = LocalGallery::open(folder.path(), &model(), threads(1)).unwrap();
     assert_eq!((gallery.len(), reader.len()), (23, 23));
     let after = files(folder.path());
@@ -170,50 +137,27 @@ fn after_compaction_no_byte_of_an_erased_reference_is_left() {
     gallery.append(&model(), &references[150..]).unwrap();
     let traces = |r: &NewReference| {
         let template: Vec<u8> = r.template.iter().flat_map(|x| x.to_le_bytes()).collect();
-        let mut traces = vec![
-            r.id.to_vec(),
-            r.attributes.enrolled_at.to_le_bytes().to_vec(),
-        ];
+        let mut traces = vec![r.id.to_vec(), r.attributes.enrolled_at.to_le_bytes().to_vec()];
         traces.extend(template.chunks(8).map(<[u8]>::to_vec)); // every two components
         traces
     };
     let found = |trace: &[u8]| {
-        let holds = |f: &Path| {
-            fs::read(f)
-                .unwrap()
-                .windows(trace.len())
-                .any(|w| w == trace)
-        };
+        let holds = |f: &Path| fs::read(f).unwrap().windows(trace.len()).any(|w| w == trace);
         files(folder.path()).iter().any(|f| holds(f))
     };
-    let (gone, stays): (Vec<_>, Vec<_>) = references
-        .iter()
-        .enumerate()
-        .partition(|(n, _)| n % 9 == 0 || *n > 192);
+    let (gone, stays): (Vec<_>, Vec<_>) = references.iter().enumerate().partition(|(n, _)| n % 9 == 0 || *n > 192);
     let ids: Vec<_> = gone.iter().map(|(_, r)| r.id).collect();
     let erased = gallery.erase(&ids).unwrap();
     assert_eq!((erased.erased, erased.unknown), (ids.len() as u64, 0));
     for (_, r) in &gone {
         let list = gallery.search(&probe(&r.template), &best(1)).unwrap();
-        assert_ne!(
-            list.entries[0].id, r.id,
-            "returned after its erasure was acknowledged"
-        );
-        assert!(
-            traces(r).iter().all(|t| found(t)),
-            "the scan can see what is there"
-        );
+        assert_ne!(list.entries[0].id, r.id, "returned after its erasure was acknowledged");
+        assert!(traces(r).iter().all(|t| found(t)), "the scan can see what is there");
     }
     let compacted = gallery.compact().unwrap();
-    assert_eq!(
-        (compacted.removed, compacted.rewritten),
-        (ids.len() as u64, 2)
-    );
+    assert_eq!((compacted.removed, compacted.rewritten), (ids.len() as u64, 2));
     for (_, r) in &gone {
-        assert!(
-            !traces(r).iter().any(|t| found(t)),
-            "bytes of an erased reference in a file"
-        );
+        assert!(!traces(r).iter().any(|t| found(t)), "bytes of an erased reference in a file");
     }
     for (_, r) in &stays {
         assert!(traces(r).iter().all(|t| found(t)));
@@ -221,13 +165,8 @@ fn after_compaction_no_byte_of_an_erased_reference_is_left() {
     let live = || stays.iter().map(|(_, r)| *r);
     let again = LocalGallery::open_for_search(folder.path(), &model(), threads(1)).unwrap();
     for gallery in [&gallery, &again] {
-        let list = gallery
-            .search(&probe(&references[0].template), &best(300))
-            .unwrap();
-        assert_eq!(
-            plain(&list),
-            brute_force(live(), &references[0].template, &best(300))
-        );
+        let list = gallery.search(&probe(&references[0].template), &best(300)).unwrap();
+        assert_eq!(plain(&list), brute_force(live(), &references[0].template, &best(300)));
     }
     // and all of it
     let ids: Vec<_> = live().map(|r| r.id).collect();
@@ -245,11 +184,7 @@ fn enrolling_one_by_one_does_not_leave_a_file_for_each() {
     for r in &references {
         gallery.append(&model(), std::slice::from_ref(r)).unwrap();
     }
-    assert!(
-        files(folder.path()).len() <= 2 * 65 + 1,
-        "{}",
-        files(folder.path()).len()
-    );
+    assert!(files(folder.path()).len() <= 2 * 65 + 1, "{}", files(folder.path()).len());
     let at = &references[17].template;
     let list = gallery.search(&probe(at), &best(300)).unwrap();
     assert_eq!(plain(&list), brute_force(&references, at, &best(300)));
@@ -289,10 +224,7 @@ fn a_search_sees_one_epoch_while_others_enrol_and_erase() {
             last = list.epoch;
             epochs.insert(last);
             let truth = truth.lock().unwrap();
-            assert_eq!(
-                plain(&list),
-                brute_force(&truth[&last], template, &best(20))
-            );
+            assert_eq!(plain(&list), brute_force(&truth[&last], template, &best(20)));
             n += 1;
         }
         epochs
@@ -402,18 +334,12 @@ fn killed_at_any_moment_it_holds_what_was_acknowledged() {
         });
         let gallery = LocalGallery::open(folder.path(), &model(), threads(1)).unwrap();
         for batch in &enrolled {
-            let there = numbered(*batch)
-                .iter()
-                .filter(|r| gallery.contains(&r.id))
-                .count();
+            let there = numbered(*batch).iter().filter(|r| gallery.contains(&r.id)).count();
             if erased.contains(batch) {
                 assert_eq!(there, 0, "an acknowledged erasure came back");
             } else {
                 // the next erasure may have been done and not yet said
-                assert!(
-                    there == BATCH || (there == 0 && batch % 3 == 0),
-                    "batch {batch}: {there}"
-                );
+                assert!(there == BATCH || (there == 0 && batch % 3 == 0), "batch {batch}: {there}");
             }
         }
         assert_eq!(gallery.len() % BATCH as u64, 0, "whole batches only");

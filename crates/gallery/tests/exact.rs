@@ -30,17 +30,12 @@ fn adversarial(random: &mut Random, d: usize) -> Vec<Vec<f32>> {
     }
     for _ in 0..100 {
         // a crowd about as wide as the quick score's slack
-        let raw: Vec<f64> = centre
-            .iter()
-            .map(|x| f64::from(*x) + 3e-7 * random.even())
-            .collect();
+        let raw: Vec<f64> = centre.iter().map(|x| f64::from(*x) + 3e-7 * random.even()).collect();
         all.push(unit(&raw));
     }
     for _ in 0..50 {
         // denormal and vanishing components beside one large one
-        let mut v: Vec<f32> = (0..d)
-            .map(|_| f32::from_bits(random.below(0x0080_0000) as u32))
-            .collect();
+        let mut v: Vec<f32> = (0..d).map(|_| f32::from_bits(random.below(0x0080_0000) as u32)).collect();
         v[random.below(d as u64) as usize] = 1.0;
         all.push(v);
         let mut v: Vec<f32> = (0..d).map(|_| (random.even() * 1e-21) as f32).collect();
@@ -50,11 +45,7 @@ fn adversarial(random: &mut Random, d: usize) -> Vec<Vec<f32>> {
     for _ in 0..200 {
         // heavy tails, and the edge of the permitted length
         let raw: Vec<f64> = (0..d).map(|_| random.even().powi(9)).collect();
-        let stretch = if random.below(2) == 0 {
-            1.00009
-        } else {
-            0.99991
-        };
+        let stretch = if random.below(2) == 0 { 1.00009 } else { 0.99991 };
         all.push(unit(&raw).iter().map(|x| x * stretch).collect());
     }
     all.extend((0..1_500).map(|_| random.unit(d)));
@@ -79,9 +70,7 @@ fn equals_brute_force_on_adversarial_sets() {
         let mut compared = 0;
         for n in 0..16 {
             let template = match n % 4 {
-                0 => references[random.below(references.len() as u64) as usize]
-                    .template
-                    .clone(),
+                0 => references[random.below(references.len() as u64) as usize].template.clone(),
                 1 => references[100 + n].template.clone(), // among the crowd
                 2 => references[n].template.clone(),       // an axis
                 _ => random.unit(d),
@@ -93,18 +82,12 @@ fn equals_brute_force_on_adversarial_sets() {
                 // threshold is inclusive, and `more` hangs on the last bit.
                 let next = score(k.min(references.len() - 1));
                 let fixed = [Some(score(9)), Some(0.0), Some(-2.0), Some(1.5)];
-                let thresholds = [None, Some(next), Some(next.next_up())]
-                    .into_iter()
-                    .chain(fixed);
+                let thresholds = [None, Some(next), Some(next.next_up())].into_iter().chain(fixed);
                 for threshold in thresholds {
                     let reach = |s: &&(_, u64)| threshold.is_none_or(|t| f64::from_bits(s.1) >= t);
                     let reaching = every.iter().filter(reach).count();
                     let truth = (every[..reaching.min(k)].to_vec(), reaching > k, searched);
-                    let limits = SearchLimits {
-                        k,
-                        threshold,
-                        filters: Filters::default(),
-                    };
+                    let limits = SearchLimits { k, threshold, filters: Filters::default() };
                     for gallery in [&one, &many] {
                         let list = gallery.search(&probe(&template), &limits).unwrap();
                         assert_eq!(plain(&list), truth, "d {d}, k {k}, threshold {threshold:?}");
@@ -125,10 +108,7 @@ fn equals_brute_force_over_many_chunks_and_segments() {
     let templates = (0..30_000)
         .map(|n| match n % 5 {
             0 => {
-                let near: Vec<f64> = centre
-                    .iter()
-                    .map(|x| f64::from(*x) + 0.05 * random.even())
-                    .collect();
+                let near: Vec<f64> = centre.iter().map(|x| f64::from(*x) + 0.05 * random.even()).collect();
                 unit(&near)
             }
             _ => random.unit(d),
@@ -140,22 +120,9 @@ fn equals_brute_force_over_many_chunks_and_segments() {
     gallery.append(&model(), &references[..20_000]).unwrap();
     gallery.append(&model(), &references[20_000..]).unwrap();
     for n in 0..60 {
-        let template = if n % 2 == 0 {
-            random.unit(d)
-        } else {
-            references[n * 31].template.clone()
-        };
-        for (k, threshold) in [
-            (10, None),
-            (200, Some(0.2)),
-            (50, Some(0.97)),
-            (1, Some(0.999)),
-        ] {
-            let limits = SearchLimits {
-                k,
-                threshold,
-                filters: Filters::default(),
-            };
+        let template = if n % 2 == 0 { random.unit(d) } else { references[n * 31].template.clone() };
+        for (k, threshold) in [(10, None), (200, Some(0.2)), (50, Some(0.97)), (1, Some(0.999))] {
+            let limits = SearchLimits { k, threshold, filters: Filters::default() };
             let list = gallery.search(&probe(&template), &limits).unwrap();
             assert_eq!(plain(&list), brute_force(&references, &template, &limits));
         }
@@ -170,123 +137,40 @@ fn filters_narrow_exactly() {
     let folder = tempfile::tempdir().unwrap();
     let gallery = LocalGallery::create(folder.path(), &model(), 16, threads(2)).unwrap();
     gallery.append(&model(), &references).unwrap();
-    let band = |from, to, or_unknown| {
-        Some(YearBand {
-            from,
-            to,
-            or_unknown,
-        })
-    };
+    let band = |from, to, or_unknown| Some(YearBand { from, to, or_unknown });
     let filters = [
-        (
-            Filters {
-                sex_markers: vec![2],
-                ..Filters::default()
-            },
-            750,
-        ),
-        (
-            Filters {
-                sex_markers: vec![0, 2],
-                ..Filters::default()
-            },
-            1_500,
-        ),
-        (
-            Filters {
-                years_of_birth: band(1950, 1970, false),
-                ..Filters::default()
-            },
-            1_200,
-        ),
-        (
-            Filters {
-                years_of_birth: band(1971, 1971, true),
-                ..Filters::default()
-            },
-            1_200,
-        ),
-        (
-            Filters {
-                enrolled_before: Some(0),
-                ..Filters::default()
-            },
-            1_500,
-        ),
-        (
-            Filters {
-                synthetic: Some(false),
-                ..Filters::default()
-            },
-            2_250,
-        ),
-        (
-            Filters {
-                sex_markers: vec![9],
-                ..Filters::default()
-            },
-            0,
-        ),
+        (Filters { sex_markers: vec![2], ..Filters::default() }, 750),
+        (Filters { sex_markers: vec![0, 2], ..Filters::default() }, 1_500),
+        (Filters { years_of_birth: band(1950, 1970, false), ..Filters::default() }, 1_200),
+        (Filters { years_of_birth: band(1971, 1971, true), ..Filters::default() }, 1_200),
+        (Filters { enrolled_before: Some(0), ..Filters::default() }, 1_500),
+        (Filters { synthetic: Some(false), ..Filters::default() }, 2_250),
+        (Filters { sex_markers: vec![9], ..Filters::default() }, 0),
     ];
     for (filters, about) in filters {
-        let limits = SearchLimits {
-            k: 20,
-            threshold: Some(0.3),
-            filters,
-        };
+        let limits = SearchLimits { k: 20, threshold: Some(0.3), filters };
         let template = random.unit(16);
         let list = gallery.search(&probe(&template), &limits).unwrap();
         assert_eq!(plain(&list), brute_force(&references, &template, &limits));
         assert_eq!(list.searched, gallery.count(&limits.filters));
-        assert!(
-            list.searched.abs_diff(about) < 120,
-            "{} searched, about {about}",
-            list.searched
-        );
+        assert!(list.searched.abs_diff(about) < 120, "{} searched, about {about}", list.searched);
     }
 }
 
 #[test]
 fn a_filter_reads_each_attribute_at_its_edge() {
-    let person = gallery::Attributes {
-        synthetic: false,
-        sex_marker: 1,
-        year_of_birth: 1980,
-        enrolled_at: 100,
-    };
-    let unknown = gallery::Attributes {
-        year_of_birth: 0,
-        ..person
-    };
-    let years = |from, to, or_unknown| Filters {
-        years_of_birth: Some(YearBand {
-            from,
-            to,
-            or_unknown,
-        }),
-        ..Filters::default()
-    };
+    let person = gallery::Attributes { synthetic: false, sex_marker: 1, year_of_birth: 1980, enrolled_at: 100 };
+    let unknown = gallery::Attributes { year_of_birth: 0, ..person };
+    let years = |from, to, or_unknown| Filters { years_of_birth: Some(YearBand { from, to, or_unknown }), ..Filters::default() };
     assert!(years(1980, 1980, false).admit(&person));
     assert!(!years(1981, 1990, true).admit(&person));
     assert!(!years(0, 1990, false).admit(&unknown));
     assert!(years(1981, 1990, true).admit(&unknown));
-    let before = |t| Filters {
-        enrolled_before: Some(t),
-        ..Filters::default()
-    };
+    let before = |t| Filters { enrolled_before: Some(t), ..Filters::default() };
     assert!(before(101).admit(&person) && !before(100).admit(&person));
-    let synthetic = |s| Filters {
-        synthetic: Some(s),
-        ..Filters::default()
-    };
+    let synthetic = |s| Filters { synthetic: Some(s), ..Filters::default() };
     assert!(synthetic(false).admit(&person) && !synthetic(true).admit(&person));
-    assert!(
-        !Filters {
-            sex_markers: vec![0, 2],
-            ..Filters::default()
-        }
-        .admit(&person)
-    );
+    assert!(!Filters { sex_markers: vec![0, 2], ..Filters::default() }.admit(&person));
 }
 
 #[test]
@@ -299,36 +183,17 @@ fn the_edges_of_k_and_threshold() {
     assert!(gallery.is_empty());
     let mut random = Random(3);
     let templates = (0..3).map(|_| random.unit(4)).collect();
-    gallery
-        .append(&model(), &random.references(templates))
-        .unwrap();
-    for (k, entries, more) in [
-        (1, 1, true),
-        (3, 3, false),
-        (4, 3, false),
-        (10_000, 3, false),
-    ] {
+    gallery.append(&model(), &random.references(templates)).unwrap();
+    for (k, entries, more) in [(1, 1, true), (3, 3, false), (4, 3, false), (10_000, 3, false)] {
         let list = gallery.search(&at, &best(k)).unwrap();
-        assert_eq!(
-            (list.entries.len(), list.more_above_threshold, list.searched),
-            (entries, more, 3)
-        );
+        assert_eq!((list.entries.len(), list.more_above_threshold, list.searched), (entries, more, 3));
     }
     for k in [0, 10_001] {
-        assert!(matches!(
-            gallery.search(&at, &best(k)),
-            Err(gallery::Error::Limits(_))
-        ));
+        assert!(matches!(gallery.search(&at, &best(k)), Err(gallery::Error::Limits(_))));
     }
     for threshold in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-        let limits = SearchLimits {
-            threshold: Some(threshold),
-            ..best(1)
-        };
-        assert!(matches!(
-            gallery.search(&at, &limits),
-            Err(gallery::Error::Limits(_))
-        ));
+        let limits = SearchLimits { threshold: Some(threshold), ..best(1) };
+        assert!(matches!(gallery.search(&at, &limits), Err(gallery::Error::Limits(_))));
     }
 }
 

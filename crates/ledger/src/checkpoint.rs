@@ -36,15 +36,12 @@ impl Checkpoint {
         if key.origin() != self.origin {
             return Err(LedgerError::BadSignature);
         }
-        let text =
-            tlog_tiles::Checkpoint::new(&self.origin, self.size, tlog_tiles::Hash(self.root), "")
-                .map_err(|_| LedgerError::MalformedCheckpoint("it cannot be written down"))?
-                .to_bytes();
-        let mut note = Note::new(&text, &[])
-            .map_err(|_| LedgerError::MalformedCheckpoint("it is not a well-formed note"))?;
+        let text = tlog_tiles::Checkpoint::new(&self.origin, self.size, tlog_tiles::Hash(self.root), "")
+            .map_err(|_| LedgerError::MalformedCheckpoint("it cannot be written down"))?
+            .to_bytes();
+        let mut note = Note::new(&text, &[]).map_err(|_| LedgerError::MalformedCheckpoint("it is not a well-formed note"))?;
         note.add_sigs(&[key]).map_err(|_| LedgerError::CannotSign)?;
-        String::from_utf8(note.to_bytes())
-            .map_err(|_| LedgerError::MalformedCheckpoint("it is not UTF-8"))
+        String::from_utf8(note.to_bytes()).map_err(|_| LedgerError::MalformedCheckpoint("it is not UTF-8"))
     }
 
     /// Reads a signed note: the checkpoint, if `key` signed it and it is for the key's own origin.
@@ -55,27 +52,16 @@ impl Checkpoint {
     /// [`LedgerError::BadSignature`]; [`LedgerError::MalformedCheckpoint`].
     pub fn open(note: &str, key: &VerifierKey) -> Result<Self, LedgerError> {
         if note.len() > MAX_NOTE_BYTES {
-            return Err(LedgerError::MalformedCheckpoint(
-                "it is longer than 65536 bytes",
-            ));
+            return Err(LedgerError::MalformedCheckpoint("it is longer than 65536 bytes"));
         }
-        let note = Note::from_bytes(note.as_bytes())
-            .map_err(|_| LedgerError::MalformedCheckpoint("it is not a signed note"))?;
-        note.verify(&VerifierList::new(vec![Box::new(key.verifier.clone())]))
-            .map_err(|_| LedgerError::BadSignature)?;
-        let checkpoint = tlog_tiles::Checkpoint::from_bytes(note.text()).map_err(|_| {
-            LedgerError::MalformedCheckpoint("its origin, size and root do not parse")
-        })?;
+        let note = Note::from_bytes(note.as_bytes()).map_err(|_| LedgerError::MalformedCheckpoint("it is not a signed note"))?;
+        note.verify(&VerifierList::new(vec![Box::new(key.verifier.clone())])).map_err(|_| LedgerError::BadSignature)?;
+        let checkpoint = tlog_tiles::Checkpoint::from_bytes(note.text())
+            .map_err(|_| LedgerError::MalformedCheckpoint("its origin, size and root do not parse"))?;
         if checkpoint.origin() != key.verifier.name() {
-            return Err(LedgerError::MalformedCheckpoint(
-                "it is for another log's origin",
-            ));
+            return Err(LedgerError::MalformedCheckpoint("it is for another log's origin"));
         }
-        Ok(Self {
-            origin: checkpoint.origin().to_owned(),
-            size: checkpoint.size(),
-            root: checkpoint.hash().0,
-        })
+        Ok(Self { origin: checkpoint.origin().to_owned(), size: checkpoint.size(), root: checkpoint.hash().0 })
     }
 }
 
@@ -93,14 +79,10 @@ impl SigningKey {
     pub fn from_seed(origin: &str, seed: [u8; 32]) -> Result<Self, LedgerError> {
         let seed = Zeroizing::new(seed);
         valid_origin(origin)?;
-        let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_slice())
-            .map_err(|_| LedgerError::InvalidKey("seed"))?;
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed.as_slice()).map_err(|_| LedgerError::InvalidKey("seed"))?;
         let encoded = [&[ALGORITHM_ED25519], pair.public_key().as_ref()].concat();
-        let verifier = VerifierKey::parse(&format!(
-            "{origin}+{:08x}+{}",
-            signed_note::key_id(origin, &encoded),
-            BASE64_STANDARD.encode(&encoded)
-        ))?;
+        let verifier =
+            VerifierKey::parse(&format!("{origin}+{:08x}+{}", signed_note::key_id(origin, &encoded), BASE64_STANDARD.encode(&encoded)))?;
         Ok(Self { pair, verifier })
     }
 
@@ -119,9 +101,7 @@ impl SigningKey {
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey")
-            .field("verifier", &self.verifier)
-            .finish_non_exhaustive()
+        f.debug_struct("SigningKey").field("verifier", &self.verifier).finish_non_exhaustive()
     }
 }
 
@@ -150,12 +130,8 @@ impl VerifierKey {
     /// # Errors
     /// [`LedgerError::InvalidKey`] if the form, the key hash or the key itself is wrong.
     pub fn parse(text: &str) -> Result<Self, LedgerError> {
-        let verifier = StandardVerifier::new(text)
-            .map_err(|_| LedgerError::InvalidKey("verifier key (origin+hash+base64)"))?;
-        Ok(Self {
-            text: text.to_owned(),
-            verifier,
-        })
+        let verifier = StandardVerifier::new(text).map_err(|_| LedgerError::InvalidKey("verifier key (origin+hash+base64)"))?;
+        Ok(Self { text: text.to_owned(), verifier })
     }
 
     /// The log's origin.
@@ -183,9 +159,7 @@ fn valid_origin(origin: &str) -> Result<(), LedgerError> {
     if signed_note::is_key_name_valid(origin) && printable && origin.len() <= MAX_ORIGIN_BYTES {
         Ok(())
     } else {
-        Err(LedgerError::InvalidOrigin {
-            limit: MAX_ORIGIN_BYTES,
-        })
+        Err(LedgerError::InvalidOrigin { limit: MAX_ORIGIN_BYTES })
     }
 }
 
@@ -200,13 +174,7 @@ mod tests {
     }
 
     fn note() -> String {
-        Checkpoint {
-            origin: ORIGIN.into(),
-            size: 3,
-            root: [5; 32],
-        }
-        .sign(&key())
-        .unwrap()
+        Checkpoint { origin: ORIGIN.into(), size: 3, root: [5; 32] }.sign(&key()).unwrap()
     }
 
     /// The text is the one the C2SP pages describe: three lines, an empty one, a signature line.
@@ -214,26 +182,11 @@ mod tests {
     fn the_note_has_the_published_form() {
         let note = note();
         let lines: Vec<&str> = note.lines().collect();
-        assert_eq!(
-            lines[..4],
-            [
-                ORIGIN,
-                "3",
-                "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=",
-                ""
-            ]
-        );
+        assert_eq!(lines[..4], [ORIGIN, "3", "BQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQU=", ""]);
         assert!(lines[4].starts_with("\u{2014} example.org/countersign "));
         assert_eq!(lines.len(), 5);
         let opened = Checkpoint::open(&note, &key().verifier_key()).unwrap();
-        assert_eq!(
-            opened,
-            Checkpoint {
-                origin: ORIGIN.into(),
-                size: 3,
-                root: [5; 32]
-            }
-        );
+        assert_eq!(opened, Checkpoint { origin: ORIGIN.into(), size: 3, root: [5; 32] });
     }
 
     /// RFC 8032, section 7.1, test 1: the seed and its public key.
@@ -242,13 +195,8 @@ mod tests {
         let seed = hex::decode("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
         let key = SigningKey::from_seed(ORIGIN, seed.unwrap().try_into().unwrap()).unwrap();
         let text = key.verifier_key().to_string();
-        let public = BASE64_STANDARD
-            .decode(text.splitn(3, '+').nth(2).unwrap())
-            .unwrap();
-        assert_eq!(
-            hex::encode(public),
-            "01d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
-        );
+        let public = BASE64_STANDARD.decode(text.splitn(3, '+').nth(2).unwrap()).unwrap();
+        assert_eq!(hex::encode(public), "01d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
     }
 
     /// The verifier key published with the signed-note format's reference implementation.
@@ -256,10 +204,7 @@ mod tests {
     fn a_published_verifier_key_parses() {
         let text = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
         let key = VerifierKey::parse(text).unwrap();
-        assert_eq!(
-            (key.origin(), key.to_string().as_str()),
-            ("PeterNeumann", text)
-        );
+        assert_eq!((key.origin(), key.to_string().as_str()), ("PeterNeumann", text));
         assert!(VerifierKey::parse(&text.replace("c74f20a3", "c74f20a4")).is_err());
     }
 
@@ -269,9 +214,7 @@ mod tests {
         for at in 0..note.len() {
             let mut bytes = note.clone().into_bytes();
             bytes[at] ^= 1;
-            let opened = String::from_utf8(bytes)
-                .ok()
-                .map(|n| Checkpoint::open(&n, &key));
+            let opened = String::from_utf8(bytes).ok().map(|n| Checkpoint::open(&n, &key));
             assert!(!matches!(opened, Some(Ok(_))), "byte {at}");
         }
     }
@@ -279,25 +222,15 @@ mod tests {
     #[test]
     fn another_key_or_origin_is_refused() {
         let other = SigningKey::from_seed(ORIGIN, [43; 32]).unwrap();
-        assert!(matches!(
-            Checkpoint::open(&note(), &other.verifier_key()),
-            Err(LedgerError::BadSignature)
-        ));
-        let elsewhere = Checkpoint {
-            origin: "example.org/else".into(),
-            size: 0,
-            root: [0; 32],
-        };
+        assert!(matches!(Checkpoint::open(&note(), &other.verifier_key()), Err(LedgerError::BadSignature)));
+        let elsewhere = Checkpoint { origin: "example.org/else".into(), size: 0, root: [0; 32] };
         assert!(elsewhere.sign(&key()).is_err());
         // A note that our key signed for something else than its own log.
         let text = tlog_tiles::Checkpoint::new("x", 1, tlog_tiles::Hash([0; 32]), "").unwrap();
         let mut note = Note::new(&text.to_bytes(), &[]).unwrap();
         note.add_sigs(&[&key()]).unwrap();
         let note = String::from_utf8(note.to_bytes()).unwrap();
-        assert!(matches!(
-            Checkpoint::open(&note, &key().verifier_key()),
-            Err(LedgerError::MalformedCheckpoint(_))
-        ));
+        assert!(matches!(Checkpoint::open(&note, &key().verifier_key()), Err(LedgerError::MalformedCheckpoint(_))));
     }
 
     #[test]
@@ -306,21 +239,12 @@ mod tests {
         let mut both = Note::from_bytes(note().as_bytes()).unwrap();
         both.add_sigs(&[&witness]).unwrap();
         let both = String::from_utf8(both.to_bytes()).unwrap();
-        assert_eq!(
-            Checkpoint::open(&both, &key().verifier_key()).unwrap().size,
-            3
-        );
+        assert_eq!(Checkpoint::open(&both, &key().verifier_key()).unwrap().size, 3);
     }
 
     #[test]
     fn names_are_bounded() {
-        for bad in [
-            "",
-            "a b",
-            "a+b",
-            "a\u{7}",
-            &"x".repeat(MAX_ORIGIN_BYTES + 1),
-        ] {
+        for bad in ["", "a b", "a+b", "a\u{7}", &"x".repeat(MAX_ORIGIN_BYTES + 1)] {
             assert!(SigningKey::from_seed(bad, [0; 32]).is_err(), "{bad:?}");
         }
         assert!(SigningKey::from_seed(&"x".repeat(MAX_ORIGIN_BYTES), [0; 32]).is_ok());
@@ -331,8 +255,6 @@ mod tests {
     fn debug_shows_no_secret() {
         let seed = [42_u8; 32];
         let shown = format!("{:?}", key());
-        assert!(
-            !shown.contains(&hex::encode(seed)) && !shown.contains(&BASE64_STANDARD.encode(seed))
-        );
+        assert!(!shown.contains(&hex::encode(seed)) && !shown.contains(&BASE64_STANDARD.encode(seed)));
     }
 }

@@ -66,18 +66,9 @@ mod tests {
     fn the_documented_bytes() {
         let header = Commitment::new(&[0x11; 32], b"header");
         let payload = Commitment::new(&[0x22; 32], b"payload");
-        assert_eq!(
-            hex::encode(header.0),
-            "f4bd1588d9d7cfee76f6ef63c540b091b44c7d3b2e807f78575fea2db5a34dcb"
-        );
-        assert_eq!(
-            hex::encode(payload.0),
-            "95c1ccb78665a7a9f038672e3763ecd0da8b3518e6d7b79525bba6baa6a57b14"
-        );
-        assert_eq!(
-            hex::encode(Leaf::new(&header, &payload).0),
-            "8880a24b977a518b39a5011212bcc0a65dea2b2c6468e8e643e33effc8af2fcd"
-        );
+        assert_eq!(hex::encode(header.0), "f4bd1588d9d7cfee76f6ef63c540b091b44c7d3b2e807f78575fea2db5a34dcb");
+        assert_eq!(hex::encode(payload.0), "95c1ccb78665a7a9f038672e3763ecd0da8b3518e6d7b79525bba6baa6a57b14");
+        assert_eq!(hex::encode(Leaf::new(&header, &payload).0), "8880a24b977a518b39a5011212bcc0a65dea2b2c6468e8e643e33effc8af2fcd");
     }
 
     #[test]

@@ -49,9 +49,7 @@ pub use tree::{Hash, Hashes};
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// A stored hash that the step reads was not supplied.
-    #[error(
-        "stored hash {index} of the log is missing; restore it from a backup or rebuild the hashes from the leaves"
-    )]
+    #[error("stored hash {index} of the log is missing; restore it from a backup or rebuild the hashes from the leaves")]
     MissingHash {
         /// Position in the dense order of [`tree::stored_index`].
         index: u64,

@@ -49,14 +49,8 @@ impl<H: Hashes + ?Sized> tlog::HashReader for Reader<'_, H> {
 }
 
 /// Runs one `tlog_tiles` step over `hashes`, naming the missing hash if there is one.
-fn reading<H: Hashes + ?Sized, T>(
-    hashes: &H,
-    step: impl FnOnce(&Reader<'_, H>) -> Result<T, tlog::Error>,
-) -> Result<T, LedgerError> {
-    let reader = Reader {
-        hashes,
-        missing: std::cell::Cell::new(None),
-    };
+fn reading<H: Hashes + ?Sized, T>(hashes: &H, step: impl FnOnce(&Reader<'_, H>) -> Result<T, tlog::Error>) -> Result<T, LedgerError> {
+    let reader = Reader { hashes, missing: std::cell::Cell::new(None) };
     step(&reader).map_err(|_| match reader.missing.get() {
         Some(index) => LedgerError::MissingHash { index },
         None => LedgerError::InvalidProof,
@@ -65,11 +59,7 @@ fn reading<H: Hashes + ?Sized, T>(
 
 /// Refuses a `value` over `limit`, before any arithmetic that could panic.
 pub(crate) fn within(what: &'static str, value: u64, limit: u64) -> Result<(), LedgerError> {
-    if value > limit {
-        Err(LedgerError::OutOfRange { what, value, limit })
-    } else {
-        Ok(())
-    }
+    if value > limit { Err(LedgerError::OutOfRange { what, value, limit }) } else { Ok(()) }
 }
 
 /// Where the `n`-th hash of `level` is stored (level 0 holds leaf hashes), in the dense order in
@@ -98,25 +88,15 @@ pub fn leaf_hash(leaf: Leaf) -> Hash {
 ///
 /// # Errors
 /// [`LedgerError::OutOfRange`] at [`MAX_SIZE`]; [`LedgerError::MissingHash`].
-pub fn append<H: Hashes + ?Sized>(
-    size: u64,
-    leaf: Leaf,
-    hashes: &H,
-) -> Result<Vec<(u64, Hash)>, LedgerError> {
+pub fn append<H: Hashes + ?Sized>(size: u64, leaf: Leaf, hashes: &H) -> Result<Vec<(u64, Hash)>, LedgerError> {
     append_record(size, &leaf.0, hashes)
 }
 
 /// [`append`] for a record of any length, as RFC 6962's published vectors have them.
-fn append_record<H: Hashes + ?Sized>(
-    size: u64,
-    record: &[u8],
-    hashes: &H,
-) -> Result<Vec<(u64, Hash)>, LedgerError> {
+fn append_record<H: Hashes + ?Sized>(size: u64, record: &[u8], hashes: &H) -> Result<Vec<(u64, Hash)>, LedgerError> {
     within("the tree's size", size, MAX_SIZE - 1)?;
     let new = reading(hashes, |r| tlog::stored_hashes(size, record, r))?;
-    Ok((tlog::stored_hash_index(0, size)..)
-        .zip(new.into_iter().map(|h| h.0))
-        .collect())
+    Ok((tlog::stored_hash_index(0, size)..).zip(new.into_iter().map(|h| h.0)).collect())
 }
 
 /// The root of the first `size` leaves; for none, SHA-256 of nothing.
@@ -132,31 +112,21 @@ pub fn root<H: Hashes + ?Sized>(size: u64, hashes: &H) -> Result<Hash, LedgerErr
 ///
 /// # Errors
 /// [`LedgerError::OutOfRange`] unless `index < size`; [`LedgerError::MissingHash`].
-pub fn inclusion_proof<H: Hashes + ?Sized>(
-    size: u64,
-    index: u64,
-    hashes: &H,
-) -> Result<Vec<Hash>, LedgerError> {
+pub fn inclusion_proof<H: Hashes + ?Sized>(size: u64, index: u64, hashes: &H) -> Result<Vec<Hash>, LedgerError> {
     within("the tree's size", size, MAX_SIZE)?;
     // An empty tree has no last leaf: the limit shown is then 0, and index 0 is refused by the crate.
     within("the leaf's index", index, size.saturating_sub(1))?;
-    reading(hashes, |r| tlog::prove_record(size, index, r))
-        .map(|proof| proof.into_iter().map(|h| h.0).collect())
+    reading(hashes, |r| tlog::prove_record(size, index, r)).map(|proof| proof.into_iter().map(|h| h.0).collect())
 }
 
 /// Proof that the tree of `old` leaves is a prefix of the tree of `new` leaves (section 2.1.2).
 ///
 /// # Errors
 /// [`LedgerError::OutOfRange`] unless `1 <= old <= new`; [`LedgerError::MissingHash`].
-pub fn consistency_proof<H: Hashes + ?Sized>(
-    old: u64,
-    new: u64,
-    hashes: &H,
-) -> Result<Vec<Hash>, LedgerError> {
+pub fn consistency_proof<H: Hashes + ?Sized>(old: u64, new: u64, hashes: &H) -> Result<Vec<Hash>, LedgerError> {
     within("the newer tree's size", new, MAX_SIZE)?;
     within("the older tree's size", old, new)?;
-    reading(hashes, |r| tlog::prove_tree(new, old, r))
-        .map(|proof| proof.into_iter().map(|h| h.0).collect())
+    reading(hashes, |r| tlog::prove_tree(new, old, r)).map(|proof| proof.into_iter().map(|h| h.0).collect())
 }
 
 #[cfg(test)]
@@ -165,16 +135,7 @@ mod tests {
 
     /// The Certificate Transparency reference test vectors (the `merkle_tree` inputs and roots of the
     /// public RFC 6962 test suites).
-    const RECORDS: [&str; 8] = [
-        "",
-        "00",
-        "10",
-        "2021",
-        "3031",
-        "40414243",
-        "5051525354555657",
-        "606162636465666768696a6b6c6d6e6f",
-    ];
+    const RECORDS: [&str; 8] = ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
     const ROOTS: [&str; 9] = [
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
@@ -199,10 +160,7 @@ mod tests {
             let new = append_record(size as u64, &hex::decode(record).unwrap(), &hashes).unwrap();
             hashes.extend(new);
             assert_eq!(hashes.len() as u64, stored_count(size as u64 + 1));
-            assert_eq!(
-                hex::encode(root(size as u64 + 1, &hashes).unwrap()),
-                ROOTS[size + 1]
-            );
+            assert_eq!(hex::encode(root(size as u64 + 1, &hashes).unwrap()), ROOTS[size + 1]);
         }
         // Every earlier root can still be had from the same stored hashes.
         for (size, expected) in ROOTS.iter().enumerate() {
@@ -220,23 +178,13 @@ mod tests {
         ];
         assert_eq!(hex(&inclusion_proof(8, 0, &hashes).unwrap()), first);
         assert_eq!(hex(&inclusion_proof(8, 5, &hashes).unwrap()), sixth);
-        assert_eq!(
-            hex(&inclusion_proof(1, 0, &hashes).unwrap()),
-            Vec::<String>::new()
-        );
+        assert_eq!(hex(&inclusion_proof(1, 0, &hashes).unwrap()), Vec::<String>::new());
         assert_eq!(hex(&consistency_proof(1, 8, &hashes).unwrap()), first);
         assert_eq!(
             hex(&consistency_proof(6, 8, &hashes).unwrap()),
-            [
-                "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a",
-                sixth[1],
-                sixth[2]
-            ]
+            ["0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a", sixth[1], sixth[2]]
         );
-        assert_eq!(
-            hex(&consistency_proof(8, 8, &hashes).unwrap()),
-            Vec::<String>::new()
-        );
+        assert_eq!(hex(&consistency_proof(8, 8, &hashes).unwrap()), Vec::<String>::new());
     }
 
     #[test]
@@ -248,13 +196,7 @@ mod tests {
         assert!(consistency_proof(4, 3, &empty).is_err());
         assert!(root(MAX_SIZE + 1, &empty).is_err());
         assert!(append(MAX_SIZE, Leaf([0; 32]), &empty).is_err());
-        assert!(matches!(
-            root(1, &empty),
-            Err(LedgerError::MissingHash { index: 0 })
-        ));
-        assert!(matches!(
-            root(u64::MAX, &empty),
-            Err(LedgerError::OutOfRange { .. })
-        ));
+        assert!(matches!(root(1, &empty), Err(LedgerError::MissingHash { index: 0 })));
+        assert!(matches!(root(u64::MAX, &empty), Err(LedgerError::OutOfRange { .. })));
     }
 }

@@ -97,16 +97,8 @@ impl fmt::Display for LogFault {
             Self::Event { stream, seq, wrong } => {
                 write!(f, "event {seq} of {}: {wrong}", name(*stream))
             }
-            Self::Stream {
-                stream,
-                version,
-                events,
-            } => {
-                write!(
-                    f,
-                    "{}: it has {events} events, its version says {version}",
-                    name(*stream)
-                )
+            Self::Stream { stream, version, events } => {
+                write!(f, "{}: it has {events} events, its version says {version}", name(*stream))
             }
             Self::Gap { index } => write!(f, "leaf {index}: no event has this place in the log"),
             Self::Hash { index } => write!(f, "stored hash {index}: not what the leaves make"),
@@ -155,12 +147,7 @@ impl Store {
     /// # Errors
     /// Database and file errors; something wrong in the data is a [`LogReport::fault`] instead.
     pub async fn verify_log(&self) -> Result<LogReport> {
-        let mut walk = Walk {
-            report: LogReport::default(),
-            ring: Keyring::new(),
-            hashes: HashMap::new(),
-            seqs: HashMap::new(),
-        };
+        let mut walk = Walk { report: LogReport::default(), ring: Keyring::new(), hashes: HashMap::new(), seqs: HashMap::new() };
         match self.walk(&mut walk).await {
             Ok(()) => {}
             Err(Stop::Fault(fault)) => walk.report.fault = Some(fault),
@@ -175,9 +162,7 @@ impl Store {
         walk_streams(&mut tx, walk).await?;
         walk_hashes(&mut tx, walk).await?;
         self.walk_checkpoints(&mut tx, walk).await?;
-        let blobs = sqlx::query("SELECT id, stream FROM blob WHERE bound = 1 ORDER BY id")
-            .fetch_all(&mut *tx)
-            .await?;
+        let blobs = sqlx::query("SELECT id, stream FROM blob WHERE bound = 1 ORDER BY id").fetch_all(&mut *tx).await?;
         drop(tx);
         for row in blobs {
             let id = casework::ids::BlobId(rows::uuid(row.try_get(0)?)?);
@@ -259,10 +244,7 @@ impl Store {
         let opened = match sealed {
             Some(sealed) => {
                 let key_id = row.try_get("key_id")?;
-                match self
-                    .open_payload(&mut walk.ring, key_id, &key, seq, header.class, sealed)
-                    .await
-                {
+                match self.open_payload(&mut walk.ring, key_id, &key, seq, header.class, sealed).await {
                     Ok(opened) => opened,
                     Err(StoreError::Damaged { .. }) => {
                         return fault("its sealed payload does not open");
@@ -273,9 +255,7 @@ impl Store {
             None => None,
         };
         match opened {
-            Some((salt, bytes)) if Commitment::new(&salt, &bytes) == payload => {
-                walk.report.opened += 1
-            }
+            Some((salt, bytes)) if Commitment::new(&salt, &bytes) == payload => walk.report.opened += 1,
             Some(_) => return fault("its payload is not what was committed to"),
             None if was_erased || self.key_erased(row.try_get("key_id")?).await? => {
                 walk.report.erased += 1;
@@ -300,21 +280,13 @@ impl Store {
 
     /// Asked outside the snapshot: an erasure may have begun since it was taken.
     async fn key_erased(&self, key_id: &[u8]) -> Result<bool> {
-        let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM erasure WHERE key_id = $1")
-            .bind(key_id)
-            .fetch_optional(self.reader())
-            .await?;
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM erasure WHERE key_id = $1").bind(key_id).fetch_optional(self.reader()).await?;
         Ok(found.is_some())
     }
 
-    async fn walk_checkpoints(
-        &self,
-        tx: &mut SqliteConnection,
-        walk: &mut Walk,
-    ) -> Result<(), Stop> {
-        let found = sqlx::query("SELECT size, note FROM checkpoint ORDER BY size")
-            .fetch_all(tx)
-            .await?;
+    async fn walk_checkpoints(&self, tx: &mut SqliteConnection, walk: &mut Walk) -> Result<(), Stop> {
+        let found = sqlx::query("SELECT size, note FROM checkpoint ORDER BY size").fetch_all(tx).await?;
         for row in &found {
             let size = unsigned(row.try_get(0)?)?;
             let fault = |wrong| Err(Stop::Fault(LogFault::Checkpoint { size, wrong }));
@@ -335,30 +307,21 @@ impl Store {
         }
         if walk.report.size != walk.report.leaves {
             let size = walk.report.size;
-            return Err(Stop::Fault(LogFault::Checkpoint {
-                size,
-                wrong: "it is the newest and signs fewer leaves than there are",
-            }));
+            return Err(Stop::Fault(LogFault::Checkpoint { size, wrong: "it is the newest and signs fewer leaves than there are" }));
         }
         Ok(())
     }
 }
 
 async fn walk_streams(tx: &mut SqliteConnection, walk: &Walk) -> Result<(), Stop> {
-    let found = sqlx::query("SELECT stream, version FROM stream")
-        .fetch_all(tx)
-        .await?;
+    let found = sqlx::query("SELECT stream, version FROM stream").fetch_all(tx).await?;
     for row in &found {
         let key: [u8; 17] = rows::array(row.try_get(0)?, "stream name")?;
         let version = unsigned(row.try_get(1)?)?;
         let events = walk.seqs.get(&key).copied().unwrap_or(0);
         if version != events {
             let stream = rows::stream_from(&key)?;
-            return Err(Stop::Fault(LogFault::Stream {
-                stream,
-                version,
-                events,
-            }));
+            return Err(Stop::Fault(LogFault::Stream { stream, version, events }));
         }
     }
     Ok(())
@@ -368,18 +331,14 @@ async fn walk_hashes(tx: &mut SqliteConnection, walk: &Walk) -> Result<(), Stop>
     let expected = tree::stored_count(walk.report.leaves);
     let mut next = 0_u64;
     loop {
-        let page: Vec<(i64, Vec<u8>)> =
-            sqlx::query_as("SELECT idx, hash FROM log_hash WHERE idx >= $1 ORDER BY idx LIMIT $2")
-                .bind(rows::signed(next)?)
-                .bind(PAGE)
-                .fetch_all(&mut *tx)
-                .await?;
+        let page: Vec<(i64, Vec<u8>)> = sqlx::query_as("SELECT idx, hash FROM log_hash WHERE idx >= $1 ORDER BY idx LIMIT $2")
+            .bind(rows::signed(next)?)
+            .bind(PAGE)
+            .fetch_all(&mut *tx)
+            .await?;
         for (index, hash) in &page {
             let hash = rows::array::<32>(hash, "log hash").ok();
-            if unsigned(*index)? != next
-                || hash.is_none()
-                || hash != walk.hashes.get(&next).copied()
-            {
+            if unsigned(*index)? != next || hash.is_none() || hash != walk.hashes.get(&next).copied() {
                 return Err(Stop::Fault(LogFault::Hash { index: next }));
             }
             next += 1;
@@ -388,11 +347,7 @@ async fn walk_hashes(tx: &mut SqliteConnection, walk: &Walk) -> Result<(), Stop>
             break;
         }
     }
-    if next != expected {
-        Err(Stop::Fault(LogFault::Hash { index: next }))
-    } else {
-        Ok(())
-    }
+    if next != expected { Err(Stop::Fault(LogFault::Hash { index: next })) } else { Ok(()) }
 }
 
 /// The columns that lists search by say what the committed header says.
@@ -406,8 +361,7 @@ fn columns_agree(row: &SqliteRow, header: &Header) -> Result<bool, sqlx::Error> 
     Ok(row.try_get::<i64, _>("at")? == micros(header.at)
         && row.try_get::<&str, _>("kind")? == header.kind
         && row.try_get::<Option<&str>, _>("gallery")? == header.gallery.map(gallery_text)
-        && row.try_get::<Option<&[u8]>, _>("leo")?
-            == header.leo.as_ref().map(|leo| leo.as_bytes().as_slice())
+        && row.try_get::<Option<&[u8]>, _>("leo")? == header.leo.as_ref().map(|leo| leo.as_bytes().as_slice())
         && row.try_get::<Option<&str>, _>("outcome")? == header.outcome.as_deref()
         && row.try_get::<&str, _>("class")? == class_text(header.class)
         && stored == cited)

@@ -40,13 +40,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::TooLarge`]; database and file errors.
-    pub async fn put_blob(
-        &self,
-        stream: StreamId,
-        class: RetentionClass,
-        bytes: &[u8],
-        now: Timestamp,
-    ) -> Result<BlobId> {
+    pub async fn put_blob(&self, stream: StreamId, class: RetentionClass, bytes: &[u8], now: Timestamp) -> Result<BlobId> {
         within("image", bytes.len(), MAX_BLOB_BYTES, "bytes")?;
         let stream = stream_key(stream);
         let id = BlobId(uuid::Builder::from_random_bytes(random()?).into_uuid());
@@ -65,13 +59,8 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
-        let sealed = key
-            .key
-            .seal(&Aad::blob(&stream, class, id.as_bytes()), bytes)?;
-        self.inner
-            .blobs
-            .put(&place(id.as_bytes()), sealed.into())
-            .await?;
+        let sealed = key.key.seal(&Aad::blob(&stream, class, id.as_bytes()), bytes)?;
+        self.inner.blobs.put(&place(id.as_bytes()), sealed.into()).await?;
         Ok(id)
     }
 
@@ -87,19 +76,13 @@ impl Store {
         let Some(row) = found else { return Ok(None) };
         let stream: [u8; 17] = rows::array(row.try_get(0)?, "stream name")?;
         let class = rows::class_from(row.try_get(1)?)?;
-        let Some(key) = self
-            .keys()
-            .find(&mut Keyring::new(), row.try_get(2)?)
-            .await?
-        else {
+        let Some(key) = self.keys().find(&mut Keyring::new(), row.try_get(2)?).await? else {
             return Ok(None);
         };
         let sealed = match self.inner.blobs.get(&place(id.as_bytes())).await {
             Ok(file) => file.bytes().await?,
             Err(object_store::Error::NotFound { .. }) => {
-                return Err(StoreError::Damaged {
-                    what: "image (its file is missing)",
-                });
+                return Err(StoreError::Damaged { what: "image (its file is missing)" });
             }
             Err(error) => return Err(error.into()),
         };
@@ -117,14 +100,7 @@ impl Store {
             .bind(id.as_bytes().as_slice())
             .fetch_optional(self.reader())
             .await?;
-        found
-            .map(|row| {
-                Ok((
-                    rows::stream_from(row.try_get(0)?)?,
-                    rows::class_from(row.try_get(1)?)?,
-                ))
-            })
-            .transpose()
+        found.map(|row| Ok((rows::stream_from(row.try_get(0)?)?, rows::class_from(row.try_get(1)?)?))).transpose()
     }
 
     /// Deletes a blob that no event refers to, e.g. an image taken off a draft. One that is not there
@@ -134,19 +110,12 @@ impl Store {
     /// [`StoreError::Invalid`] if an event refers to it: then only erasure ends it.
     pub async fn delete_blob(&self, id: BlobId) -> Result<()> {
         let mut tx = self.write().await?;
-        let bound: Option<bool> = sqlx::query_scalar("SELECT bound FROM blob WHERE id = $1")
-            .bind(id.as_bytes().as_slice())
-            .fetch_optional(&mut *tx)
-            .await?;
+        let bound: Option<bool> =
+            sqlx::query_scalar("SELECT bound FROM blob WHERE id = $1").bind(id.as_bytes().as_slice()).fetch_optional(&mut *tx).await?;
         if bound == Some(true) {
-            return Err(StoreError::Invalid(
-                "the image is part of a record; only erasure ends it",
-            ));
+            return Err(StoreError::Invalid("the image is part of a record; only erasure ends it"));
         }
-        sqlx::query("DELETE FROM blob WHERE id = $1")
-            .bind(id.as_bytes().as_slice())
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query("DELETE FROM blob WHERE id = $1").bind(id.as_bytes().as_slice()).execute(&mut *tx).await?;
         tx.commit().await?;
         self.remove_file(id.as_bytes()).await
     }
@@ -170,10 +139,8 @@ impl Store {
         // Within the write transaction, so that no draft is being written meanwhile.
         let mut lost = Vec::new();
         for (id, key) in self.keys().drafts().await? {
-            let kept: Option<i64> = sqlx::query_scalar("SELECT 1 FROM draft WHERE id = $1")
-                .bind(id.as_bytes().as_slice())
-                .fetch_optional(&mut *tx)
-                .await?;
+            let kept: Option<i64> =
+                sqlx::query_scalar("SELECT 1 FROM draft WHERE id = $1").bind(id.as_bytes().as_slice()).fetch_optional(&mut *tx).await?;
             if kept.is_none() {
                 lost.push(key);
             }
@@ -192,20 +159,8 @@ impl Store {
     /// Files whose row is gone (a crash between deleting the two).
     async fn sweep_files(&self, older_than: Timestamp) -> Result<u64> {
         let mut count = 0;
-        for folder in self
-            .inner
-            .blobs
-            .list_with_delimiter(None)
-            .await?
-            .common_prefixes
-        {
-            for file in self
-                .inner
-                .blobs
-                .list_with_delimiter(Some(&folder))
-                .await?
-                .objects
-            {
+        for folder in self.inner.blobs.list_with_delimiter(None).await?.common_prefixes {
+            for file in self.inner.blobs.list_with_delimiter(Some(&folder)).await?.objects {
                 let name = file.location.filename().unwrap_or_default();
                 let Some(id) = Uuid::try_parse(name).ok() else {
                     continue;
@@ -235,11 +190,7 @@ impl Store {
 }
 
 /// Binds a stream's blobs to the commit being written.
-pub(crate) async fn bind(
-    tx: &mut SqliteConnection,
-    stream: &[u8; 17],
-    ids: &[BlobId],
-) -> Result<()> {
+pub(crate) async fn bind(tx: &mut SqliteConnection, stream: &[u8; 17], ids: &[BlobId]) -> Result<()> {
     for id in ids {
         let bound = sqlx::query("UPDATE blob SET bound = 1 WHERE id = $1 AND stream = $2")
             .bind(id.as_bytes().as_slice())
@@ -247,9 +198,7 @@ pub(crate) async fn bind(
             .execute(&mut *tx)
             .await?;
         if bound.rows_affected() == 0 {
-            return Err(StoreError::NotFound {
-                what: "image of this request",
-            });
+            return Err(StoreError::NotFound { what: "image of this request" });
         }
     }
     Ok(())

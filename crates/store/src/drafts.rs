@@ -62,10 +62,7 @@ impl Store {
         within("draft", draft.bytes.len(), MAX_DRAFT_BYTES, "bytes")?;
         let id = draft.id.as_bytes();
         let mut tx = self.write().await?;
-        let stored = sqlx::query("SELECT version, owner FROM draft WHERE id = $1")
-            .bind(id.as_slice())
-            .fetch_optional(&mut *tx)
-            .await?;
+        let stored = sqlx::query("SELECT version, owner FROM draft WHERE id = $1").bind(id.as_slice()).fetch_optional(&mut *tx).await?;
         let actual = match &stored {
             Some(row) => unsigned(row.try_get(0)?)?,
             None => 0,
@@ -96,10 +93,7 @@ impl Store {
         .bind(sealed)
         .execute(&mut *tx)
         .await?;
-        sqlx::query("DELETE FROM draft_blob WHERE draft = $1")
-            .bind(id.as_slice())
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query("DELETE FROM draft_blob WHERE draft = $1").bind(id.as_slice()).execute(&mut *tx).await?;
         for blob in &draft.blobs {
             let kept = sqlx::query(
                 "INSERT INTO draft_blob (draft, blob) SELECT $1, id FROM blob WHERE id = $2
@@ -122,27 +116,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] if it does not open.
     pub async fn get_draft(&self, id: DraftId) -> Result<Option<Draft>> {
-        let found = sqlx::query(
-            "SELECT id, owner, leo, version, changed_at, key_id, sealed FROM draft WHERE id = $1",
-        )
-        .bind(id.as_bytes().as_slice())
-        .fetch_optional(self.reader())
-        .await?;
+        let found = sqlx::query("SELECT id, owner, leo, version, changed_at, key_id, sealed FROM draft WHERE id = $1")
+            .bind(id.as_bytes().as_slice())
+            .fetch_optional(self.reader())
+            .await?;
         let Some(row) = found else { return Ok(None) };
         let summary = summary_from(&row)?;
         // No key: it is being deleted at this moment.
-        let Some(key) = self
-            .keys()
-            .find(&mut Keyring::new(), row.try_get("key_id")?)
-            .await?
-        else {
+        let Some(key) = self.keys().find(&mut Keyring::new(), row.try_get("key_id")?).await? else {
             return Ok(None);
         };
         let bytes = key
-            .open(
-                &Aad::draft(id.as_bytes(), summary.version),
-                row.try_get("sealed")?,
-            )
+            .open(&Aad::draft(id.as_bytes(), summary.version), row.try_get("sealed")?)
             .ok_or(StoreError::Damaged { what: "draft" })?
             .to_vec();
         Ok(Some(Draft { summary, bytes }))
@@ -171,10 +156,7 @@ impl Store {
     /// Database errors.
     pub async fn delete_draft(&self, id: DraftId) -> Result<()> {
         let mut tx = self.write().await?;
-        sqlx::query("DELETE FROM draft WHERE id = $1")
-            .bind(id.as_bytes().as_slice())
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query("DELETE FROM draft WHERE id = $1").bind(id.as_bytes().as_slice()).execute(&mut *tx).await?;
         tx.commit().await?;
         self.destroy_draft_key(id).await
     }

@@ -31,12 +31,7 @@ impl Store {
     ///
     /// # Errors
     /// Database and file errors; call again to finish.
-    pub async fn erase(
-        &self,
-        stream: StreamId,
-        class: RetentionClass,
-        now: Timestamp,
-    ) -> Result<Erased> {
+    pub async fn erase(&self, stream: StreamId, class: RetentionClass, now: Timestamp) -> Result<Erased> {
         let key = stream_key(stream);
         let mut tx = self.write().await?;
         let ids = self.keys().retire(&Scope::stream(&key, class)).await?;
@@ -60,32 +55,19 @@ impl Store {
     ///
     /// # Errors
     /// Database errors.
-    pub async fn erased(
-        &self,
-        stream: StreamId,
-        class: RetentionClass,
-    ) -> Result<Option<Timestamp>> {
-        let at: Option<i64> =
-            sqlx::query_scalar("SELECT max(at) FROM erasure WHERE stream = $1 AND class = $2")
-                .bind(stream_key(stream).as_slice())
-                .bind(class_text(class))
-                .fetch_one(self.reader())
-                .await?;
+    pub async fn erased(&self, stream: StreamId, class: RetentionClass) -> Result<Option<Timestamp>> {
+        let at: Option<i64> = sqlx::query_scalar("SELECT max(at) FROM erasure WHERE stream = $1 AND class = $2")
+            .bind(stream_key(stream).as_slice())
+            .bind(class_text(class))
+            .fetch_one(self.reader())
+            .await?;
         at.map(time).transpose()
     }
 
     /// Steps 2 to 6; each may be repeated.
-    async fn finish_erasure(
-        &self,
-        stream: &[u8; 17],
-        class: RetentionClass,
-        ids: &[KeyId],
-    ) -> Result<Erased> {
+    async fn finish_erasure(&self, stream: &[u8; 17], class: RetentionClass, ids: &[KeyId]) -> Result<Erased> {
         self.keys().destroy(ids).await?;
-        let mut erased = Erased {
-            keys: ids.len() as u64,
-            ..Erased::default()
-        };
+        let mut erased = Erased { keys: ids.len() as u64, ..Erased::default() };
         let mut tx = self.write().await?;
         let mut blobs: Vec<Vec<u8>> = Vec::new();
         for id in ids {
@@ -100,14 +82,12 @@ impl Store {
             .await?
             .rows_affected();
             blobs.extend(
-                sqlx::query_scalar::<_, Vec<u8>>(
-                    "SELECT id FROM blob WHERE stream = $1 AND class = $2 AND key_id = $3",
-                )
-                .bind(stream.as_slice())
-                .bind(class_text(class))
-                .bind(id.as_slice())
-                .fetch_all(&mut *tx)
-                .await?,
+                sqlx::query_scalar::<_, Vec<u8>>("SELECT id FROM blob WHERE stream = $1 AND class = $2 AND key_id = $3")
+                    .bind(stream.as_slice())
+                    .bind(class_text(class))
+                    .bind(id.as_slice())
+                    .fetch_all(&mut *tx)
+                    .await?,
             );
         }
         if let StreamId::Request(request) = rows::stream_from(stream)? {
@@ -126,16 +106,10 @@ impl Store {
         self.truncate_wal().await?;
         let mut tx = self.write().await?;
         for id in &blobs {
-            sqlx::query("DELETE FROM blob WHERE id = $1")
-                .bind(id.as_slice())
-                .execute(&mut *tx)
-                .await?;
+            sqlx::query("DELETE FROM blob WHERE id = $1").bind(id.as_slice()).execute(&mut *tx).await?;
         }
         for id in ids {
-            sqlx::query("UPDATE erasure SET done = 1 WHERE key_id = $1")
-                .bind(id.as_slice())
-                .execute(&mut *tx)
-                .await?;
+            sqlx::query("UPDATE erasure SET done = 1 WHERE key_id = $1").bind(id.as_slice()).execute(&mut *tx).await?;
         }
         tx.commit().await?;
         Ok(erased)
@@ -143,14 +117,11 @@ impl Store {
 
     /// Finishes erasures that a crash interrupted.
     pub(crate) async fn resume_erasures(&self) -> Result<()> {
-        let open = sqlx::query("SELECT key_id, stream, class FROM erasure WHERE done = 0")
-            .fetch_all(self.reader())
-            .await?;
+        let open = sqlx::query("SELECT key_id, stream, class FROM erasure WHERE done = 0").fetch_all(self.reader()).await?;
         for row in open {
             let stream = rows::array(row.try_get(1)?, "stream name")?;
             let class = rows::class_from(row.try_get(2)?)?;
-            self.finish_erasure(&stream, class, &[rows::array(row.try_get(0)?, "key id")?])
-                .await?;
+            self.finish_erasure(&stream, class, &[rows::array(row.try_get(0)?, "key id")?]).await?;
         }
         Ok(())
     }

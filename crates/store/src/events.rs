@@ -153,9 +153,7 @@ impl Store {
     /// [`StoreError::Invalid`] for a stream with an optimistic version; as [`Self::commit`] else.
     pub async fn append(&self, stream: StreamId, records: Vec<NewRecord>) -> Result<u64> {
         if !matches!(stream, StreamId::Consulted(_) | StreamId::House) {
-            return Err(StoreError::Invalid(
-                "this stream is written with commit, not append",
-            ));
+            return Err(StoreError::Invalid("this stream is written with commit, not append"));
         }
         let mut commit = Commit::new(stream, 0, records);
         self.check(&commit)?;
@@ -165,9 +163,7 @@ impl Store {
             Ok(version) => version,
             Err(CommitError::Store(error)) => return Err(error),
             Err(_) => {
-                return Err(StoreError::Damaged {
-                    what: "stream version",
-                });
+                return Err(StoreError::Damaged { what: "stream version" });
             }
         };
         tx.commit().await?;
@@ -181,12 +177,10 @@ impl Store {
     /// [`StoreError::Damaged`] if a payload does not open under its own, existing key.
     pub async fn load(&self, stream: StreamId) -> Result<Vec<OpenedRecord>> {
         let key = stream_key(stream);
-        let found = sqlx::query(
-            "SELECT seq, header, class, key_id, sealed FROM event WHERE stream = $1 ORDER BY seq",
-        )
-        .bind(key.as_slice())
-        .fetch_all(self.reader())
-        .await?;
+        let found = sqlx::query("SELECT seq, header, class, key_id, sealed FROM event WHERE stream = $1 ORDER BY seq")
+            .bind(key.as_slice())
+            .fetch_all(self.reader())
+            .await?;
         let mut ring = Keyring::new();
         let mut opened = Vec::with_capacity(found.len());
         for row in found {
@@ -194,17 +188,12 @@ impl Store {
             let class = rows::class_from(row.try_get("class")?)?;
             let sealed: Option<&[u8]> = row.try_get("sealed")?;
             let payload = match sealed {
-                Some(sealed) => self
-                    .open_payload(&mut ring, row.try_get("key_id")?, &key, seq, class, sealed)
-                    .await?
-                    .map(|(_, payload)| payload),
+                Some(sealed) => {
+                    self.open_payload(&mut ring, row.try_get("key_id")?, &key, seq, class, sealed).await?.map(|(_, payload)| payload)
+                }
                 None => None,
             };
-            opened.push(OpenedRecord {
-                seq,
-                header: header_from(row.try_get("header")?)?,
-                payload,
-            });
+            opened.push(OpenedRecord { seq, header: header_from(row.try_get("header")?)?, payload });
         }
         Ok(opened)
     }
@@ -214,13 +203,8 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn streams(&self) -> Result<Vec<(StreamId, u64)>> {
-        let found = sqlx::query("SELECT stream, version FROM stream")
-            .fetch_all(self.reader())
-            .await?;
-        found
-            .iter()
-            .map(|r| Ok((rows::stream_from(r.try_get(0)?)?, unsigned(r.try_get(1)?)?)))
-            .collect()
+        let found = sqlx::query("SELECT stream, version FROM stream").fetch_all(self.reader()).await?;
+        found.iter().map(|r| Ok((rows::stream_from(r.try_get(0)?)?, unsigned(r.try_get(1)?)?))).collect()
     }
 
     /// A stream's version: the number of its events; 0 if there is no such stream.
@@ -237,13 +221,11 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn headers(&self, position: u64, limit: u32) -> Result<Vec<HeaderRow>> {
-        let found = sqlx::query(
-            "SELECT position, stream, seq, header FROM event WHERE position > $1 ORDER BY position LIMIT $2",
-        )
-        .bind(signed(position)?)
-        .bind(limit)
-        .fetch_all(self.reader())
-        .await?;
+        let found = sqlx::query("SELECT position, stream, seq, header FROM event WHERE position > $1 ORDER BY position LIMIT $2")
+            .bind(signed(position)?)
+            .bind(limit)
+            .fetch_all(self.reader())
+            .await?;
         found
             .iter()
             .map(|r| {
@@ -267,9 +249,7 @@ impl Store {
             .bind(mac.as_slice())
             .fetch_optional(self.reader())
             .await?;
-        found
-            .map(|r| Ok((rows::stream_from(r.try_get(0)?)?, unsigned(r.try_get(1)?)?)))
-            .transpose()
+        found.map(|r| Ok((rows::stream_from(r.try_get(0)?)?, unsigned(r.try_get(1)?)?))).transpose()
     }
 
     /// Forgets the names of commands carried out before `before`; a repeat would then meet the
@@ -279,10 +259,7 @@ impl Store {
     /// Database errors.
     pub async fn purge_idempotency(&self, before: jiff::Timestamp) -> Result<u64> {
         let mut tx = self.write().await?;
-        let gone = sqlx::query("DELETE FROM idempotency WHERE at < $1")
-            .bind(micros(before))
-            .execute(&mut *tx)
-            .await?;
+        let gone = sqlx::query("DELETE FROM idempotency WHERE at < $1").bind(micros(before)).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(gone.rows_affected())
     }
@@ -292,69 +269,37 @@ impl Store {
         if commit.records.is_empty() {
             return Err(StoreError::Invalid("a commit records at least one event"));
         }
-        within(
-            "commit",
-            commit.records.len(),
-            MAX_RECORDS_PER_COMMIT,
-            "events",
-        )?;
+        within("commit", commit.records.len(), MAX_RECORDS_PER_COMMIT, "events")?;
         for record in &commit.records {
-            within(
-                "event's payload",
-                record.payload.len(),
-                MAX_PAYLOAD_BYTES,
-                "bytes",
-            )?;
+            within("event's payload", record.payload.len(), MAX_PAYLOAD_BYTES, "bytes")?;
         }
         let request = match commit.stream {
             StreamId::Request(id) => Some(id),
             _ => None,
         };
         if request.is_none() && (commit.row.is_some() || !commit.index.is_empty()) {
-            return Err(StoreError::Invalid(
-                "queue rows and look-ups belong to a request",
-            ));
+            return Err(StoreError::Invalid("queue rows and look-ups belong to a request"));
         }
-        if commit
-            .row
-            .as_ref()
-            .is_some_and(|row| Some(row.request) != request)
-        {
+        if commit.row.as_ref().is_some_and(|row| Some(row.request) != request) {
             return Err(StoreError::Invalid("the queue row is another request's"));
         }
         Ok(())
     }
 
-    async fn write_commit(
-        &self,
-        tx: &mut SqliteConnection,
-        commit: &Commit,
-    ) -> Result<u64, CommitError> {
+    async fn write_commit(&self, tx: &mut SqliteConnection, commit: &Commit) -> Result<u64, CommitError> {
         let stream = stream_key(commit.stream);
-        let mac = commit
-            .idempotency
-            .as_ref()
-            .map(|k| self.secrets().mac("idempotency", k.0.as_bytes()));
+        let mac = commit.idempotency.as_ref().map(|k| self.secrets().mac("idempotency", k.0.as_bytes()));
         if let Some(mac) = &mac {
-            let before = sqlx::query("SELECT stream, version FROM idempotency WHERE mac = $1")
-                .bind(mac.as_slice())
-                .fetch_optional(&mut *tx)
-                .await?;
+            let before =
+                sqlx::query("SELECT stream, version FROM idempotency WHERE mac = $1").bind(mac.as_slice()).fetch_optional(&mut *tx).await?;
             if let Some(row) = before {
-                return Err(CommitError::Duplicate {
-                    stream: rows::stream_from(row.try_get(0)?)?,
-                    version: unsigned(row.try_get(1)?)?,
-                });
+                return Err(CommitError::Duplicate { stream: rows::stream_from(row.try_get(0)?)?, version: unsigned(row.try_get(1)?)? });
             }
         }
         let actual = version(tx, &stream).await?;
         if actual != commit.expected {
             let expected = commit.expected;
-            return Err(CommitError::Conflict {
-                stream: commit.stream,
-                expected,
-                actual,
-            });
+            return Err(CommitError::Conflict { stream: commit.stream, expected, actual });
         }
         let new = actual + commit.records.len() as u64;
         sqlx::query(
@@ -365,8 +310,7 @@ impl Store {
         .bind(signed(new)?)
         .execute(&mut *tx)
         .await?;
-        self.write_events(tx, &stream, actual, &commit.records)
-            .await?;
+        self.write_events(tx, &stream, actual, &commit.records).await?;
         if let Some(row) = &commit.row {
             queue::put_row(tx, row, new).await?;
         }
@@ -378,32 +322,21 @@ impl Store {
         }
         blobs::bind(tx, &stream, &commit.blobs).await?;
         if let Some(draft) = commit.drop_draft {
-            sqlx::query("DELETE FROM draft WHERE id = $1")
-                .bind(draft.as_bytes().as_slice())
-                .execute(&mut *tx)
-                .await?;
+            sqlx::query("DELETE FROM draft WHERE id = $1").bind(draft.as_bytes().as_slice()).execute(&mut *tx).await?;
         }
         if let (Some(mac), Some(last)) = (&mac, commit.records.last()) {
-            sqlx::query(
-                "INSERT INTO idempotency (mac, stream, version, at) VALUES ($1, $2, $3, $4)",
-            )
-            .bind(mac.as_slice())
-            .bind(stream.as_slice())
-            .bind(signed(new)?)
-            .bind(micros(last.header.at))
-            .execute(&mut *tx)
-            .await?;
+            sqlx::query("INSERT INTO idempotency (mac, stream, version, at) VALUES ($1, $2, $3, $4)")
+                .bind(mac.as_slice())
+                .bind(stream.as_slice())
+                .bind(signed(new)?)
+                .bind(micros(last.header.at))
+                .execute(&mut *tx)
+                .await?;
         }
         Ok(new)
     }
 
-    async fn write_events(
-        &self,
-        tx: &mut SqliteConnection,
-        stream: &[u8; 17],
-        after: u64,
-        records: &[NewRecord],
-    ) -> Result<()> {
+    async fn write_events(&self, tx: &mut SqliteConnection, stream: &[u8; 17], after: u64, records: &[NewRecord]) -> Result<()> {
         let mut keys: HashMap<RetentionClass, DataKey> = HashMap::new();
         for (seq, record) in (after + 1..).zip(records) {
             let header = &record.header;
@@ -411,10 +344,7 @@ impl Store {
             let key = match keys.get(&header.class) {
                 Some(key) => key.clone(),
                 None => {
-                    let key = self
-                        .keys()
-                        .current(&Scope::stream(stream, header.class))
-                        .await?;
+                    let key = self.keys().current(&Scope::stream(stream, header.class)).await?;
                     keys.insert(header.class, key.clone());
                     key
                 }
@@ -466,14 +396,8 @@ impl Store {
         let Some(key) = self.keys().find(ring, key_id).await? else {
             return Ok(None);
         };
-        let plain =
-            key.open(&Aad::event(stream, seq, class), sealed)
-                .ok_or(StoreError::Damaged {
-                    what: "payload of an event",
-                })?;
-        let (salt, payload) = plain.split_first_chunk::<32>().ok_or(StoreError::Damaged {
-            what: "payload of an event",
-        })?;
+        let plain = key.open(&Aad::event(stream, seq, class), sealed).ok_or(StoreError::Damaged { what: "payload of an event" })?;
+        let (salt, payload) = plain.split_first_chunk::<32>().ok_or(StoreError::Damaged { what: "payload of an event" })?;
         Ok(Some((*salt, payload.to_vec())))
     }
 }
@@ -486,57 +410,31 @@ struct SealedEvent {
     leaf: Leaf,
 }
 
-fn seal_event(
-    key: &DataKey,
-    stream: &[u8; 17],
-    seq: u64,
-    record: &NewRecord,
-) -> Result<SealedEvent> {
-    let header = serde_json::to_string(&record.header)
-        .map_err(|_| StoreError::Invalid("the event's header cannot be written as JSON"))?;
+fn seal_event(key: &DataKey, stream: &[u8; 17], seq: u64, record: &NewRecord) -> Result<SealedEvent> {
+    let header = serde_json::to_string(&record.header).map_err(|_| StoreError::Invalid("the event's header cannot be written as JSON"))?;
     let header_salt = random()?;
     let salt = Zeroizing::new(random::<32>()?);
     let payload = Commitment::new(&salt, &record.payload);
-    let leaf = Leaf::new(
-        &header_commitment(&header_salt, stream, seq, &header),
-        &payload,
-    );
+    let leaf = Leaf::new(&header_commitment(&header_salt, stream, seq, &header), &payload);
     let mut plain = Zeroizing::new(Vec::with_capacity(32 + record.payload.len()));
     plain.extend_from_slice(salt.as_slice());
     plain.extend_from_slice(&record.payload);
-    let sealed = key
-        .key
-        .seal(&Aad::event(stream, seq, record.header.class), &plain)?;
-    Ok(SealedEvent {
-        header,
-        header_salt,
-        payload,
-        sealed,
-        leaf,
-    })
+    let sealed = key.key.seal(&Aad::event(stream, seq, record.header.class), &plain)?;
+    Ok(SealedEvent { header, header_salt, payload, sealed, leaf })
 }
 
 /// See the module's page.
-pub(crate) fn header_commitment(
-    salt: &[u8; 32],
-    stream: &[u8; 17],
-    seq: u64,
-    header: &str,
-) -> Commitment {
+pub(crate) fn header_commitment(salt: &[u8; 32], stream: &[u8; 17], seq: u64, header: &str) -> Commitment {
     let bytes = [stream.as_slice(), &seq.to_be_bytes(), header.as_bytes()].concat();
     Commitment::new(salt, &bytes)
 }
 
 pub(crate) fn header_from(text: &str) -> Result<Header> {
-    serde_json::from_str(text).map_err(|_| StoreError::Damaged {
-        what: "header of an event",
-    })
+    serde_json::from_str(text).map_err(|_| StoreError::Damaged { what: "header of an event" })
 }
 
 async fn version(tx: &mut SqliteConnection, stream: &[u8; 17]) -> Result<u64> {
-    let version: Option<i64> = sqlx::query_scalar("SELECT version FROM stream WHERE stream = $1")
-        .bind(stream.as_slice())
-        .fetch_optional(tx)
-        .await?;
+    let version: Option<i64> =
+        sqlx::query_scalar("SELECT version FROM stream WHERE stream = $1").bind(stream.as_slice()).fetch_optional(tx).await?;
     unsigned(version.unwrap_or(0))
 }

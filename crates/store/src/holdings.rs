@@ -32,20 +32,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::TooLarge`]; database errors; then none is held.
-    pub async fn put_holdings(
-        &self,
-        gallery: GalleryId,
-        holdings: Vec<NewHolding>,
-        now: Timestamp,
-    ) -> Result<u64> {
+    pub async fn put_holdings(&self, gallery: GalleryId, holdings: Vec<NewHolding>, now: Timestamp) -> Result<u64> {
         for holding in &holdings {
             let image = holding.image.as_ref().map_or(0, Vec::len);
-            within(
-                "holding",
-                image.max(holding.biography.len()),
-                MAX_HOLDING_BYTES,
-                "bytes",
-            )?;
+            within("holding", image.max(holding.biography.len()), MAX_HOLDING_BYTES, "bytes")?;
         }
         let name = gallery_text(gallery);
         let mut tx = self.write().await?;
@@ -62,10 +52,7 @@ impl Store {
             .bind(self.source_mac(holding.source).as_slice())
             .bind(micros(now))
             .bind(key.id.as_slice())
-            .bind(
-                key.key
-                    .seal(&Aad::holding(name, id, false), &holding.biography)?,
-            )
+            .bind(key.key.seal(&Aad::holding(name, id, false), &holding.biography)?)
             .execute(&mut *tx)
             .await?;
             if added.rows_affected() == 0 {
@@ -101,18 +88,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Damaged`] if it does not open.
-    pub async fn get_holding_image(
-        &self,
-        gallery: GalleryId,
-        reference: ReferenceId,
-    ) -> Result<Option<Vec<u8>>> {
-        let row = sqlx::query(
-            "SELECT key_id, sealed FROM holding_image WHERE gallery = $1 AND reference = $2",
-        )
-        .bind(gallery_text(gallery))
-        .bind(reference.as_bytes().as_slice())
-        .fetch_optional(self.reader())
-        .await?;
+    pub async fn get_holding_image(&self, gallery: GalleryId, reference: ReferenceId) -> Result<Option<Vec<u8>>> {
+        let row = sqlx::query("SELECT key_id, sealed FROM holding_image WHERE gallery = $1 AND reference = $2")
+            .bind(gallery_text(gallery))
+            .bind(reference.as_bytes().as_slice())
+            .fetch_optional(self.reader())
+            .await?;
         self.open_holding(gallery, reference, row, true).await
     }
 
@@ -120,17 +101,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Damaged`] if it does not open.
-    pub async fn get_holding_biography(
-        &self,
-        gallery: GalleryId,
-        reference: ReferenceId,
-    ) -> Result<Option<Vec<u8>>> {
-        let row =
-            sqlx::query("SELECT key_id, sealed FROM holding WHERE gallery = $1 AND reference = $2")
-                .bind(gallery_text(gallery))
-                .bind(reference.as_bytes().as_slice())
-                .fetch_optional(self.reader())
-                .await?;
+    pub async fn get_holding_biography(&self, gallery: GalleryId, reference: ReferenceId) -> Result<Option<Vec<u8>>> {
+        let row = sqlx::query("SELECT key_id, sealed FROM holding WHERE gallery = $1 AND reference = $2")
+            .bind(gallery_text(gallery))
+            .bind(reference.as_bytes().as_slice())
+            .fetch_optional(self.reader())
+            .await?;
         self.open_holding(gallery, reference, row, false).await
     }
 
@@ -143,32 +119,21 @@ impl Store {
     ) -> Result<Option<Vec<u8>>> {
         let Some(row) = row else { return Ok(None) };
         let damaged = || StoreError::Damaged { what: "holding" };
-        let key = self
-            .keys()
-            .find(&mut Keyring::new(), row.try_get(0)?)
-            .await?
-            .ok_or_else(damaged)?;
+        let key = self.keys().find(&mut Keyring::new(), row.try_get(0)?).await?.ok_or_else(damaged)?;
         let aad = Aad::holding(gallery_text(gallery), reference.as_bytes(), image);
-        key.open(&aad, row.try_get(1)?)
-            .map(|plain| Some(plain.to_vec()))
-            .ok_or_else(damaged)
+        key.open(&aad, row.try_get(1)?).map(|plain| Some(plain.to_vec())).ok_or_else(damaged)
     }
 
     /// The reference already enrolled from a file with this SHA-256, if any.
     ///
     /// # Errors
     /// Database errors.
-    pub async fn holding_by_source(
-        &self,
-        gallery: GalleryId,
-        source: Digest,
-    ) -> Result<Option<ReferenceId>> {
-        let found: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT reference FROM holding WHERE gallery = $1 AND source = $2")
-                .bind(gallery_text(gallery))
-                .bind(self.source_mac(source).as_slice())
-                .fetch_optional(self.reader())
-                .await?;
+    pub async fn holding_by_source(&self, gallery: GalleryId, source: Digest) -> Result<Option<ReferenceId>> {
+        let found: Option<Vec<u8>> = sqlx::query_scalar("SELECT reference FROM holding WHERE gallery = $1 AND source = $2")
+            .bind(gallery_text(gallery))
+            .bind(self.source_mac(source).as_slice())
+            .fetch_optional(self.reader())
+            .await?;
         found.map(|id| rows::uuid(&id).map(ReferenceId)).transpose()
     }
 
@@ -177,11 +142,10 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn holding_count(&self, gallery: GalleryId) -> Result<u64> {
-        let n: Option<i64> =
-            sqlx::query_scalar("SELECT number FROM holding_count WHERE gallery = $1")
-                .bind(gallery_text(gallery))
-                .fetch_optional(self.reader())
-                .await?;
+        let n: Option<i64> = sqlx::query_scalar("SELECT number FROM holding_count WHERE gallery = $1")
+            .bind(gallery_text(gallery))
+            .fetch_optional(self.reader())
+            .await?;
         unsigned(n.unwrap_or(0))
     }
 
@@ -198,10 +162,7 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         if gone.rows_affected() == 1 {
-            sqlx::query("UPDATE holding_count SET number = number - 1 WHERE gallery = $1")
-                .bind(name)
-                .execute(&mut *tx)
-                .await?;
+            sqlx::query("UPDATE holding_count SET number = number - 1 WHERE gallery = $1").bind(name).execute(&mut *tx).await?;
         }
         tx.commit().await?;
         self.truncate_wal().await

@@ -51,12 +51,7 @@ impl Store {
     ///
     /// # Errors
     /// Database errors.
-    pub async fn claim_job(
-        &self,
-        worker: &str,
-        now: Timestamp,
-        lease: Duration,
-    ) -> Result<Option<Job>> {
+    pub async fn claim_job(&self, worker: &str, now: Timestamp, lease: Duration) -> Result<Option<Job>> {
         // A look without the write lock first: idle workers must not hold up deciders.
         let due: Option<i64> = sqlx::query_scalar(
             "SELECT id FROM job WHERE failed = 0 AND run_at <= $1
@@ -68,9 +63,7 @@ impl Store {
         if due.is_none() {
             return Ok(None);
         }
-        let until = now
-            .checked_add(lease)
-            .map_err(|_| StoreError::Invalid("the lease ends beyond the calendar"))?;
+        let until = now.checked_add(lease).map_err(|_| StoreError::Invalid("the lease ends beyond the calendar"))?;
         let mut tx = self.write().await?;
         let row = sqlx::query(
             "UPDATE job SET attempts = attempts + 1, lease_until = $2, worker = $3
@@ -100,11 +93,7 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;
-        if gone.rows_affected() == 1 {
-            Ok(())
-        } else {
-            Err(StoreError::LeaseLost)
-        }
+        if gone.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
     }
 
     /// The job did not succeed: to be tried again at `next`, or, with `None`, given up until a person
@@ -126,11 +115,7 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
-        if changed.rows_affected() == 1 {
-            Ok(())
-        } else {
-            Err(StoreError::LeaseLost)
-        }
+        if changed.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
     }
 
     /// Jobs that were given up, oldest first, at most `limit`.
@@ -154,18 +139,13 @@ impl Store {
     /// [`StoreError::NotFound`] if it is not among the given-up ones.
     pub async fn retry_job(&self, id: JobId, at: Timestamp) -> Result<()> {
         let mut tx = self.write().await?;
-        let changed =
-            sqlx::query("UPDATE job SET failed = 0, run_at = $2 WHERE id = $1 AND failed = 1")
-                .bind(signed(id.0)?)
-                .bind(micros(at))
-                .execute(&mut *tx)
-                .await?;
+        let changed = sqlx::query("UPDATE job SET failed = 0, run_at = $2 WHERE id = $1 AND failed = 1")
+            .bind(signed(id.0)?)
+            .bind(micros(at))
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
-        if changed.rows_affected() == 1 {
-            Ok(())
-        } else {
-            Err(StoreError::NotFound { what: "failed job" })
-        }
+        if changed.rows_affected() == 1 { Ok(()) } else { Err(StoreError::NotFound { what: "failed job" }) }
     }
 
     /// How many jobs wait or run.
@@ -173,18 +153,12 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn pending_jobs(&self) -> Result<u64> {
-        let n: i64 = sqlx::query_scalar("SELECT count(*) FROM job WHERE failed = 0")
-            .fetch_one(self.reader())
-            .await?;
+        let n: i64 = sqlx::query_scalar("SELECT count(*) FROM job WHERE failed = 0").fetch_one(self.reader()).await?;
         unsigned(n)
     }
 }
 
-pub(crate) async fn enqueue(
-    tx: &mut SqliteConnection,
-    stream: &[u8; 17],
-    job: &NewJob,
-) -> Result<()> {
+pub(crate) async fn enqueue(tx: &mut SqliteConnection, stream: &[u8; 17], job: &NewJob) -> Result<()> {
     within("job's payload", job.payload.len(), MAX_JOB_BYTES, "bytes")?;
     sqlx::query("INSERT INTO job (kind, stream, payload, run_at) VALUES ($1, $2, $3, $4)")
         .bind(&job.kind)

@@ -63,30 +63,15 @@ pub(crate) struct KeyStore {
 impl KeyStore {
     pub(crate) async fn open(path: &Path, create: bool, master: Arc<SealingKey>) -> Result<Self> {
         let options = crate::options(path, create);
-        let pool = |n| {
-            SqlitePoolOptions::new()
-                .max_connections(n)
-                .acquire_timeout(Duration::from_secs(BUSY_TIMEOUT_SECONDS))
-        };
+        let pool = |n| SqlitePoolOptions::new().max_connections(n).acquire_timeout(Duration::from_secs(BUSY_TIMEOUT_SECONDS));
         let writer = pool(1).connect_with(options.clone()).await?;
-        sqlx::migrate!("migrations/sqlite/keys")
-            .run(&writer)
-            .await?;
-        let reader = pool(crate::MAX_READ_CONNECTIONS)
-            .connect_with(options.pragma("query_only", "ON"))
-            .await?;
-        Ok(Self {
-            writer,
-            reader,
-            master,
-        })
+        sqlx::migrate!("migrations/sqlite/keys").run(&writer).await?;
+        let reader = pool(crate::MAX_READ_CONNECTIONS).connect_with(options.pragma("query_only", "ON")).await?;
+        Ok(Self { writer, reader, master })
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT count(*) FROM wrapped_key WHERE scope = $1")
-            .bind(Vec::new())
-            .fetch_one(&self.reader)
-            .await?;
+        sqlx::query("SELECT count(*) FROM wrapped_key WHERE scope = $1").bind(Vec::new()).fetch_one(&self.reader).await?;
         Ok(())
     }
 
@@ -103,9 +88,7 @@ impl KeyStore {
             .bind(&scope.0)
             .fetch_optional(&self.reader)
             .await?
-            .ok_or(StoreError::Damaged {
-                what: "key store (keys.db)",
-            })?;
+            .ok_or(StoreError::Damaged { what: "key store (keys.db)" })?;
         match self.unwrap(&scope, row.try_get(0)?, row.try_get(1)?) {
             Ok(_) => Ok(()),
             Err(_) => Err(StoreError::WrongMasterKey),
@@ -114,18 +97,12 @@ impl KeyStore {
 
     /// The current key for `scope`, made and durably stored first if there is none.
     pub(crate) async fn current(&self, scope: &Scope) -> Result<DataKey> {
-        if let Some(row) = sqlx::query(CURRENT)
-            .bind(&scope.0)
-            .fetch_optional(&self.reader)
-            .await?
-        {
+        if let Some(row) = sqlx::query(CURRENT).bind(&scope.0).fetch_optional(&self.reader).await? {
             return self.unwrap(scope, row.try_get(0)?, row.try_get(1)?);
         }
         let secret: Secret = Zeroizing::new(random()?);
         let id: KeyId = random()?;
-        let wrapped = self
-            .master
-            .seal(&Aad::wrap(&id, &scope.0), secret.as_slice())?;
+        let wrapped = self.master.seal(&Aad::wrap(&id, &scope.0), secret.as_slice())?;
         let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         sqlx::query("INSERT INTO wrapped_key (key_id, scope, wrapped) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
             .bind(id.as_slice())
@@ -134,33 +111,20 @@ impl KeyStore {
             .execute(&mut *tx)
             .await?;
         // Another writer may have been first: what is stored counts.
-        let row = sqlx::query(CURRENT)
-            .bind(&scope.0)
-            .fetch_one(&mut *tx)
-            .await?;
+        let row = sqlx::query(CURRENT).bind(&scope.0).fetch_one(&mut *tx).await?;
         tx.commit().await?;
         self.unwrap(scope, row.try_get(0)?, row.try_get(1)?)
     }
 
     fn unwrap(&self, scope: &Scope, id: &[u8], wrapped: &[u8]) -> Result<DataKey> {
         let id: KeyId = rows::array(id, "key id")?;
-        let plain = self
-            .master
-            .open(&Aad::wrap(&id, &scope.0), wrapped)
-            .ok_or(StoreError::Damaged { what: "data key" })?;
+        let plain = self.master.open(&Aad::wrap(&id, &scope.0), wrapped).ok_or(StoreError::Damaged { what: "data key" })?;
         let secret: Secret = Zeroizing::new(rows::array(&plain, "data key")?);
-        Ok(DataKey {
-            id,
-            key: Arc::new(SealingKey::new(&secret)?),
-        })
+        Ok(DataKey { id, key: Arc::new(SealingKey::new(&secret)?) })
     }
 
     /// The key `id`, or `None` once it is destroyed. Remembered in `ring` for the rest of the call.
-    pub(crate) async fn find(
-        &self,
-        ring: &mut Keyring,
-        id: &[u8],
-    ) -> Result<Option<Arc<SealingKey>>> {
+    pub(crate) async fn find(&self, ring: &mut Keyring, id: &[u8]) -> Result<Option<Arc<SealingKey>>> {
         let id: KeyId = rows::array(id, "key id")?;
         if let Some(known) = ring.get(&id) {
             return Ok(known.clone());
@@ -170,10 +134,7 @@ impl KeyStore {
             .fetch_optional(&self.reader)
             .await?;
         let found = match row {
-            Some(row) => Some(
-                self.unwrap(&Scope(row.try_get(0)?), &id, row.try_get(1)?)?
-                    .key,
-            ),
+            Some(row) => Some(self.unwrap(&Scope(row.try_get(0)?), &id, row.try_get(1)?)?.key),
             None => None,
         };
         ring.insert(id, found.clone());
@@ -184,24 +145,21 @@ impl KeyStore {
     /// now on gets a new key. Returns every key of the scope, also those retired before.
     pub(crate) async fn retire(&self, scope: &Scope) -> Result<Vec<KeyId>> {
         let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let ids: Vec<Vec<u8>> = sqlx::query_scalar(
-            "UPDATE wrapped_key SET retired = 1 WHERE scope = $1 RETURNING key_id",
-        )
-        .bind(&scope.0)
-        .fetch_all(&mut *tx)
-        .await?;
+        let ids: Vec<Vec<u8>> = sqlx::query_scalar("UPDATE wrapped_key SET retired = 1 WHERE scope = $1 RETURNING key_id")
+            .bind(&scope.0)
+            .fetch_all(&mut *tx)
+            .await?;
         tx.commit().await?;
         ids.iter().map(|id| rows::array(id, "key id")).collect()
     }
 
     /// Every draft that has a key.
     pub(crate) async fn drafts(&self) -> Result<Vec<(DraftId, KeyId)>> {
-        let found =
-            sqlx::query("SELECT scope, key_id FROM wrapped_key WHERE scope >= $1 AND scope < $2")
-                .bind(b"D".as_slice())
-                .bind(b"E".as_slice())
-                .fetch_all(&self.reader)
-                .await?;
+        let found = sqlx::query("SELECT scope, key_id FROM wrapped_key WHERE scope >= $1 AND scope < $2")
+            .bind(b"D".as_slice())
+            .bind(b"E".as_slice())
+            .fetch_all(&self.reader)
+            .await?;
         let mut drafts = Vec::with_capacity(found.len());
         for row in found {
             if let Some(id) = crate::blobs::draft_of(row.try_get(0)?) {
@@ -218,10 +176,7 @@ impl KeyStore {
         }
         let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
         for id in ids {
-            sqlx::query("DELETE FROM wrapped_key WHERE key_id = $1")
-                .bind(id.as_slice())
-                .execute(&mut *tx)
-                .await?;
+            sqlx::query("DELETE FROM wrapped_key WHERE key_id = $1").bind(id.as_slice()).execute(&mut *tx).await?;
         }
         tx.commit().await?;
         crate::truncate_wal(&self.writer).await

@@ -53,24 +53,18 @@ pub use audit::{LogFault, LogReport};
 pub use blobs::{MAX_BLOB_BYTES, Swept};
 pub use drafts::{Draft, DraftSummary, MAX_DRAFT_BYTES, PutDraft};
 pub use erasure::Erased;
-pub use events::{
-    Commit, CommitError, HeaderRow, IdempotencyKey, MAX_PAYLOAD_BYTES, MAX_RECORDS_PER_COMMIT,
-};
+pub use events::{Commit, CommitError, HeaderRow, IdempotencyKey, MAX_PAYLOAD_BYTES, MAX_RECORDS_PER_COMMIT};
 pub use holdings::{MAX_HOLDING_BYTES, NewHolding};
 pub use jobs::{Job, JobId, NewJob};
 pub use ledger::{Checkpoint, VerifierKey};
 pub use log::{EntryFilter, Inclusion, LedgerEntry, Sequenced, SignedCheckpoint};
 pub use lookups::LookupEntry;
-pub use queue::{
-    Assigned, Counts, QUEUE_COUNT_LIMIT, QUEUE_PAGE_LIMIT, QueueFilter, QueueOrder, QueueRow,
-};
+pub use queue::{Assigned, Counts, QUEUE_COUNT_LIMIT, QUEUE_PAGE_LIMIT, QueueFilter, QueueOrder, QueueRow};
 pub use sessions::MAX_SESSION_BYTES;
 
 use jiff::Timestamp;
 use object_store::local::LocalFileSystem;
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, Transaction};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -109,9 +103,7 @@ pub enum StoreError {
         limit: u32,
     },
     /// The master key is not the one that wrapped this store's keys.
-    #[error(
-        "the master key does not belong to this data directory; restore secrets/master.key from escrow"
-    )]
+    #[error("the master key does not belong to this data directory; restore secrets/master.key from escrow")]
     WrongMasterKey,
     /// A file under `secrets/` is not what it should be.
     #[error("{} is damaged; restore it from escrow", path.display())]
@@ -182,10 +174,7 @@ pub enum StoreError {
 
 impl StoreError {
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
-        move |source| Self::Io {
-            path: path.to_owned(),
-            source,
-        }
+        move |source| Self::Io { path: path.to_owned(), source }
     }
 }
 
@@ -210,9 +199,7 @@ struct Inner {
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store")
-            .field("dir", &self.inner.dir)
-            .finish_non_exhaustive()
+        f.debug_struct("Store").field("dir", &self.inner.dir).finish_non_exhaustive()
     }
 }
 
@@ -224,15 +211,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::AlreadyExists`]; [`StoreError::Ledger`] for a bad origin; IO and database errors.
     pub async fn create(dir: &Path, origin: &str) -> Result<Self> {
-        if dir.exists()
-            && std::fs::read_dir(dir)
-                .map_err(StoreError::io(dir))?
-                .next()
-                .is_some()
-        {
-            return Err(StoreError::AlreadyExists {
-                path: dir.to_owned(),
-            });
+        if dir.exists() && std::fs::read_dir(dir).map_err(StoreError::io(dir))?.next().is_some() {
+            return Err(StoreError::AlreadyExists { path: dir.to_owned() });
         }
         secrets::make_private_dir(dir)?;
         let secrets = secrets::Secrets::create(&dir.join("secrets"), origin)?;
@@ -240,10 +220,7 @@ impl Store {
         let store = Self::assemble(dir, secrets, true).await?;
         store.keys().current(&keys::Scope::check()).await?;
         let mut tx = store.write().await?;
-        sqlx::query("INSERT INTO house (name, value) VALUES ('origin', $1)")
-            .bind(origin)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query("INSERT INTO house (name, value) VALUES ('origin', $1)").bind(origin).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(store)
     }
@@ -257,10 +234,7 @@ impl Store {
     pub async fn open(dir: &Path) -> Result<Self> {
         for missing in ["records.db", "keys.db", "blobs", "secrets/master.key"] {
             if !dir.join(missing).exists() {
-                return Err(StoreError::NotAStore {
-                    path: dir.to_owned(),
-                    missing,
-                });
+                return Err(StoreError::NotAStore { path: dir.to_owned(), missing });
             }
         }
         let secrets = secrets::Secrets::open(&dir.join("secrets"))?;
@@ -269,10 +243,7 @@ impl Store {
         let (origin,): (String,) = sqlx::query_as("SELECT value FROM house WHERE name = 'origin'")
             .fetch_optional(&store.inner.reader)
             .await?
-            .ok_or(StoreError::NotAStore {
-                path: dir.to_owned(),
-                missing: "the log's origin",
-            })?;
+            .ok_or(StoreError::NotAStore { path: dir.to_owned(), missing: "the log's origin" })?;
         if origin != store.origin() {
             return Err(StoreError::WrongMasterKey);
         }
@@ -283,29 +254,13 @@ impl Store {
     async fn assemble(dir: &Path, secrets: secrets::Secrets, create: bool) -> Result<Self> {
         let keys = keys::KeyStore::open(&dir.join("keys.db"), create, secrets.master()).await?;
         let options = options(&dir.join("records.db"), create);
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(options.clone())
-            .await?;
-        sqlx::migrate!("migrations/sqlite/records")
-            .run(&writer)
-            .await?;
-        let reader = SqlitePoolOptions::new()
-            .max_connections(MAX_READ_CONNECTIONS)
-            .connect_with(options.pragma("query_only", "ON"))
-            .await?;
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        sqlx::migrate!("migrations/sqlite/records").run(&writer).await?;
+        let reader =
+            SqlitePoolOptions::new().max_connections(MAX_READ_CONNECTIONS).connect_with(options.pragma("query_only", "ON")).await?;
         let blobs = LocalFileSystem::new_with_prefix(dir.join("blobs"))?.with_fsync(true);
         let dir = dir.to_owned();
-        Ok(Self {
-            inner: Arc::new(Inner {
-                dir,
-                writer,
-                reader,
-                keys,
-                blobs,
-                secrets,
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { dir, writer, reader, keys, blobs, secrets }) })
     }
 
     /// The log's origin.
@@ -331,9 +286,7 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT value FROM house WHERE name = 'origin'")
-            .fetch_one(&self.inner.reader)
-            .await?;
+        sqlx::query("SELECT value FROM house WHERE name = 'origin'").fetch_one(&self.inner.reader).await?;
         self.write().await?.rollback().await?;
         self.inner.keys.ping().await
     }
@@ -375,9 +328,7 @@ impl Store {
 
 pub(crate) async fn truncate_wal(pool: &SqlitePool) -> Result<()> {
     for _ in 0..5 {
-        let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)")
-            .fetch_one(pool)
-            .await?;
+        let (busy, _, _): (i64, i64, i64) = sqlx::query_as("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(pool).await?;
         if busy == 0 {
             return Ok(());
         }
@@ -400,22 +351,8 @@ pub(crate) fn options(path: &Path, create: bool) -> SqliteConnectOptions {
 }
 
 /// Refuses `value` over `limit`.
-pub(crate) fn within(
-    what: &'static str,
-    value: usize,
-    limit: usize,
-    unit: &'static str,
-) -> Result<()> {
-    if value > limit {
-        Err(StoreError::TooLarge {
-            what,
-            value,
-            limit,
-            unit,
-        })
-    } else {
-        Ok(())
-    }
+pub(crate) fn within(what: &'static str, value: usize, limit: usize, unit: &'static str) -> Result<()> {
+    if value > limit { Err(StoreError::TooLarge { what, value, limit, unit }) } else { Ok(()) }
 }
 
 /// Microseconds as stored.

@@ -84,17 +84,7 @@ pub struct EntryFilter {
 
 impl Default for EntryFilter {
     fn default() -> Self {
-        Self {
-            kind: None,
-            gallery: None,
-            leo: None,
-            outcome: None,
-            clause: None,
-            from: None,
-            until: None,
-            before: None,
-            limit: 50,
-        }
+        Self { kind: None, gallery: None, leo: None, outcome: None, clause: None, from: None, until: None, before: None, limit: 50 }
     }
 }
 
@@ -121,12 +111,11 @@ impl Store {
         let mut tx = self.write().await?;
         let last = self.last_checkpoint(&mut tx).await?;
         let size = last.as_ref().map_or(0, |c| c.checkpoint.size);
-        let waiting: Vec<(i64, Vec<u8>)> = sqlx::query_as(
-            "SELECT position, leaf FROM event WHERE log_index IS NULL ORDER BY position LIMIT $1",
-        )
-        .bind(SEQUENCE_BATCH)
-        .fetch_all(&mut *tx)
-        .await?;
+        let waiting: Vec<(i64, Vec<u8>)> =
+            sqlx::query_as("SELECT position, leaf FROM event WHERE log_index IS NULL ORDER BY position LIMIT $1")
+                .bind(SEQUENCE_BATCH)
+                .fetch_all(&mut *tx)
+                .await?;
         if waiting.is_empty() && last.is_some() {
             return Ok((0, size));
         }
@@ -134,9 +123,7 @@ impl Store {
         if let Some(last) = &last
             && tree::root(size, &hashes)? != last.checkpoint.root
         {
-            return Err(StoreError::Damaged {
-                what: "log (it disagrees with its last checkpoint)",
-            });
+            return Err(StoreError::Damaged { what: "log (it disagrees with its last checkpoint)" });
         }
         let mut at = size;
         for (position, leaf) in &waiting {
@@ -149,21 +136,12 @@ impl Store {
                     .await?;
                 hashes.insert(index, hash);
             }
-            sqlx::query("UPDATE event SET log_index = $1 WHERE position = $2")
-                .bind(signed(at)?)
-                .bind(position)
-                .execute(&mut *tx)
-                .await?;
+            sqlx::query("UPDATE event SET log_index = $1 WHERE position = $2").bind(signed(at)?).bind(position).execute(&mut *tx).await?;
             at += 1;
         }
         let key = self.secrets().signing_key();
         let root = tree::root(at, &hashes)?;
-        let note = Checkpoint {
-            origin: key.origin().to_owned(),
-            size: at,
-            root,
-        }
-        .sign(key)?;
+        let note = Checkpoint { origin: key.origin().to_owned(), size: at, root }.sign(key)?;
         sqlx::query("INSERT INTO checkpoint (size, at, note) VALUES ($1, $2, $3)")
             .bind(signed(at)?)
             .bind(micros(now))
@@ -179,22 +157,15 @@ impl Store {
     /// # Errors
     /// [`StoreError::Ledger`] if it is not signed by our key.
     pub async fn checkpoint(&self) -> Result<Option<SignedCheckpoint>> {
-        self.last_checkpoint(&mut *self.reader().acquire().await?)
-            .await
+        self.last_checkpoint(&mut *self.reader().acquire().await?).await
     }
 
     async fn last_checkpoint(&self, tx: &mut SqliteConnection) -> Result<Option<SignedCheckpoint>> {
-        let found = sqlx::query("SELECT at, note FROM checkpoint ORDER BY size DESC LIMIT 1")
-            .fetch_optional(tx)
-            .await?;
+        let found = sqlx::query("SELECT at, note FROM checkpoint ORDER BY size DESC LIMIT 1").fetch_optional(tx).await?;
         let Some(row) = found else { return Ok(None) };
         let note: String = row.try_get(1)?;
         let checkpoint = Checkpoint::open(&note, &self.verifier_key())?;
-        Ok(Some(SignedCheckpoint {
-            checkpoint,
-            note,
-            at: rows::time(row.try_get(0)?)?,
-        }))
+        Ok(Some(SignedCheckpoint { checkpoint, note, at: rows::time(row.try_get(0)?)? }))
     }
 
     /// Proof that event `seq` of a stream is in the log under the newest checkpoint; `None` if there is
@@ -213,22 +184,14 @@ impl Store {
         let Some(index) = row.try_get::<Option<i64>, _>(0)? else {
             return Ok(None);
         };
-        let (index, leaf) = (
-            unsigned(index)?,
-            Leaf(rows::array(row.try_get(1)?, "leaf")?),
-        );
+        let (index, leaf) = (unsigned(index)?, Leaf(rows::array(row.try_get(1)?, "leaf")?));
         let Some(checkpoint) = self.last_checkpoint(&mut tx).await? else {
             return Ok(None);
         };
         let size = checkpoint.checkpoint.size;
         let hashes = read_hashes(&mut tx, &needs::inclusion(size, index)?).await?;
         let proof = tree::inclusion_proof(size, index, &hashes)?;
-        Ok(Some(Inclusion {
-            index,
-            leaf,
-            proof,
-            checkpoint,
-        }))
+        Ok(Some(Inclusion { index, leaf, proof, checkpoint }))
     }
 
     /// Proof that the log of `old` leaves is a prefix of the log of `new` leaves.
@@ -246,21 +209,13 @@ impl Store {
     /// # Errors
     /// [`StoreError::TooLarge`]; database errors.
     pub async fn entries(&self, filter: &EntryFilter) -> Result<Vec<LedgerEntry>> {
-        within(
-            "page",
-            filter.limit as usize,
-            ENTRIES_PAGE_LIMIT as usize,
-            "entries",
-        )?;
-        let mut sql = QueryBuilder::<Sqlite>::new(
-            "SELECT e.log_index, e.leaf, e.header FROM event e WHERE e.log_index IS NOT NULL",
-        );
+        within("page", filter.limit as usize, ENTRIES_PAGE_LIMIT as usize, "entries")?;
+        let mut sql = QueryBuilder::<Sqlite>::new("SELECT e.log_index, e.leaf, e.header FROM event e WHERE e.log_index IS NOT NULL");
         if let Some(kind) = &filter.kind {
             sql.push(" AND e.kind = ").push_bind(kind.clone());
         }
         if let Some(gallery) = filter.gallery {
-            sql.push(" AND e.gallery = ")
-                .push_bind(gallery_text(gallery));
+            sql.push(" AND e.gallery = ").push_bind(gallery_text(gallery));
         }
         if let Some(leo) = filter.leo {
             sql.push(" AND e.leo = ").push_bind(leo.as_bytes().to_vec());
@@ -281,8 +236,7 @@ impl Store {
         if let Some(before) = filter.before {
             sql.push(" AND e.log_index < ").push_bind(signed(before)?);
         }
-        sql.push(" ORDER BY e.log_index DESC LIMIT ")
-            .push_bind(i64::from(filter.limit));
+        sql.push(" ORDER BY e.log_index DESC LIMIT ").push_bind(i64::from(filter.limit));
         let found = sql.build().fetch_all(self.reader()).await?;
         found
             .iter()
@@ -301,9 +255,7 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn unsequenced(&self) -> Result<u64> {
-        let n: i64 = sqlx::query_scalar("SELECT count(*) FROM event WHERE log_index IS NULL")
-            .fetch_one(self.reader())
-            .await?;
+        let n: i64 = sqlx::query_scalar("SELECT count(*) FROM event WHERE log_index IS NULL").fetch_one(self.reader()).await?;
         unsigned(n)
     }
 }
@@ -312,10 +264,8 @@ impl Store {
 async fn read_hashes(tx: &mut SqliteConnection, indexes: &[u64]) -> Result<HashMap<u64, Hash>> {
     let mut hashes = HashMap::with_capacity(indexes.len());
     for &index in indexes {
-        let hash: Option<Vec<u8>> = sqlx::query_scalar("SELECT hash FROM log_hash WHERE idx = $1")
-            .bind(signed(index)?)
-            .fetch_optional(&mut *tx)
-            .await?;
+        let hash: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT hash FROM log_hash WHERE idx = $1").bind(signed(index)?).fetch_optional(&mut *tx).await?;
         if let Some(hash) = hash {
             hashes.insert(index, rows::array(&hash, "log hash")?);
         }

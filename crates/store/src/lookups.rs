@@ -26,26 +26,16 @@ impl Store {
     /// Database errors.
     pub async fn lookup(&self, kind: &str, value: &[u8]) -> Result<Vec<RequestId>> {
         let mac = self.secrets().mac(kind, value);
-        let found: Vec<Vec<u8>> = sqlx::query_scalar(
-            "SELECT request FROM lookup WHERE kind = $1 AND mac = $2 ORDER BY request",
-        )
-        .bind(kind)
-        .bind(mac.as_slice())
-        .fetch_all(self.reader())
-        .await?;
-        found
-            .iter()
-            .map(|id| rows::uuid(id).map(RequestId))
-            .collect()
+        let found: Vec<Vec<u8>> = sqlx::query_scalar("SELECT request FROM lookup WHERE kind = $1 AND mac = $2 ORDER BY request")
+            .bind(kind)
+            .bind(mac.as_slice())
+            .fetch_all(self.reader())
+            .await?;
+        found.iter().map(|id| rows::uuid(id).map(RequestId)).collect()
     }
 }
 
-pub(crate) async fn put(
-    tx: &mut SqliteConnection,
-    secrets: &Secrets,
-    request: RequestId,
-    entries: &[LookupEntry],
-) -> Result<()> {
+pub(crate) async fn put(tx: &mut SqliteConnection, secrets: &Secrets, request: RequestId, entries: &[LookupEntry]) -> Result<()> {
     for entry in entries {
         sqlx::query(
             "INSERT INTO lookup (kind, mac, request, class) VALUES ($1, $2, $3, $4)

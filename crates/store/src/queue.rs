@@ -135,8 +135,7 @@ pub struct Counts {
     pub number: u64,
 }
 
-const COLUMNS: &str =
-    "r.request, r.version, r.gallery, r.leo, r.team, r.state, r.urgent, r.sensitive,
+const COLUMNS: &str = "r.request, r.version, r.gallery, r.leo, r.team, r.state, r.urgent, r.sensitive,
     r.received_at, r.due_at, r.changed_at, r.requester, r.approver, r.assignee, r.flags";
 
 impl Store {
@@ -146,18 +145,8 @@ impl Store {
     /// # Errors
     /// [`crate::StoreError::TooLarge`] over a limit; database errors.
     pub async fn queue(&self, filter: &QueueFilter) -> Result<(Vec<QueueRow>, u64)> {
-        within(
-            "page",
-            filter.limit as usize,
-            QUEUE_PAGE_LIMIT as usize,
-            "rows",
-        )?;
-        within(
-            "page's start",
-            filter.offset as usize,
-            QUEUE_COUNT_LIMIT as usize,
-            "rows",
-        )?;
+        within("page", filter.limit as usize, QUEUE_PAGE_LIMIT as usize, "rows")?;
+        within("page's start", filter.offset as usize, QUEUE_COUNT_LIMIT as usize, "rows")?;
         within("filter", filter.states.len(), MAX_STATES, "states")?;
         let mut sql = page_sql(filter);
         let found = sql.build().fetch_all(self.reader()).await?;
@@ -177,8 +166,7 @@ impl Store {
     /// Database errors.
     pub async fn queue_row(&self, request: RequestId) -> Result<Option<QueueRow>> {
         let mut sql = QueryBuilder::<Sqlite>::new("SELECT ");
-        sql.push(COLUMNS)
-            .push(" FROM request_row r WHERE r.request = ");
+        sql.push(COLUMNS).push(" FROM request_row r WHERE r.request = ");
         sql.push_bind(request.as_bytes().to_vec());
         let found = sql.build().fetch_optional(self.reader()).await?;
         let mut rows = found.iter().map(row_from).collect::<Result<Vec<_>>>()?;
@@ -192,11 +180,9 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn counts(&self, who: Option<PersonId>) -> Result<Vec<Counts>> {
-        let open = sqlx::query(
-            "SELECT gallery, state, number FROM request_count WHERE sensitive = 0 AND number > 0",
-        )
-        .fetch_all(self.reader())
-        .await?;
+        let open = sqlx::query("SELECT gallery, state, number FROM request_count WHERE sensitive = 0 AND number > 0")
+            .fetch_all(self.reader())
+            .await?;
         let hidden = match who {
             Some(who) => {
                 sqlx::query(
@@ -218,22 +204,14 @@ impl Store {
             *counts.entry(key).or_default() += unsigned(row.try_get(2)?)?;
         }
         let counts = counts.into_iter();
-        Ok(counts
-            .map(|((gallery, state), number)| Counts {
-                gallery,
-                state,
-                number,
-            })
-            .collect())
+        Ok(counts.map(|((gallery, state), number)| Counts { gallery, state, number }).collect())
     }
 
     async fn add_people(&self, rows: &mut [QueueRow]) -> Result<()> {
         if rows.is_empty() {
             return Ok(());
         }
-        let mut sql = QueryBuilder::<Sqlite>::new(
-            "SELECT request, person, role FROM request_people WHERE request IN (",
-        );
+        let mut sql = QueryBuilder::<Sqlite>::new("SELECT request, person, role FROM request_people WHERE request IN (");
         let mut ids = sql.separated(", ");
         for row in rows.iter() {
             ids.push_bind(row.request.as_bytes().to_vec());
@@ -243,10 +221,7 @@ impl Store {
         for row in sql.build().fetch_all(self.reader()).await? {
             let request = RequestId(rows::uuid(row.try_get(0)?)?);
             let person = PersonId(rows::uuid(row.try_get(1)?)?);
-            people
-                .entry(request)
-                .or_default()
-                .push((person, row.try_get(2)?));
+            people.entry(request).or_default().push((person, row.try_get(2)?));
         }
         for row in rows {
             row.people = people.remove(&row.request).unwrap_or_default();
@@ -258,29 +233,14 @@ impl Store {
 /// The page's query: each state's first rows in order, merged.
 fn page_sql(filter: &QueueFilter) -> QueryBuilder<Sqlite> {
     let mut sql = QueryBuilder::<Sqlite>::new("SELECT r.* FROM (");
-    union(
-        &mut sql,
-        filter,
-        COLUMNS,
-        filter.offset + filter.limit,
-        true,
-    );
-    sql.push(") r")
-        .push(order(filter.order))
-        .push(" LIMIT ")
-        .push_bind(i64::from(filter.limit));
+    union(&mut sql, filter, COLUMNS, filter.offset + filter.limit, true);
+    sql.push(") r").push(order(filter.order)).push(" LIMIT ").push_bind(i64::from(filter.limit));
     sql.push(" OFFSET ").push_bind(i64::from(filter.offset));
     sql
 }
 
 /// One branch for each state asked for, so that each can be read in order from an index.
-fn union(
-    sql: &mut QueryBuilder<Sqlite>,
-    filter: &QueueFilter,
-    columns: &str,
-    limit: u32,
-    ordered: bool,
-) {
+fn union(sql: &mut QueryBuilder<Sqlite>, filter: &QueueFilter, columns: &str, limit: u32, ordered: bool) {
     let mut states: Vec<Option<&str>> = filter.states.iter().map(|s| Some(s.as_str())).collect();
     states.sort_unstable();
     states.dedup();
@@ -288,11 +248,7 @@ fn union(
         states.push(None);
     }
     for (n, state) in states.into_iter().enumerate() {
-        sql.push(if n == 0 {
-            "SELECT * FROM ("
-        } else {
-            " UNION ALL SELECT * FROM ("
-        });
+        sql.push(if n == 0 { "SELECT * FROM (" } else { " UNION ALL SELECT * FROM (" });
         branch(sql, filter, columns, state);
         if ordered {
             sql.push(order(filter.order));
@@ -301,12 +257,7 @@ fn union(
     }
 }
 
-fn branch(
-    sql: &mut QueryBuilder<Sqlite>,
-    filter: &QueueFilter,
-    columns: &str,
-    state: Option<&str>,
-) {
+fn branch(sql: &mut QueryBuilder<Sqlite>, filter: &QueueFilter, columns: &str, state: Option<&str>) {
     sql.push("SELECT ").push(columns).push(" FROM ");
     if let Some((person, role)) = &filter.involving {
         // A person has a part in few requests: start from those.
@@ -320,24 +271,16 @@ fn branch(
         sql.push("request_row r WHERE ");
     }
     if let Some(gallery) = filter.gallery {
-        sql.push("r.gallery = ")
-            .push_bind(gallery_text(gallery))
-            .push(" AND ");
+        sql.push("r.gallery = ").push_bind(gallery_text(gallery)).push(" AND ");
     }
     if let Some(leo) = filter.leo {
-        sql.push("r.leo = ")
-            .push_bind(leo.as_bytes().to_vec())
-            .push(" AND ");
+        sql.push("r.leo = ").push_bind(leo.as_bytes().to_vec()).push(" AND ");
     }
     if let Some(team) = filter.team {
-        sql.push("r.team = ")
-            .push_bind(team.as_bytes().to_vec())
-            .push(" AND ");
+        sql.push("r.team = ").push_bind(team.as_bytes().to_vec()).push(" AND ");
     }
     if let Some(person) = filter.requester {
-        sql.push("r.requester = ")
-            .push_bind(person.as_bytes().to_vec())
-            .push(" AND ");
+        sql.push("r.requester = ").push_bind(person.as_bytes().to_vec()).push(" AND ");
     }
     match filter.assigned {
         Assigned::Any => {}
@@ -345,15 +288,11 @@ fn branch(
             sql.push("r.assignee IS NULL AND ");
         }
         Assigned::To(person) => {
-            sql.push("r.assignee = ")
-                .push_bind(person.as_bytes().to_vec())
-                .push(" AND ");
+            sql.push("r.assignee = ").push_bind(person.as_bytes().to_vec()).push(" AND ");
         }
     }
     if let Some(state) = state {
-        sql.push("r.state = ")
-            .push_bind(state.to_owned())
-            .push(" AND ");
+        sql.push("r.state = ").push_bind(state.to_owned()).push(" AND ");
     }
     match filter.visible_sensitive_to {
         None => {
@@ -387,10 +326,7 @@ fn row_from(row: &SqliteRow) -> Result<QueueRow> {
         urgent: row.try_get("urgent")?,
         sensitive: row.try_get("sensitive")?,
         received_at: time(row.try_get("received_at")?)?,
-        due_at: row
-            .try_get::<Option<i64>, _>("due_at")?
-            .map(time)
-            .transpose()?,
+        due_at: row.try_get::<Option<i64>, _>("due_at")?.map(time).transpose()?,
         changed_at: time(row.try_get("changed_at")?)?,
         requester: PersonId(rows::uuid(row.try_get("requester")?)?),
         approver: optional(row.try_get("approver")?)?,
@@ -404,13 +340,9 @@ fn row_from(row: &SqliteRow) -> Result<QueueRow> {
 pub(crate) async fn put_row(tx: &mut SqliteConnection, row: &QueueRow, version: u64) -> Result<()> {
     let request = row.request.as_bytes().as_slice();
     let before =
-        sqlx::query("SELECT gallery, state, sensitive FROM request_row WHERE request = $1")
-            .bind(request)
-            .fetch_optional(&mut *tx)
-            .await?;
+        sqlx::query("SELECT gallery, state, sensitive FROM request_row WHERE request = $1").bind(request).fetch_optional(&mut *tx).await?;
     if let Some(old) = before {
-        let (gallery, state, sensitive): (&str, &str, bool) =
-            (old.try_get(0)?, old.try_get(1)?, old.try_get(2)?);
+        let (gallery, state, sensitive): (&str, &str, bool) = (old.try_get(0)?, old.try_get(1)?, old.try_get(2)?);
         count(tx, gallery, state, sensitive, -1).await?;
     }
     count(tx, gallery_text(row.gallery), &row.state, row.sensitive, 1).await?;
@@ -442,10 +374,7 @@ pub(crate) async fn put_row(tx: &mut SqliteConnection, row: &QueueRow, version: 
     .bind(&row.flags)
     .execute(&mut *tx)
     .await?;
-    sqlx::query("DELETE FROM request_people WHERE request = $1")
-        .bind(request)
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query("DELETE FROM request_people WHERE request = $1").bind(request).execute(&mut *tx).await?;
     for (person, role) in &row.people {
         sqlx::query("INSERT INTO request_people (request, person, role) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
             .bind(request)
@@ -457,13 +386,7 @@ pub(crate) async fn put_row(tx: &mut SqliteConnection, row: &QueueRow, version: 
     Ok(())
 }
 
-async fn count(
-    tx: &mut SqliteConnection,
-    gallery: &str,
-    state: &str,
-    sensitive: bool,
-    by: i64,
-) -> Result<()> {
+async fn count(tx: &mut SqliteConnection, gallery: &str, state: &str, sensitive: bool, by: i64) -> Result<()> {
     sqlx::query(
         "INSERT INTO request_count (gallery, state, sensitive, number) VALUES ($1, $2, $3, $4)
          ON CONFLICT (gallery, state, sensitive)
@@ -487,119 +410,28 @@ mod tests {
     #[tokio::test]
     async fn lists_are_read_in_order_from_an_index() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::create(&dir.path().join("data"), "example.org/log")
-            .await
-            .unwrap();
+        let store = Store::create(&dir.path().join("data"), "example.org/log").await.unwrap();
         let (me, gallery) = (PersonId::fixed(1), Some(GalleryId::Passport));
-        let base = || QueueFilter {
-            visible_sensitive_to: Some(me),
-            ..QueueFilter::default()
-        };
+        let base = || QueueFilter { visible_sensitive_to: Some(me), ..QueueFilter::default() };
         let newest = QueueOrder::NewestFirst;
         let filters = [
             (base(), None),
             (base(), Some("received")),
-            (
-                QueueFilter {
-                    order: newest,
-                    ..base()
-                },
-                None,
-            ),
+            (QueueFilter { order: newest, ..base() }, None),
             (QueueFilter { gallery, ..base() }, None),
             (QueueFilter { gallery, ..base() }, Some("received")),
-            (
-                QueueFilter {
-                    gallery,
-                    assigned: Assigned::Nobody,
-                    ..base()
-                },
-                Some("received"),
-            ),
-            (
-                QueueFilter {
-                    gallery,
-                    assigned: Assigned::To(me),
-                    ..base()
-                },
-                Some("received"),
-            ),
-            (
-                QueueFilter {
-                    gallery,
-                    order: newest,
-                    ..base()
-                },
-                None,
-            ),
-            (
-                QueueFilter {
-                    assigned: Assigned::To(me),
-                    ..base()
-                },
-                None,
-            ),
-            (
-                QueueFilter {
-                    assigned: Assigned::To(me),
-                    ..base()
-                },
-                Some("received"),
-            ),
-            (
-                QueueFilter {
-                    assigned: Assigned::To(me),
-                    order: newest,
-                    ..base()
-                },
-                None,
-            ),
-            (
-                QueueFilter {
-                    requester: Some(me),
-                    order: newest,
-                    ..base()
-                },
-                None,
-            ),
-            (
-                QueueFilter {
-                    requester: Some(me),
-                    order: newest,
-                    ..base()
-                },
-                Some("received"),
-            ),
-            (
-                QueueFilter {
-                    requester: Some(me),
-                    ..base()
-                },
-                Some("received"),
-            ),
-            (
-                QueueFilter {
-                    leo: Some(LeoId::fixed(1)),
-                    order: newest,
-                    ..base()
-                },
-                None,
-            ),
-            (
-                QueueFilter {
-                    leo: Some(LeoId::fixed(1)),
-                    order: newest,
-                    ..base()
-                },
-                Some("approved"),
-            ),
-            (
-                QueueFilter {
-                    leo: Some(LeoId::fixed(1)),
-                    ..base()
-                },
-                Some("approved"),
-            ),
+            (QueueFilter { gallery, assigned: Assigned::Nobody, ..base() }, Some("received")),
+            (QueueFilter { gallery, assigned: Assigned::To(me), ..base() }, Some("received")),
+            (QueueFilter { gallery, order: newest, ..base() }, None),
+            (QueueFilter { assigned: Assigned::To(me), ..base() }, None),
+            (QueueFilter { assigned: Assigned::To(me), ..base() }, Some("received")),
+            (QueueFilter { assigned: Assigned::To(me), order: newest, ..base() }, None),
+            (QueueFilter { requester: Some(me), order: newest, ..base() }, None),
+            (QueueFilter { requester: Some(me), order: newest, ..base() }, Some("received")),
+            (QueueFilter { requester: Some(me), ..base() }, Some("received")),
+            (QueueFilter { leo: Some(LeoId::fixed(1)), order: newest, ..base() }, None),
+            (QueueFilter { leo: Some(LeoId::fixed(1)), order: newest, ..base() }, Some("approved")),
+            (QueueFilter { leo: Some(LeoId::fixed(1)), ..base() }, Some("approved")),
         ];
         for (filter, state) in filters {
             let mut sql = QueryBuilder::<Sqlite>::new("EXPLAIN QUERY PLAN ");
@@ -608,14 +440,8 @@ mod tests {
             let steps = sql.build().fetch_all(store.reader()).await.unwrap();
             for step in steps {
                 let step: String = step.try_get("detail").unwrap();
-                assert!(
-                    !step.contains("TEMP B-TREE"),
-                    "{step} for {filter:?} {state:?}"
-                );
-                assert!(
-                    !step.starts_with("SCAN r") || step.contains("INDEX"),
-                    "{step} for {filter:?}"
-                );
+                assert!(!step.contains("TEMP B-TREE"), "{step} for {filter:?} {state:?}");
+                assert!(!step.starts_with("SCAN r") || step.contains("INDEX"), "{step} for {filter:?}");
             }
         }
     }

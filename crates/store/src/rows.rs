@@ -22,18 +22,14 @@ pub(crate) fn stream_key(stream: StreamId) -> [u8; 17] {
 }
 
 pub(crate) fn stream_from(key: &[u8]) -> Result<StreamId> {
-    let (kind, id) = key.split_first().ok_or(StoreError::Damaged {
-        what: "stream name",
-    })?;
+    let (kind, id) = key.split_first().ok_or(StoreError::Damaged { what: "stream name" })?;
     let id = RequestId(uuid(id)?);
     match kind {
         b'R' => Ok(StreamId::Request(id)),
         b'C' => Ok(StreamId::Consulted(id)),
         b'G' => Ok(StreamId::Register),
         b'H' => Ok(StreamId::House),
-        _ => Err(StoreError::Damaged {
-            what: "stream name",
-        }),
+        _ => Err(StoreError::Damaged { what: "stream name" }),
     }
 }
 
@@ -64,15 +60,11 @@ pub(crate) fn signed(n: u64) -> Result<i64> {
 }
 
 pub(crate) fn class_from(text: &str) -> Result<RetentionClass> {
-    RetentionClass::from_str(text).map_err(|_| StoreError::Damaged {
-        what: "retention class",
-    })
+    RetentionClass::from_str(text).map_err(|_| StoreError::Damaged { what: "retention class" })
 }
 
 pub(crate) fn gallery_from(text: &str) -> Result<GalleryId> {
-    GalleryId::from_str(text).map_err(|_| StoreError::Damaged {
-        what: "gallery name",
-    })
+    GalleryId::from_str(text).map_err(|_| StoreError::Damaged { what: "gallery name" })
 }
 
 pub(crate) fn class_text(class: RetentionClass) -> &'static str {

@@ -38,17 +38,11 @@ impl Aad {
     }
     /// An event's payload: stream (17 bytes), seq (8, big-endian), class code (1).
     pub(crate) fn event(stream: &[u8; 17], seq: u64, class: RetentionClass) -> Self {
-        Self::new(b'E')
-            .with(stream)
-            .with(&seq.to_be_bytes())
-            .with(&[class_code(class)])
+        Self::new(b'E').with(stream).with(&seq.to_be_bytes()).with(&[class_code(class)])
     }
     /// A blob: stream (17), class code (1), blob id (16).
     pub(crate) fn blob(stream: &[u8; 17], class: RetentionClass, id: &[u8; 16]) -> Self {
-        Self::new(b'B')
-            .with(stream)
-            .with(&[class_code(class)])
-            .with(id)
+        Self::new(b'B').with(stream).with(&[class_code(class)]).with(id)
     }
     /// A draft: id (16), version (8).
     pub(crate) fn draft(id: &[u8; 16], version: u64) -> Self {
@@ -56,9 +50,7 @@ impl Aad {
     }
     /// A holding's image or biography: reference (16), then the gallery's name.
     pub(crate) fn holding(gallery: &str, reference: &[u8; 16], image: bool) -> Self {
-        Self::new(if image { b'I' } else { b'J' })
-            .with(reference)
-            .with(gallery.as_bytes())
+        Self::new(if image { b'I' } else { b'J' }).with(reference).with(gallery.as_bytes())
     }
     /// A session: SHA-256 of its id (32).
     pub(crate) fn session(key: &[u8; 32]) -> Self {
@@ -89,8 +81,7 @@ pub(crate) struct SealingKey(LessSafeKey);
 
 impl SealingKey {
     pub(crate) fn new(secret: &Secret) -> Result<Self> {
-        let key = UnboundKey::new(&AES_256_GCM, secret.as_slice())
-            .map_err(|_| StoreError::Damaged { what: "key" })?;
+        let key = UnboundKey::new(&AES_256_GCM, secret.as_slice()).map_err(|_| StoreError::Damaged { what: "key" })?;
         Ok(Self(LessSafeKey::new(key)))
     }
 
@@ -102,11 +93,7 @@ impl SealingKey {
         sealed.extend_from_slice(plain);
         let tag = self
             .0
-            .seal_in_place_separate_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Associated::from(&aad.0),
-                &mut sealed[NONCE_LEN..],
-            )
+            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Associated::from(&aad.0), &mut sealed[NONCE_LEN..])
             .map_err(|_| StoreError::Invalid("too large to seal"))?;
         sealed.extend_from_slice(tag.as_ref());
         Ok(sealed)
@@ -118,11 +105,7 @@ impl SealingKey {
         let (nonce, rest) = sealed.split_first_chunk::<NONCE_LEN>()?;
         let mut plain = Zeroizing::new(rest.to_vec());
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let length = self
-            .0
-            .open_in_place(nonce, Associated::from(&aad.0), &mut plain)
-            .ok()?
-            .len();
+        let length = self.0.open_in_place(nonce, Associated::from(&aad.0), &mut plain).ok()?.len();
         plain.truncate(length);
         Some(plain)
     }
@@ -165,9 +148,6 @@ mod tests {
     #[test]
     fn the_same_thing_never_seals_alike() {
         let aad = Aad::draft(&[0; 16], 1);
-        assert_ne!(
-            key(1).seal(&aad, b"x").unwrap(),
-            key(1).seal(&aad, b"x").unwrap()
-        );
+        assert_ne!(key(1).seal(&aad, b"x").unwrap(), key(1).seal(&aad, b"x").unwrap());
     }
 }

@@ -34,24 +34,15 @@ impl Secrets {
         let log = SigningKey::from_seed(origin, *seed)?;
         let mut plain = Zeroizing::new(seed.to_vec());
         plain.extend_from_slice(origin.as_bytes());
-        write_private(
-            &dir.join("log.key"),
-            &master.seal(&Aad::secret("log.key"), &plain)?,
-        )?;
+        write_private(&dir.join("log.key"), &master.seal(&Aad::secret("log.key"), &plain)?)?;
         let mac: Secret = Zeroizing::new(random()?);
         let sealed = master.seal(&Aad::secret("lookup.key"), mac.as_slice())?;
         write_private(&dir.join("lookup.key"), &sealed)?;
         let mut text = Zeroizing::new(hex::encode(secret.as_slice()));
         text.push('\n');
         write_private(&dir.join("master.key"), text.as_bytes())?;
-        fs::File::open(dir)
-            .and_then(|d| d.sync_all())
-            .map_err(StoreError::io(dir))?;
-        Ok(Self {
-            master,
-            log,
-            lookup: hmac::Key::new(hmac::HMAC_SHA256, mac.as_slice()),
-        })
+        fs::File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::io(dir))?;
+        Ok(Self { master, log, lookup: hmac::Key::new(hmac::HMAC_SHA256, mac.as_slice()) })
     }
 
     pub(crate) fn open(dir: &Path) -> Result<Self> {
@@ -59,27 +50,18 @@ impl Secrets {
         let path = dir.join("master.key");
         let text = read_private(&path)?;
         let mut secret: Secret = Zeroizing::new([0; 32]);
-        hex::decode_to_slice(text.trim_ascii_end(), secret.as_mut_slice())
-            .map_err(|_| StoreError::BadSecret { path })?;
+        hex::decode_to_slice(text.trim_ascii_end(), secret.as_mut_slice()).map_err(|_| StoreError::BadSecret { path })?;
         let master = Arc::new(SealingKey::new(&secret)?);
 
         let path = dir.join("log.key");
-        let plain = master
-            .open(&Aad::secret("log.key"), &read_private(&path)?)
-            .ok_or(StoreError::WrongMasterKey)?;
+        let plain = master.open(&Aad::secret("log.key"), &read_private(&path)?).ok_or(StoreError::WrongMasterKey)?;
         let bad = || StoreError::BadSecret { path: path.clone() };
         let (seed, origin) = plain.split_first_chunk::<32>().ok_or_else(bad)?;
         let log = SigningKey::from_seed(std::str::from_utf8(origin).map_err(|_| bad())?, *seed)?;
 
         let sealed = read_private(&dir.join("lookup.key"))?;
-        let mac = master
-            .open(&Aad::secret("lookup.key"), &sealed)
-            .ok_or(StoreError::WrongMasterKey)?;
-        Ok(Self {
-            master,
-            log,
-            lookup: hmac::Key::new(hmac::HMAC_SHA256, &mac),
-        })
+        let mac = master.open(&Aad::secret("lookup.key"), &sealed).ok_or(StoreError::WrongMasterKey)?;
+        Ok(Self { master, log, lookup: hmac::Key::new(hmac::HMAC_SHA256, &mac) })
     }
 
     pub(crate) fn master(&self) -> Arc<SealingKey> {
@@ -104,42 +86,19 @@ impl Secrets {
 
 /// Makes a directory that only its owner can use; an existing one must already be so.
 pub(crate) fn make_private_dir(dir: &Path) -> Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(StoreError::io(dir))?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(StoreError::io(dir))?;
     // An empty directory made beforehand (mktemp, an administrator) is narrowed, not refused.
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(StoreError::io(dir))
 }
 
 fn check_private(path: &Path, limit: u32) -> Result<()> {
-    let mode = fs::metadata(path)
-        .map_err(StoreError::io(path))?
-        .permissions()
-        .mode()
-        & 0o7777;
-    if mode & !limit == 0 {
-        Ok(())
-    } else {
-        Err(StoreError::Permissions {
-            path: path.to_owned(),
-            mode,
-            limit,
-        })
-    }
+    let mode = fs::metadata(path).map_err(StoreError::io(path))?.permissions().mode() & 0o7777;
+    if mode & !limit == 0 { Ok(()) } else { Err(StoreError::Permissions { path: path.to_owned(), mode, limit }) }
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(StoreError::io(path))?;
-    file.write_all(bytes)
-        .and_then(|()| file.sync_all())
-        .map_err(StoreError::io(path))
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(StoreError::io(path))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(StoreError::io(path))
 }
 
 fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>> {

@@ -21,12 +21,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::TooLarge`]; database errors.
-    pub async fn create_session(
-        &self,
-        id: &[u8],
-        record: &[u8],
-        expires_at: Timestamp,
-    ) -> Result<bool> {
+    pub async fn create_session(&self, id: &[u8], record: &[u8], expires_at: Timestamp) -> Result<bool> {
         let (hash, key, sealed) = self.seal_session(id, record).await?;
         let mut tx = self.write().await?;
         let made = sqlx::query(
@@ -65,28 +60,40 @@ impl Store {
         Ok(())
     }
 
+    /// Replaces a session that is still there; `false` if it is not, so that a request still running
+    /// cannot bring back a session that was just ended.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`]; database errors.
+    pub async fn replace_session(&self, id: &[u8], record: &[u8], expires_at: Timestamp) -> Result<bool> {
+        let (hash, key, sealed) = self.seal_session(id, record).await?;
+        let mut tx = self.write().await?;
+        let done = sqlx::query("UPDATE session SET key_id = $2, sealed = $3, expires_at = $4 WHERE key = $1")
+            .bind(hash.as_slice())
+            .bind(key.id.as_slice())
+            .bind(sealed)
+            .bind(micros(expires_at))
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// A session that has not expired by `now`.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] if it does not open.
     pub async fn get_session(&self, id: &[u8], now: Timestamp) -> Result<Option<Vec<u8>>> {
         let hash = session_key(id);
-        let found =
-            sqlx::query("SELECT key_id, sealed FROM session WHERE key = $1 AND expires_at > $2")
-                .bind(hash.as_slice())
-                .bind(micros(now))
-                .fetch_optional(self.reader())
-                .await?;
+        let found = sqlx::query("SELECT key_id, sealed FROM session WHERE key = $1 AND expires_at > $2")
+            .bind(hash.as_slice())
+            .bind(micros(now))
+            .fetch_optional(self.reader())
+            .await?;
         let Some(row) = found else { return Ok(None) };
         let damaged = || StoreError::Damaged { what: "session" };
-        let key = self
-            .keys()
-            .find(&mut Keyring::new(), row.try_get(0)?)
-            .await?
-            .ok_or_else(damaged)?;
-        key.open(&Aad::session(&hash), row.try_get(1)?)
-            .map(|plain| Some(plain.to_vec()))
-            .ok_or_else(damaged)
+        let key = self.keys().find(&mut Keyring::new(), row.try_get(0)?).await?.ok_or_else(damaged)?;
+        key.open(&Aad::session(&hash), row.try_get(1)?).map(|plain| Some(plain.to_vec())).ok_or_else(damaged)
     }
 
     /// Ends a session. One that is not there is no error.
@@ -95,10 +102,7 @@ impl Store {
     /// Database errors.
     pub async fn delete_session(&self, id: &[u8]) -> Result<()> {
         let mut tx = self.write().await?;
-        sqlx::query("DELETE FROM session WHERE key = $1")
-            .bind(session_key(id).as_slice())
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query("DELETE FROM session WHERE key = $1").bind(session_key(id).as_slice()).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -109,10 +113,7 @@ impl Store {
     /// Database errors.
     pub async fn purge_sessions(&self, now: Timestamp) -> Result<u64> {
         let mut tx = self.write().await?;
-        let gone = sqlx::query("DELETE FROM session WHERE expires_at <= $1")
-            .bind(micros(now))
-            .execute(&mut *tx)
-            .await?;
+        let gone = sqlx::query("DELETE FROM session WHERE expires_at <= $1").bind(micros(now)).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(gone.rows_affected())
     }

@@ -55,7 +55,12 @@ async fn save(page: Page, posted: Posted) -> Result<Response, PageError> {
 }
 
 async fn form(page: &Page, values: Value, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
-    page.view("frame-sample.html", "A sample of the frame").back("/policy").with(context! { values, version => 7 }).errors(errors).draw().await
+    page.view("frame-sample.html", "A sample of the frame")
+        .back("/policy")
+        .with(context! { values, version => 7 })
+        .errors(errors)
+        .draw()
+        .await
 }
 
 #[tokio::main]

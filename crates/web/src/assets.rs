@@ -33,11 +33,7 @@ pub(crate) async fn serve(Path((hash, name)): Path<(String, String)>) -> Respons
         Some("png") => "image/png",
         _ => "application/octet-stream",
     };
-    let cache = if hash == ASSETS_HASH {
-        format!("public, max-age={ASSET_MAX_AGE_S}, immutable")
-    } else {
-        "no-store".to_owned()
-    };
+    let cache = if hash == ASSETS_HASH { format!("public, max-age={ASSET_MAX_AGE_S}, immutable") } else { "no-store".to_owned() };
     ([(header::CONTENT_TYPE, kind.to_owned()), (header::CACHE_CONTROL, cache)], *bytes).into_response()
 }
 

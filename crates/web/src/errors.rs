@@ -31,11 +31,7 @@ impl RefusalLine {
 
 impl From<casework::refusal::Refusal> for RefusalLine {
     fn from(r: casework::refusal::Refusal) -> Self {
-        Self {
-            clauses: r.clauses.iter().map(ToString::to_string).collect(),
-            words: r.words,
-            field: r.field.map(|f| f.to_string()),
-        }
+        Self { clauses: r.clauses.iter().map(ToString::to_string).collect(), words: r.words, field: r.field.map(|f| f.to_string()) }
     }
 }
 
@@ -158,6 +154,23 @@ impl From<Unavailable> for PageError {
     }
 }
 
+impl From<bureau::BureauError> for PageError {
+    fn from(e: bureau::BureauError) -> Self {
+        use bureau::BureauError as B;
+        match e {
+            B::Refused(all) if all.first() == Some(&casework::access::unknown()) => Self::NotFound,
+            B::Refused(all) => all.into(),
+            B::Overtaken => Self::Stale,
+            B::Gone => Self::Forbidden(vec![RefusalLine { clauses: vec!["D3".into()], words: e.to_string(), field: None }]),
+            other => {
+                // Errors of the house carry no personal data (see their types).
+                tracing::error!(error = %other, "a use case failed");
+                Self::internal("a use case failed")
+            }
+        }
+    }
+}
+
 impl From<minijinja::Error> for PageError {
     fn from(e: minijinja::Error) -> Self {
         // The detail of a template error may quote what was shown: only its place is logged.
@@ -195,15 +208,24 @@ impl Problem {
     /// What a bare status means to the person who gets it.
     pub(crate) fn of(status: StatusCode) -> Self {
         let (title, words) = match status {
-            StatusCode::NOT_FOUND => ("Page not found", "If you typed or pasted the address, check that it is complete. What you are looking for may also be something that only those working on it can see."),
+            StatusCode::NOT_FOUND => (
+                "Page not found",
+                "If you typed or pasted the address, check that it is complete. What you are looking for may also be something that only those working on it can see.",
+            ),
             StatusCode::FORBIDDEN => ("You cannot see this page", "It is not part of your role, or it belongs to somebody else's work."),
-            StatusCode::METHOD_NOT_ALLOWED => ("This cannot be done here", "The page exists, but not for what was asked of it. Go back and use its own buttons."),
-            StatusCode::REQUEST_TIMEOUT => ("This took too long", "It was stopped after 30 seconds. Nothing half done was kept. Try again in a moment."),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                ("This cannot be done here", "The page exists, but not for what was asked of it. Go back and use its own buttons.")
+            }
+            StatusCode::REQUEST_TIMEOUT => {
+                ("This took too long", "It was stopped after 30 seconds. Nothing half done was kept. Try again in a moment.")
+            }
             StatusCode::PAYLOAD_TOO_LARGE => ("That is too large", "Nothing was kept."),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => ("The form did not arrive as a form", "Use the form on the page."),
             StatusCode::MISDIRECTED_REQUEST => ("Wrong address", "This server answers only under the names it was set up with."),
             StatusCode::TOO_MANY_REQUESTS => ("Too many requests", "Wait a few seconds, then go on. Nothing was lost."),
-            StatusCode::SERVICE_UNAVAILABLE => ("The service is unavailable", "The records could not be reached. Nothing was changed; try again in a moment."),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                ("The service is unavailable", "The records could not be reached. Nothing was changed; try again in a moment.")
+            }
             s if s.is_server_error() => ("Sorry, there is a problem with the service", "Try again later. What was already saved is safe."),
             _ => ("That request could not be understood", "Go back and try again."),
         };

@@ -2,11 +2,7 @@
 //! token once, in [`crate::guard`]; a handler takes [`Posted`] as an argument.
 
 use crate::{errors::PageError, render::show};
-use axum::{
-    body::Bytes,
-    extract::FromRequestParts,
-    http::request::Parts,
-};
+use axum::{body::Bytes, extract::FromRequestParts, http::request::Parts};
 use minijinja::Value;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
@@ -95,9 +91,7 @@ impl Posted {
         for (name, value) in self.fields.iter().filter(|(n, _)| !n.starts_with('_')) {
             map.entry(name).or_default().push(value);
         }
-        map.into_iter()
-            .map(|(n, v)| (n.to_owned(), if let [one] = v.as_slice() { show(one) } else { show(&v) }))
-            .collect()
+        Value::from_pairs(map.into_iter().map(|(n, v)| (n.to_owned(), if let [one] = v.as_slice() { show(one) } else { show(&v) })))
     }
 }
 

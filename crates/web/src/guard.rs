@@ -55,15 +55,14 @@ async fn admit(guard: &Guard, request: Request) -> Result<Result<Request, Respon
     }
     let (mut parts, body) = request.into_parts();
     let mut posted = read(&parts.headers, body, guard.limit).await?;
-    let session =
-        parts.extensions.get::<Session>().cloned().ok_or_else(|| PageError::internal("a form outside the session layer"))?;
+    let session = parts.extensions.get::<Session>().cloned().ok_or_else(|| PageError::internal("a form outside the session layer"))?;
     let visitor = parts.extensions.get::<Visitor>().cloned().unwrap_or_default();
 
     let sent = posted.text("_csrf").unwrap_or_default();
     let path = parts.uri.path();
     let signing = matches!(path, "/sign-in" | "/sign-out");
-    let fresh = !visitor.token.is_empty()
-        && aws_lc_rs::constant_time::verify_slices_are_equal(sent.as_bytes(), visitor.token.as_bytes()).is_ok();
+    let fresh =
+        !visitor.token.is_empty() && aws_lc_rs::constant_time::verify_slices_are_equal(sent.as_bytes(), visitor.token.as_bytes()).is_ok();
     if fresh && (visitor.person.is_some() || signing) {
         if posted.has("_kept", "yes") {
             kept::forget(&session).await?;

@@ -42,8 +42,7 @@ pub(crate) struct Kept {
 impl Kept {
     /// The fields of a form, without its worn-out token.
     pub(crate) fn new(action: &str, page: Option<String>, owner: Uuid, posted: Posted) -> Self {
-        let fields =
-            posted.fields.into_iter().filter(|(n, _)| !matches!(n.as_str(), "_csrf" | "_for" | "_kept")).collect();
+        let fields = posted.fields.into_iter().filter(|(n, _)| !matches!(n.as_str(), "_csrf" | "_for" | "_kept")).collect();
         let files = !posted.files.is_empty();
         Self { action: action.to_owned(), page, owner, at_s: Timestamp::now().as_second(), fields, files }
     }

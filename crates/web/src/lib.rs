@@ -14,6 +14,7 @@
 
 pub mod assets;
 pub mod desk;
+mod desk_of_bureau;
 pub mod envelope;
 pub mod errors;
 pub mod forms;
@@ -29,13 +30,7 @@ pub mod session;
 
 pub use serve::{asked_to_stop, serve};
 
-use axum::{
-    Router,
-    extract::State,
-    http::StatusCode,
-    middleware::from_fn_with_state,
-    routing::get,
-};
+use axum::{Router, extract::State, http::StatusCode, middleware::from_fn_with_state, routing::get};
 use desk::Desk;
 use envelope::Rates;
 use guard::Guard;
@@ -76,6 +71,7 @@ pub struct AppState(Arc<Inner>);
 struct Inner {
     config: Config,
     desk: Arc<dyn Desk>,
+    bureau: Option<Arc<bureau::Bureau>>,
     rates: Rates,
 }
 
@@ -85,6 +81,19 @@ impl AppState {
     /// # Errors
     /// When the configuration would be unsafe or the templates do not parse.
     pub fn new(config: Config, desk: Arc<dyn Desk>) -> Result<Self, ConfigError> {
+        Self::assemble(config, desk, None)
+    }
+
+    /// The product: the pages over the use cases.
+    ///
+    /// # Errors
+    /// As [`AppState::new`].
+    pub fn over(config: Config, bureau: Arc<bureau::Bureau>) -> Result<Self, ConfigError> {
+        let desk = Arc::new(desk_of_bureau::BureauDesk::new(bureau.clone()));
+        Self::assemble(config, desk, Some(bureau))
+    }
+
+    fn assemble(config: Config, desk: Arc<dyn Desk>, bureau: Option<Arc<bureau::Bureau>>) -> Result<Self, ConfigError> {
         if config.hosts.is_empty() {
             return Err(ConfigError::NoHost);
         }
@@ -94,7 +103,7 @@ impl AppState {
             return Err(ConfigError::DemoNotLocal(open.clone()));
         }
         render::check()?;
-        Ok(Self(Arc::new(Inner { config, desk, rates: Rates::new() })))
+        Ok(Self(Arc::new(Inner { config, desk, bureau, rates: Rates::new() })))
     }
 
     /// How the pages are served.
@@ -107,6 +116,14 @@ impl AppState {
     #[must_use]
     pub fn desk(&self) -> &dyn Desk {
         &*self.0.desk
+    }
+
+    /// The use cases.
+    ///
+    /// # Errors
+    /// A server fault when these pages stand alone, as in tests of the frame.
+    pub fn bureau(&self) -> Result<&Arc<bureau::Bureau>, errors::PageError> {
+        self.0.bureau.as_ref().ok_or_else(|| errors::PageError::internal("these pages have no use cases behind them"))
     }
 
     fn rates(&self) -> &Rates {
@@ -128,9 +145,8 @@ pub fn router(state: AppState) -> Router {
 ///
 /// `api` is mounted below `/api/`: no cookies, no form tokens; it authenticates by itself.
 pub fn router_with(state: AppState, pages: pages::Routes, api: Router<AppState>) -> Router {
-    let guarded = |routes: Router<AppState>, limit: usize| {
-        routes.layer(from_fn_with_state(Guard { state: state.clone(), limit }, guard::check))
-    };
+    let guarded =
+        |routes: Router<AppState>, limit: usize| routes.layer(from_fn_with_state(Guard { state: state.clone(), limit }, guard::check));
     let pages = guarded(pages.pages.merge(kept::routes()), FORM_MAX_BYTES)
         .merge(guarded(pages.uploads, UPLOAD_MAX_BYTES))
         .fallback(|| async { StatusCode::NOT_FOUND })

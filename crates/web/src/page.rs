@@ -55,11 +55,7 @@ impl FromRequestParts<AppState> for OpenPage {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, PageError> {
-        let session = parts
-            .extensions
-            .get::<Session>()
-            .cloned()
-            .ok_or_else(|| PageError::internal("a page outside the session layer"))?;
+        let session = parts.extensions.get::<Session>().cloned().ok_or_else(|| PageError::internal("a page outside the session layer"))?;
         let visitor = parts.extensions.get::<Visitor>().cloned().unwrap_or_default();
         Ok(Self { state: state.clone(), visitor, path: parts.uri.path().into(), session })
     }
@@ -222,13 +218,7 @@ pub(crate) fn hidden_fields(token: &str, owner: &str, version: Option<u64>, once
 }
 
 /// Draws a problem as a page, with whatever is known about who is looking.
-pub(crate) fn problem_page(
-    state: &AppState,
-    visitor: &Visitor,
-    path: &str,
-    problem: &Problem,
-    request_id: &str,
-) -> Response {
+pub(crate) fn problem_page(state: &AppState, visitor: &Visitor, path: &str, problem: &Problem, request_id: &str) -> Response {
     let data = context! {
         title => page_title(&problem.title, !problem.refusals.is_empty()),
         heading => problem.title.clone(),

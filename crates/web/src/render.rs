@@ -6,15 +6,17 @@
 
 use crate::assets::{TEMPLATES, asset_url};
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value, escape_formatter, value::{Kwargs, Rest, Serde}};
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value, escape_formatter,
+    value::{Rest, Serde, ValueOrKwargs},
+};
 use std::sync::LazyLock;
 
 /// Our own macros, all callable everywhere.
 const OWN_MACROS: &str = "macros.html";
 
 /// The one set of templates: embedded, so it cannot be missing or change under a running server.
-static ENVIRONMENT: LazyLock<Result<Environment<'static>, String>> =
-    LazyLock::new(|| build().map_err(|e| format!("{e:#}")));
+static ENVIRONMENT: LazyLock<Result<Environment<'static>, String>> = LazyLock::new(|| build().map_err(|e| format!("{e:#}")));
 
 /// Renders a template by name.
 ///
@@ -60,6 +62,9 @@ fn build() -> Result<Environment<'static>, Error> {
     env.set_formatter(format);
     env.add_filter("length", |value: &Value| value.len().unwrap_or(0));
     env.add_filter("count", |value: &Value| value.len().unwrap_or(0));
+    // The GOV.UK macros indent what they nest, for the beauty of the source; that would also indent every
+    // line that somebody typed into a textarea.
+    env.add_filter("indent", |value: Value, _: Rest<Value>| value);
     env.add_filter("date", |value: &Value| words(value, false));
     env.add_filter("datetime", |value: &Value| words(value, true));
     env.add_filter("plural", plural);
@@ -69,21 +74,12 @@ fn build() -> Result<Environment<'static>, Error> {
 
     for &(name, source) in TEMPLATES {
         env.add_template(name, source)?;
-        if let Some(component) =
-            name.strip_prefix("govuk_frontend_jinja/components/").and_then(|n| n.strip_suffix("/macro.html"))
-        {
+        if let Some(component) = name.strip_prefix("govuk_frontend_jinja/components/").and_then(|n| n.strip_suffix("/macro.html")) {
             let macro_name = govuk_macro_name(component);
             env.add_function(macro_name.clone(), caller_of(name, macro_name));
         }
     }
-    let own: Vec<String> = env
-        .get_template(OWN_MACROS)?
-        .render_captured(())?
-        .state()
-        .exports()
-        .into_iter()
-        .map(str::to_owned)
-        .collect();
+    let own: Vec<String> = env.get_template(OWN_MACROS)?.render_captured(())?.state().exports().into_iter().map(str::to_owned).collect();
     for name in own {
         env.add_function(name.clone(), caller_of(OWN_MACROS, name));
     }
@@ -128,12 +124,9 @@ pub(crate) fn govuk_macro_name(component: &str) -> String {
 fn caller_of(
     template: &'static str,
     macro_name: String,
-) -> impl Fn(&mut State<'_, '_>, Rest<Value>, Kwargs) -> Result<Value, Error> + Send + Sync + 'static {
-    move |state, args, named| {
-        let mut args = args.0;
-        if named.args().next().is_some() {
-            args.push(Value::from(named));
-        }
+) -> impl Fn(&mut State<'_, '_>, Rest<ValueOrKwargs>) -> Result<Value, Error> + Send + Sync + 'static {
+    move |state, args| {
+        let args = args.into_values();
         let mut inside = state.env().get_template(template)?.render_captured(())?;
         let html = inside.with_state_mut(|s| s.call_macro(&macro_name, &args))?;
         Ok(Value::from_safe_string(html))
@@ -237,6 +230,15 @@ mod tests {
             assert!(page.contains(part), "no {part}");
         }
         assert!(!page.contains("undefined") && !page.contains("&lt;"), "something was escaped twice or missing: {page}");
+    }
+
+    #[test]
+    fn lines_typed_into_a_nested_textarea_stay_as_they_were_typed() {
+        let page = text(
+            "{% set inner = govukTextarea({'id': 'a', 'name': 'a', 'value': 'one\\n\\n  two\\nthree'}) %}\
+             {{ govukRadios({'name': 'b', 'fieldset': {'legend': {'text': 'B'}}, 'items': [{'value': 'c', 'text': 'C', 'conditional': {'html': inner}}]}) }}",
+        );
+        assert!(page.contains(">one\n\n  two\nthree</textarea>"), "{page}");
     }
 
     #[test]

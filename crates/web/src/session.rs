@@ -97,8 +97,7 @@ fn unseal(id: &Id, sealed: &[u8]) -> session_store::Result<Record> {
     let (nonce, bytes) = sealed.split_at_checked(NONCE_LEN).ok_or_else(failed)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| failed())?;
     let mut bytes = bytes.to_vec();
-    let plain =
-        sealing_key(id)?.open_in_place(nonce, Aad::from(b"session"), &mut bytes).map_err(|_| failed())?;
+    let plain = sealing_key(id)?.open_in_place(nonce, Aad::from(b"session"), &mut bytes).map_err(|_| failed())?;
     serde_json::from_slice(plain).map_err(|_| failed())
 }
 
@@ -122,11 +121,7 @@ impl SessionStore for SealedSessions {
     }
 
     async fn save(&self, record: &Record) -> session_store::Result<()> {
-        self.0
-            .replace_session(store_key(&record.id), seal(record)?, expires(record))
-            .await
-            .map(|_| ())
-            .map_err(backend)
+        self.0.replace_session(store_key(&record.id), seal(record)?, expires(record)).await.map(|_| ()).map_err(backend)
     }
 
     async fn load(&self, id: &Id) -> session_store::Result<Option<Record>> {

@@ -88,8 +88,7 @@ fn decode(text: &str) -> String {
 
 #[test]
 fn every_official_example_renders_as_it_should() {
-    let components =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../node_modules/govuk-frontend/dist/govuk/components");
+    let components = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../node_modules/govuk-frontend/dist/govuk/components");
     let mut seen = 0;
     let mut wrong = Vec::new();
     let mut folders: Vec<_> = fs::read_dir(&components)

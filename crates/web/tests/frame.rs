@@ -166,7 +166,9 @@ async fn a_person_signs_in_sends_a_form_and_signs_out() {
     assert!(page.body.contains("<title>A sample – Countersign</title>"), "{}", page.body);
     assert!(page.body.contains("Morgan Hale"));
     let (token, once) = (page.field("_csrf"), page.field("_once"));
-    let sent = b.post("/intake", &[("_csrf", &token), ("_for", &MORGAN.to_string()), ("_once", &once), ("_version", "7"), ("reason", " A child ")]).await;
+    let sent = b
+        .post("/intake", &[("_csrf", &token), ("_for", &MORGAN.to_string()), ("_once", &once), ("_version", "7"), ("reason", " A child ")])
+        .await;
     assert_eq!(sent.to(), "/intake");
     assert_eq!(house.saved.lock().unwrap()[0].1, "A child");
     assert!(b.get("/intake").await.body.contains("Saved."));
@@ -233,7 +235,15 @@ async fn nothing_typed_is_lost_when_the_session_ends_mid_form() {
     let (token, once) = (page.field("_csrf"), page.field("_once"));
     house.desk.end_all_sessions();
     let words = "Seen at the counter <twice> & \"again\"";
-    let fields = [("_csrf", token.as_str()), ("_for", &MORGAN.to_string()), ("_once", &once), ("_version", "7"), ("reason", words), ("purpose", "crime"), ("purpose", "life")];
+    let fields = [
+        ("_csrf", token.as_str()),
+        ("_for", &MORGAN.to_string()),
+        ("_once", &once),
+        ("_version", "7"),
+        ("reason", words),
+        ("purpose", "crime"),
+        ("purpose", "life"),
+    ];
     assert_eq!(b.post("/intake", &fields).await.to(), "/sign-in?kept");
     assert!(house.saved.lock().unwrap().is_empty());
     let sign_in = b.get("/sign-in?kept").await;
@@ -244,11 +254,33 @@ async fn nothing_typed_is_lost_when_the_session_ends_mid_form() {
     assert!(kept.body.contains("Seen at the counter &lt;twice&gt; &amp;"), "{}", kept.body);
     assert!(kept.body.contains("href=\"/intake\""), "a way back to the form");
     assert!(kept.body.matches("name=\"purpose\"").count() == 2);
-    let fresh = kept.body.rsplit("action=\"/intake\"").next().unwrap().split("_csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let fresh = kept
+        .body
+        .rsplit("action=\"/intake\"")
+        .next()
+        .unwrap()
+        .split("_csrf\" value=\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap()
+        .to_owned();
     assert_ne!(fresh, token);
-    let again = [("_csrf", fresh.as_str()), ("_for", &MORGAN.to_string()), ("_kept", "yes"), ("_once", &once), ("_version", "7"), ("reason", words)];
+    let again = [
+        ("_csrf", fresh.as_str()),
+        ("_for", &MORGAN.to_string()),
+        ("_kept", "yes"),
+        ("_once", &once),
+        ("_version", "7"),
+        ("reason", words),
+    ];
     assert_eq!(b.post("/intake", &again).await.to(), "/intake");
-    assert_eq!(house.saved.lock().unwrap().as_slice(), [(once.parse().unwrap(), words.to_owned())], "the same key as it was first sent with");
+    assert_eq!(
+        house.saved.lock().unwrap().as_slice(),
+        [(once.parse().unwrap(), words.to_owned())],
+        "the same key as it was first sent with"
+    );
     assert_eq!(b.get("/kept").await.to(), "/", "and then it is gone");
 }
 
@@ -259,7 +291,8 @@ async fn a_kept_form_is_given_back_to_its_owner_and_nobody_else() {
     b.sign_in(MORGAN).await;
     let page = b.get("/intake").await;
     house.desk.end_all_sessions();
-    let fields = [("_csrf", page.field("_csrf")), ("_for", MORGAN.to_string()), ("_version", "7".into()), ("reason", "for Morgan's eyes".into())];
+    let fields =
+        [("_csrf", page.field("_csrf")), ("_for", MORGAN.to_string()), ("_version", "7".into()), ("reason", "for Morgan's eyes".into())];
     let fields: Vec<_> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
     b.post("/intake", &fields).await;
     assert_eq!(b.sign_in(ROWAN).await.to(), "/intake");
@@ -327,7 +360,7 @@ async fn refusals_come_all_at_once_with_their_clauses() {
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(answer.body.contains("<title>Error: A sample – Countersign</title>"));
     assert!(answer.body.contains("<a href=\"#reason\">Not serious &lt;crime&gt;</a>") && answer.body.contains("href=\"/policy#A7\""));
-    assert!(answer.body.contains("id=\"reason-error\"") && answer.body.contains(">refuse</textarea>"), "filled in again");
+    assert!(answer.body.contains("id=\"reason-error\"") && answer.body.contains(">refuse</textarea>"), "filled in again: {}", answer.body);
 }
 
 #[tokio::test]

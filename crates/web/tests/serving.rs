@@ -77,7 +77,9 @@ async fn forty_megabytes_are_read_to_the_end_so_that_the_answer_can_be() {
     let (host, _stop, _server) = start().await;
     let size = 40 * 1024 * 1024;
     let mut stream = TcpStream::connect(&host).await.unwrap();
-    let head = format!("POST /sign-in HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {size}\r\n\r\n");
+    let head = format!(
+        "POST /sign-in HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {size}\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).await.unwrap();
     let block = vec![b'x'; 1024 * 1024];
     for _ in 0..40 {

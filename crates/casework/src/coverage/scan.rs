@@ -37,14 +37,9 @@ pub fn scan(ids: &[String], file: &str, text: &str) -> Vec<Hit> {
     let mut out = vec![];
     // Where clauses are listed, not applied, and where they are tested.
     let rules_here = !file.contains("/tests/")
-        && ![
-            "casework/src/clause.rs",
-            "casework/src/testing.rs",
-            "casework/src/coverage.rs",
-            "casework/src/coverage/scan.rs",
-        ]
-        .iter()
-        .any(|f| file.ends_with(f));
+        && !["casework/src/clause.rs", "casework/src/testing.rs", "casework/src/coverage.rs", "casework/src/coverage/scan.rs"]
+            .iter()
+            .any(|f| file.ends_with(f));
     let mut in_tests = false;
     let mut attributes = String::new();
     for (n, line) in text.lines().enumerate() {
@@ -54,12 +49,7 @@ pub fn scan(ids: &[String], file: &str, text: &str) -> Vec<Hit> {
         if rules_here && !in_tests {
             for clause in cited(code, "Clause::").chain(cited(code, "[rule: ")) {
                 if ids.iter().any(|id| *id == clause) {
-                    out.push(Hit {
-                        clause,
-                        kind: Kind::Rule,
-                        line: number,
-                        name: None,
-                    });
+                    out.push(Hit { clause, kind: Kind::Rule, line: number, name: None });
                 }
             }
         }
@@ -70,12 +60,7 @@ pub fn scan(ids: &[String], file: &str, text: &str) -> Vec<Hit> {
             if attributes.contains("test") && name.len() > prefix.len() {
                 let id = prefix.to_uppercase();
                 if prefix != id && ids.contains(&id) {
-                    out.push(Hit {
-                        clause: id,
-                        kind: Kind::Test,
-                        line: number,
-                        name: Some(name.to_owned()),
-                    });
+                    out.push(Hit { clause: id, kind: Kind::Test, line: number, name: Some(name.to_owned()) });
                 }
             }
             attributes.clear();
@@ -88,11 +73,7 @@ pub fn scan(ids: &[String], file: &str, text: &str) -> Vec<Hit> {
 
 /// The words of letters and digits that follow a marker on a line.
 fn cited<'a>(code: &'a str, marker: &'a str) -> impl Iterator<Item = String> + 'a {
-    code.split(marker).skip(1).map(|rest| {
-        rest.chars()
-            .take_while(char::is_ascii_alphanumeric)
-            .collect()
-    })
+    code.split(marker).skip(1).map(|rest| rest.chars().take_while(char::is_ascii_alphanumeric).collect())
 }
 
 /// The name of the function that a line begins.

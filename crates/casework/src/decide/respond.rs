@@ -13,26 +13,15 @@ use crate::{
     retain,
 };
 
-pub(super) fn decide(
-    request: &Request,
-    command: &Command,
-    ctx: &Context<'_>,
-) -> Result<Vec<Event>, Vec<Refusal>> {
+pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) -> Result<Vec<Event>, Vec<Refusal>> {
     match command {
-        Command::DecideSharing {
-            probe,
-            candidate,
-            sharing,
-        } => {
+        Command::DecideSharing { probe, candidate, sharing } => {
             let mut out = holder_refusals(request, ctx);
             match request.probe(*probe).and_then(|p| p.candidate(*candidate)) {
                 None => out.push(refuse(&[], "There is no such candidate.")),
                 Some(c) => {
                     if c.matched != Some(true) {
-                        out.push(refuse(
-                            &[Clause::M3],
-                            "Only a candidate that two people confirmed can be shared.",
-                        ));
+                        out.push(refuse(&[Clause::M3], "Only a candidate that two people confirmed can be shared."));
                     }
                     if c.sharing.is_some() && request.outcome.is_some() {
                         out.push(refuse(&[], "This is already decided."));
@@ -40,62 +29,33 @@ pub(super) fn decide(
                 }
             }
             out.extend(sharing_refusals(request, sharing, ctx));
-            finish(
-                vec![Event::SharingDecided {
-                    probe: *probe,
-                    candidate: *candidate,
-                    sharing: sharing.clone(),
-                }],
-                out,
-            )
+            finish(vec![Event::SharingDecided { probe: *probe, candidate: *candidate, sharing: sharing.clone() }], out)
         }
-        Command::Answer {
-            recipient,
-            recipient_confirmed,
-        } => {
+        Command::Answer { recipient, recipient_confirmed } => {
             let mut out = holder_refusals(request, ctx);
             if let Some(n) = request.probes.iter().position(|p| !p.ended()) {
-                out.push(refuse(&[Clause::O10], format!("Image {} has not come to its end: decide on it, or on sharing its matches, first.", n + 1)));
+                out.push(refuse(
+                    &[Clause::O10],
+                    format!("Image {} has not come to its end: decide on it, or on sharing its matches, first.", n + 1),
+                ));
             }
             out.extend(recipient_refusals(recipient, request.sensitive));
             if request.sensitive && !recipient_confirmed {
-                out.push(refuse(
-                    &[Clause::V2],
-                    "Confirm that the answer goes to this person and nobody else.",
-                ));
+                out.push(refuse(&[Clause::V2], "Confirm that the answer goes to this person and nobody else."));
             }
-            finish(
-                vec![Event::AnswerPrepared {
-                    recipient: recipient.trim().into(),
-                    outcome: request.answer(),
-                }],
-                out,
-            )
+            finish(vec![Event::AnswerPrepared { recipient: recipient.trim().into(), outcome: request.answer() }], out)
         }
         Command::Release => {
             // Everything is asked again at the door: standing, withdrawal, and two confirmations.
             let mut out = vec![];
             if request.state != State::Answering {
-                out.push(refuse(
-                    &[Clause::O10],
-                    "There is no answer waiting to leave.",
-                ));
+                out.push(refuse(&[Clause::O10], "There is no answer waiting to leave."));
             }
             if let Some(gallery) = request.gallery {
-                out.extend(
-                    ctx.register
-                        .force_refusals(request.leo, gallery, ctx.today()),
-                );
+                out.extend(ctx.register.force_refusals(request.leo, gallery, ctx.today()));
             }
             out.extend(disclosure::refusals(request, ctx.policy));
-            finish(
-                request
-                    .outcome
-                    .map(|outcome| Event::Released { outcome })
-                    .into_iter()
-                    .collect(),
-                out,
-            )
+            finish(request.outcome.map(|outcome| Event::Released { outcome }).into_iter().collect(), out)
         }
         Command::Collect => {
             let Some(actor) = ctx.actor else {
@@ -108,93 +68,47 @@ pub(super) fn decide(
             finish(vec![Event::Collected { by: actor.person }], out)
         }
         Command::AskReview { reasons } => {
-            let mut out = need_words(
-                reasons,
-                Clause::W2,
-                "Give your reasons for asking for a review.",
-            );
+            let mut out = need_words(reasons, Clause::W2, "Give your reasons for asking for a review.");
             if ctx.actor.map(|a| a.person) != request.requester {
-                out.push(refuse(
-                    &[Clause::W2],
-                    "Only the requester asks for a review.",
-                ));
+                out.push(refuse(&[Clause::W2], "Only the requester asks for a review."));
             }
             if request.reviews.iter().any(|r| r.result.is_none()) {
                 out.push(refuse(&[Clause::W2], "A review is already under way."));
             }
-            finish(
-                vec![Event::ReviewAsked {
-                    reasons: reasons.clone(),
-                }],
-                out,
-            )
+            finish(vec![Event::ReviewAsked { reasons: reasons.clone() }], out)
         }
         Command::DecideReview { result, reasons } => decide_review(request, *result, reasons, ctx),
         Command::AskOnward { to, reasons } => {
             let mut out = own_answer(request, ctx, Clause::V3);
-            out.extend(need_words(
-                to,
-                Clause::V3,
-                "Say with whom you need to share it.",
-            ));
-            out.extend(need_words(
-                reasons,
-                Clause::V3,
-                "Say why you need to share it.",
-            ));
+            out.extend(need_words(to, Clause::V3, "Say with whom you need to share it."));
+            out.extend(need_words(reasons, Clause::V3, "Say why you need to share it."));
             if request.onward.iter().any(|o| o.decision.is_none()) {
-                out.push(refuse(
-                    &[Clause::V3],
-                    "You have already asked; wait for the answer.",
-                ));
+                out.push(refuse(&[Clause::V3], "You have already asked; wait for the answer."));
             }
-            finish(
-                vec![Event::OnwardAsked {
-                    to: to.clone(),
-                    reasons: reasons.clone(),
-                }],
-                out,
-            )
+            finish(vec![Event::OnwardAsked { to: to.clone(), reasons: reasons.clone() }], out)
         }
         Command::DecideOnward { allowed, reasons } => {
             let mut out = need_words(reasons, Clause::V3, "Give your reasons.");
             if let (Some(actor), Some(gallery)) = (ctx.actor, request.gallery)
                 && actor.gallery != Some(gallery)
             {
-                out.push(refuse(
-                    &[Clause::V3],
-                    "Only staff of this gallery decide that.",
-                ));
+                out.push(refuse(&[Clause::V3], "Only staff of this gallery decide that."));
             }
             if request.onward.last().is_none_or(|o| o.decision.is_some()) {
                 out.push(refuse(&[Clause::V3], "Nobody has asked to share it."));
             }
-            finish(
-                vec![Event::OnwardDecided {
-                    allowed: *allowed,
-                    reasons: reasons.clone(),
-                }],
-                out,
-            )
+            finish(vec![Event::OnwardDecided { allowed: *allowed, reasons: reasons.clone() }], out)
         }
         Command::Close => {
             let mut out = vec![];
-            if request.reviews.iter().any(|r| r.result.is_none())
-                || request.onward.iter().any(|o| o.decision.is_none())
-            {
-                out.push(refuse(
-                    &[Clause::W5, Clause::V3],
-                    "The force still waits for an answer.",
-                ));
+            if request.reviews.iter().any(|r| r.result.is_none()) || request.onward.iter().any(|o| o.decision.is_none()) {
+                out.push(refuse(&[Clause::W5, Clause::V3], "The force still waits for an answer."));
             }
             finish(vec![Event::Closed], out)
         }
         Command::Erase { class } => {
             let mut out = vec![];
-            if !retain::due(request, ctx.policy, ctx.today())
-                .iter()
-                .any(|d| d.class == *class)
-            {
+            if !retain::due(request, ctx.policy, ctx.today()).iter().any(|d| d.class == *class) {
                 out.push(refuse(&[Clause::D3], "That is not due to be erased."));
             }
             finish(vec![Event::Erased { class: *class }], out)
@@ -218,17 +132,14 @@ fn own_answer(request: &Request, ctx: &Context<'_>, clause: Clause) -> Vec<Refus
 fn sharing_refusals(request: &Request, sharing: &Sharing, ctx: &Context<'_>) -> Vec<Refusal> {
     let mut out = vec![];
     match sharing {
-        Sharing::Share {
-            image,
-            fields,
-            reasons,
-        } => {
-            out.extend(need_words(reasons, Clause::O10, "Say why sharing this result is necessary and proportionate, and the public interest sufficient."));
+        Sharing::Share { image, fields, reasons } => {
+            out.extend(need_words(
+                reasons,
+                Clause::O10,
+                "Say why sharing this result is necessary and proportionate, and the public interest sufficient.",
+            ));
             if !image && fields.is_empty() {
-                out.push(refuse(
-                    &[Clause::O3, Clause::O4],
-                    "Choose what is shared, or withhold the match.",
-                ));
+                out.push(refuse(&[Clause::O3, Clause::O4], "Choose what is shared, or withhold the match."));
             }
             if let Some(gallery) = request.gallery {
                 let permitted = &ctx.policy.gallery(gallery).fields;
@@ -236,17 +147,9 @@ fn sharing_refusals(request: &Request, sharing: &Sharing, ctx: &Context<'_>) -> 
                     match permitted.iter().find(|r| r.field == *field) {
                         None => out.push(refuse(
                             &[Clause::O5, Clause::O6],
-                            format!(
-                                "The {} does not share: {}.",
-                                ctx.policy.gallery(gallery).name.to_lowercase(),
-                                field.label()
-                            ),
+                            format!("The {} does not share: {}.", ctx.policy.gallery(gallery).name.to_lowercase(), field.label()),
                         )),
-                        Some(rule) => out.extend(need_words(
-                            why,
-                            rule.clause,
-                            &format!("Say why this is needed: {}.", field.label()),
-                        )),
+                        Some(rule) => out.extend(need_words(why, rule.clause, &format!("Say why this is needed: {}.", field.label()))),
                     }
                 }
                 for (n, (field, _)) in fields.iter().enumerate() {
@@ -256,11 +159,7 @@ fn sharing_refusals(request: &Request, sharing: &Sharing, ctx: &Context<'_>) -> 
                 }
             }
         }
-        Sharing::Withhold { reasons } => out.extend(need_words(
-            reasons,
-            Clause::O10,
-            "Say why the match is withheld.",
-        )),
+        Sharing::Withhold { reasons } => out.extend(need_words(reasons, Clause::O10, "Say why the match is withheld.")),
     }
     out
 }
@@ -286,30 +185,16 @@ fn recipient_refusals(recipient: &str, sensitive: bool) -> Vec<Refusal> {
     let name = recipient.trim().to_lowercase();
     let words: Vec<&str> = name.split_whitespace().collect();
     let mailbox = name.contains('@');
-    let team = words
-        .iter()
-        .any(|w| TEAM_WORDS.contains(&w.trim_matches(|c: char| !c.is_alphanumeric())));
+    let team = words.iter().any(|w| TEAM_WORDS.contains(&w.trim_matches(|c: char| !c.is_alphanumeric())));
     if words.len() < 2 || mailbox || (sensitive && team) {
-        vec![refuse(
-            &[Clause::V2],
-            "Name the person who will receive the answer, not a team or a mailbox.",
-        )]
+        vec![refuse(&[Clause::V2], "Name the person who will receive the answer, not a team or a mailbox.")]
     } else {
         vec![]
     }
 }
 
-fn decide_review(
-    request: &Request,
-    result: ReviewResult,
-    reasons: &str,
-    ctx: &Context<'_>,
-) -> Result<Vec<Event>, Vec<Refusal>> {
-    let mut out = need_words(
-        reasons,
-        Clause::W5,
-        "Give the reasons that the requester will read.",
-    );
+fn decide_review(request: &Request, result: ReviewResult, reasons: &str, ctx: &Context<'_>) -> Result<Vec<Event>, Vec<Refusal>> {
+    let mut out = need_words(reasons, Clause::W5, "Give the reasons that the requester will read.");
     if request.reviews.last().is_none_or(|r| r.result.is_some()) {
         out.push(refuse(&[Clause::W2], "Nobody has asked for a review."));
     }
@@ -317,47 +202,26 @@ fn decide_review(
         return Err(out);
     };
     if request.deciders.contains(&actor.person) {
-        out.push(refuse(
-            &[Clause::W3],
-            "A review is never decided by the person who made the decision.",
-        ));
+        out.push(refuse(&[Clause::W3], "A review is never decided by the person who made the decision."));
     }
-    let leads = |team| {
-        ctx.register
-            .teams
-            .get(&team)
-            .is_some_and(|t| t.leader == Some(actor.person))
-    };
+    let leads = |team| ctx.register.teams.get(&team).is_some_and(|t| t.leader == Some(actor.person));
     let own_team = match request.decided_by_team {
         Some(team) => leads(team),
         None => actor.gallery == request.gallery && actor.team.is_some_and(leads),
     };
     if !own_team {
-        out.push(refuse(
-            &[Clause::W3],
-            "Only the leader of the team that decided reviews it.",
-        ));
+        out.push(refuse(&[Clause::W3], "Only the leader of the team that decided reviews it."));
     }
-    let eligibility = request.state == State::Rejected
-        || request
-            .probes
-            .iter()
-            .any(|p| matches!(p.state, ProbeState::Declined { .. }));
+    let eligibility = request.state == State::Rejected || request.probes.iter().any(|p| matches!(p.state, ProbeState::Declined { .. }));
     if !eligibility && result != ReviewResult::OutOfScope {
-        out.push(refuse(
-            &[Clause::W4],
-            "No decision on eligibility was made, so this is out of scope.",
-        ));
+        out.push(refuse(&[Clause::W4], "No decision on eligibility was made, so this is out of scope."));
     }
     if let Some(gallery) = request.gallery
         && actor.gallery != Some(gallery)
     {
         out.push(access::unknown());
     }
-    let mut events = vec![Event::ReviewDecided {
-        result,
-        reasons: reasons.into(),
-    }];
+    let mut events = vec![Event::ReviewDecided { result, reasons: reasons.into() }];
     // Rejected at the door, it was never received: the clock starts now.
     if result == ReviewResult::Changed && request.received_at.is_none() {
         let due = calendar::after(ctx.today(), ctx.policy.answer_period(request.urgent()));

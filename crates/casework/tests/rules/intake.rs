@@ -33,22 +33,14 @@ fn edit_person(w: &mut World, id: PersonId, edit: impl Fn(&mut casework::people:
 fn r1_without_training_in_date_nobody_assesses_searches_or_compares() {
     let mut w = World::new();
     let d = desk(P);
-    let expired = vec![Training {
-        from: date(2020, 1, 1),
-        until: date(2026, 11, 22),
-    }];
+    let expired = vec![Training { from: date(2020, 1, 1), until: date(2026, 11, 22) }];
     let mut received = w.received(P);
     let mut held = w.assessing(P);
     let mut authorised = w.authorised(P);
     let mut comparing = w.searched(P, 1);
     let assess = w.authorise(&held, held.probe_id());
-    let search = Command::StartSearch {
-        probe: authorised.probe_id(),
-    };
-    let examine = Command::Examine {
-        probe: comparing.probe_id(),
-        order: comparing.candidate_ids(),
-    };
+    let search = Command::StartSearch { probe: authorised.probe_id() };
+    let examine = Command::Examine { probe: comparing.probe_id(), order: comparing.candidate_ids() };
     for p in [d.assessors[0], d.examiners[0]] {
         edit_person(&mut w, p, |p| p.training.clone_from(&expired));
     }
@@ -89,21 +81,13 @@ fn r1_a_conflict_of_interest_is_asked_for_and_bars() {
     let mut w = World::new();
     let d = desk(P);
     let mut case = w.received(P);
-    let refused = w.refused(
-        d.assessors[0],
-        &mut case,
-        Command::Take { no_conflict: false },
-    );
+    let refused = w.refused(d.assessors[0], &mut case, Command::Take { no_conflict: false });
     assert!(says(&refused, Clause::R1, "conflict"));
     w.take(&mut case);
     let words = "He is my neighbour.".into();
     w.done(d.assessors[0], &mut case, Command::DeclareConflict { words });
     assert_eq!((case.assignee, case.state), (None, State::Received));
-    let refused = w.refused(
-        d.assessors[0],
-        &mut case,
-        Command::Take { no_conflict: true },
-    );
+    let refused = w.refused(d.assessors[0], &mut case, Command::Take { no_conflict: true });
     assert!(says(&refused, Clause::R1, "conflict"));
     let to = d.assessors[0];
     let reason = "Busy day.".into();
@@ -123,10 +107,7 @@ fn r1_an_examiner_with_a_conflict_frees_their_place() {
     assert_eq!(case.state, State::Comparing, "one opinion is not two");
     w.examine(&mut case, d.examiners[2], &[true]);
     assert_eq!(case.state, State::Responding);
-    assert_eq!(
-        case.probes[0].candidates[0].confirmed_by,
-        d.examiners[1..3].to_vec()
-    );
+    assert_eq!(case.probes[0].candidates[0].confirmed_by, d.examiners[1..3].to_vec());
 }
 
 #[test]
@@ -144,12 +125,7 @@ fn r2_a_force_asks_within_an_agreement_in_force() {
         let dsas = other.register.dsas.values_mut();
         match edit {
             "competent" => {
-                other
-                    .register
-                    .leos
-                    .get_mut(&FORCE)
-                    .unwrap()
-                    .competent_authority = false;
+                other.register.leos.get_mut(&FORCE).unwrap().competent_authority = false;
             }
             "ended" => dsas.for_each(|d| d.until = date(2026, 11, 22)),
             "offline" => dsas.for_each(|d| d.online = false),
@@ -171,14 +147,9 @@ fn r2_an_agreement_that_lapsed_meanwhile_stops_the_request_and_the_answer() {
     }
     let events = w.done(APPROVER, &mut waiting, Command::Approve);
     assert_eq!(waiting.state, State::Rejected);
-    let Some(Event::Rejected { missing, .. }) = events.last() else {
-        panic!("{events:?}")
-    };
+    let Some(Event::Rejected { missing, .. }) = events.last() else { panic!("{events:?}") };
     assert!(says(missing, Clause::R2, "in force today"));
-    assert!(cites(
-        &w.refused(None, &mut leaving, Command::Release),
-        Clause::R2
-    ));
+    assert!(cites(&w.refused(None, &mut leaving, Command::Release), Clause::R2));
 }
 
 #[test]
@@ -188,22 +159,8 @@ fn r2_another_force_cannot_tell_that_a_request_exists() {
         let mut case = w.at(state);
         let reason = "x".to_owned();
         for who in [NCA_REQUESTER, NCA_APPROVER] {
-            let refused = w.refused(
-                who,
-                &mut case,
-                Command::Withdraw {
-                    reason: reason.clone(),
-                },
-            );
-            let nothing = w
-                .ask(
-                    who,
-                    &Case::new(RequestId::fixed(9)),
-                    &Command::Withdraw {
-                        reason: reason.clone(),
-                    },
-                )
-                .unwrap_err();
+            let refused = w.refused(who, &mut case, Command::Withdraw { reason: reason.clone() });
+            let nothing = w.ask(who, &Case::new(RequestId::fixed(9)), &Command::Withdraw { reason: reason.clone() }).unwrap_err();
             assert_eq!(refused, nothing, "the same answer as for no request at all");
         }
     }
@@ -213,17 +170,10 @@ fn r2_another_force_cannot_tell_that_a_request_exists() {
 fn r3_only_a_registrar_changes_the_register_and_delegation_has_dates() {
     let mut w = World::new();
     let d = desk(P);
-    let delegation = RegisterEvent::DelegationEntered(Delegation {
-        gallery: P,
-        to: d.leader,
-        from: date(2026, 11, 1),
-        until: date(2026, 11, 30),
-    });
+    let delegation =
+        RegisterEvent::DelegationEntered(Delegation { gallery: P, to: d.leader, from: date(2026, 11, 1), until: date(2026, 11, 30) });
     for who in [REQUESTER, d.siao, AUDITOR, d.leader] {
-        assert!(cites(
-            &w.register.decide(&w.actor(who), &delegation).unwrap_err(),
-            Clause::R3
-        ));
+        assert!(cites(&w.register.decide(&w.actor(who), &delegation).unwrap_err(), Clause::R3));
     }
     let registrar = w.actor(REGISTRAR);
     w.register.decide(&registrar, &delegation).unwrap();
@@ -231,12 +181,8 @@ fn r3_only_a_registrar_changes_the_register_and_delegation_has_dates() {
     let on = |day| w.register.actor(d.leader, day).unwrap().has(Role::Siao);
     assert!(on(date(2026, 11, 1)) && on(date(2026, 11, 30)));
     assert!(!on(date(2026, 10, 31)) && !on(date(2026, 12, 1)));
-    let backwards = RegisterEvent::DelegationEntered(Delegation {
-        gallery: P,
-        to: d.leader,
-        from: date(2026, 12, 1),
-        until: date(2026, 11, 1),
-    });
+    let backwards =
+        RegisterEvent::DelegationEntered(Delegation { gallery: P, to: d.leader, from: date(2026, 12, 1), until: date(2026, 11, 1) });
     assert!(w.register.decide(&registrar, &backwards).is_err());
 }
 
@@ -246,33 +192,16 @@ fn r3_police_roles_and_home_office_roles_do_not_mix() {
     let registrar = w.actor(REGISTRAR);
     let mut person = w.register.people[&REQUESTER].clone();
     person.roles.insert(Role::Assessor);
-    let refused = w
-        .register
-        .decide(&registrar, &RegisterEvent::PersonEntered(person.clone()))
-        .unwrap_err();
+    let refused = w.register.decide(&registrar, &RegisterEvent::PersonEntered(person.clone())).unwrap_err();
     assert!(cites(&refused, Clause::R2));
     person.at = Affiliation::Team(desk(P).team);
-    assert!(
-        w.register
-            .decide(&registrar, &RegisterEvent::PersonEntered(person))
-            .is_err()
-    );
+    assert!(w.register.decide(&registrar, &RegisterEvent::PersonEntered(person)).is_err());
 }
 
 #[test]
 fn s1_an_incomplete_form_is_told_everything_at_once() {
     let refused = missing(&Form::default());
-    for clause in [
-        Clause::S1,
-        Clause::S2,
-        Clause::S3,
-        Clause::S6,
-        Clause::S7,
-        Clause::S8,
-        Clause::S9,
-        Clause::S11,
-        Clause::S12,
-    ] {
+    for clause in [Clause::S1, Clause::S2, Clause::S3, Clause::S6, Clause::S7, Clause::S8, Clause::S9, Clause::S11, Clause::S12] {
         assert!(cites(&refused, clause), "{clause}");
     }
     assert!(refused.iter().all(|r| r.clauses.contains(&Clause::S1)));
@@ -296,9 +225,7 @@ fn s1_every_required_answer_is_required_on_its_own() {
         (Field::Nationality, |f| f.nationality = None),
         (Field::FingerprintsHeld, |f| f.fingerprints_held = None),
         (Field::FingerprintCheck, |f| f.fingerprint_check = None),
-        (Field::FingerprintReference, |f| {
-            f.fingerprint_reference.clear()
-        }),
+        (Field::FingerprintReference, |f| f.fingerprint_reference.clear()),
         (Field::Purposes, |f| f.purposes.clear()),
         (Field::PurposeWords, |f| f.purpose_words.clear()),
         (Field::Mode, |f| f.mode = None),
@@ -320,10 +247,7 @@ fn s1_every_required_answer_is_required_on_its_own() {
         edit(&mut form);
         let refused = missing(&form);
         assert!(!refused.is_empty(), "{field}");
-        assert!(
-            refused.iter().all(|r| r.field == Some(field)),
-            "{field}: {refused:?}"
-        );
+        assert!(refused.iter().all(|r| r.field == Some(field)), "{field}: {refused:?}");
     }
     // What is known about the person may be nothing.
     let mut form = full;
@@ -350,13 +274,7 @@ fn s1_a_rejected_form_can_be_copied_and_linked() {
 }
 
 fn strum_all() -> std::collections::BTreeSet<Declaration> {
-    [
-        Declaration::LawfulUse,
-        Declaration::AvenuesExhausted,
-        Declaration::NotIdentifiedOtherwise,
-        Declaration::OwnPolicyFollowed,
-    ]
-    .into()
+    [Declaration::LawfulUse, Declaration::AvenuesExhausted, Declaration::NotIdentifiedOtherwise, Declaration::OwnPolicyFollowed].into()
 }
 
 #[test]
@@ -402,20 +320,13 @@ fn s2_one_form_for_each_investigation_and_gallery() {
     let mut case = Case::new(RequestId::fixed(1));
     let with = |other| {
         let mut command = World::prepare(open.form.clone().unwrap(), P);
-        if let Command::Prepare {
-            same_investigation, ..
-        } = &mut command
-        {
+        if let Command::Prepare { same_investigation, .. } = &mut command {
             *same_investigation = other;
         }
         command
     };
     let refused = w.refused(REQUESTER, &mut case, with(Some(open.id)));
-    assert!(says(
-        &refused,
-        Clause::S2,
-        "One form carries all its images"
-    ));
+    assert!(says(&refused, Clause::S2, "One form carries all its images"));
     // Sending the same request again after it was returned is not a second form.
     let again = with(Some(case.id));
     w.done(REQUESTER, &mut case, again);
@@ -491,14 +402,8 @@ fn s6_urgency_needs_a_reason_and_changes_the_due_date_only() {
     form.urgent = Some(false);
     let mut ordinary = w.received_form(form, P);
     let today = w.today();
-    assert_eq!(
-        urgent.due,
-        Some(calendar::after(today, Period::WorkingDays(2)))
-    );
-    assert_eq!(
-        ordinary.due,
-        Some(calendar::after(today, Period::WorkingDays(20)))
-    );
+    assert_eq!(urgent.due, Some(calendar::after(today, Period::WorkingDays(2))));
+    assert_eq!(ordinary.due, Some(calendar::after(today, Period::WorkingDays(20))));
     // The same is refused to both.
     for case in [&mut urgent, &mut ordinary] {
         assert!(case.urgent() == (case.due == Some(calendar::after(today, Period::WorkingDays(2)))));
@@ -527,16 +432,8 @@ fn s8_other_avenues_are_exhausted_and_a_known_person_has_its_own_words() {
     declaration(Declaration::AvenuesExhausted, Clause::S8);
     declaration(Declaration::NotIdentifiedOtherwise, Clause::S8);
     let words = Declaration::NotIdentifiedOtherwise;
-    assert!(
-        words
-            .words(Some(Mode::Unidentified))
-            .contains("could not identify")
-    );
-    assert!(
-        words
-            .words(Some(Mode::Known))
-            .contains("could not establish other identities")
-    );
+    assert!(words.words(Some(Mode::Unidentified)).contains("could not identify"));
+    assert!(words.words(Some(Mode::Known)).contains("could not establish other identities"));
 }
 
 #[test]
@@ -555,33 +452,18 @@ fn s9_the_approver_is_another_person_of_rank_or_with_a_delegation() {
     let refused = w.refused(SERGEANT, &mut case, Command::Approve);
     assert!(says(&refused, Clause::S9, "Inspector"));
     let mut delegated = w.clone();
-    edit_person(&mut delegated, SERGEANT, |p| {
-        p.may_approve_by_delegation = true
-    });
+    edit_person(&mut delegated, SERGEANT, |p| p.may_approve_by_delegation = true);
     let events = delegated.done(SERGEANT, &mut case.clone(), Command::Approve);
-    assert!(matches!(
-        events[0],
-        Event::Approved {
-            by_delegation: true,
-            ..
-        }
-    ));
+    assert!(matches!(events[0], Event::Approved { by_delegation: true, .. }));
     w.done(APPROVER, &mut case, Command::Approve);
-    assert_eq!(
-        (case.state, case.approver),
-        (State::Received, Some(APPROVER))
-    );
+    assert_eq!((case.state, case.approver), (State::Received, Some(APPROVER)));
 }
 
 #[test]
 fn s9_a_returned_form_goes_back_with_reasons_and_can_come_again() {
     let mut w = World::new();
     let mut case = w.at(State::AwaitingApproval);
-    let refused = w.refused(
-        APPROVER,
-        &mut case,
-        Command::Return { reasons: " ".into() },
-    );
+    let refused = w.refused(APPROVER, &mut case, Command::Return { reasons: " ".into() });
     assert!(cites(&refused, Clause::S9));
     let reasons = "Say more of the harm.".to_owned();
     w.done(APPROVER, &mut case, Command::Return { reasons });
@@ -637,9 +519,7 @@ fn s12_purposes_and_mode_are_named() {
 fn s12_only_the_requester_withdraws_and_says_why() {
     let mut w = World::new();
     let mut case = w.at(State::Comparing);
-    let withdraw = |reason: &str| Command::Withdraw {
-        reason: reason.into(),
-    };
+    let withdraw = |reason: &str| Command::Withdraw { reason: reason.into() };
     assert!(!w.refused(REQUESTER, &mut case, withdraw(" ")).is_empty());
     assert!(!w.refused(APPROVER, &mut case, withdraw("x")).is_empty());
     w.done(REQUESTER, &mut case, withdraw("Solved."));

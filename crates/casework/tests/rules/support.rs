@@ -9,9 +9,7 @@ pub fn cites(refusals: &[Refusal], clause: Clause) -> bool {
 
 /// Whether a refusal that rests on a clause says these words.
 pub fn says(refusals: &[Refusal], clause: Clause, words: &str) -> bool {
-    refusals
-        .iter()
-        .any(|r| r.clauses.contains(&clause) && r.words.contains(words))
+    refusals.iter().any(|r| r.clauses.contains(&clause) && r.words.contains(words))
 }
 
 /// Compares a generated page with the one kept in `docs/`, or writes it when `UPDATE_GOLDEN` is set.
@@ -21,8 +19,5 @@ pub fn golden(name: &str, generated: &str) {
         std::fs::write(&path, generated).unwrap();
     }
     let kept = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        kept == generated,
-        "docs/{name} is stale: look at what changed, then run the tests with UPDATE_GOLDEN=1"
-    );
+    assert!(kept == generated, "docs/{name} is stale: look at what changed, then run the tests with UPDATE_GOLDEN=1");
 }

@@ -1,10 +1,7 @@
 //! Material for the tests: random and adversarial templates, and the brute force that every answer is held to.
 #![allow(dead_code)] // each test file uses its part
 
-use gallery::{
-    Attributes, CandidateList, Filters, ModelId, NewReference, Probe, ReferenceId, SearchLimits,
-    Settings,
-};
+use gallery::{Attributes, CandidateList, Filters, ModelId, NewReference, Probe, ReferenceId, SearchLimits, Settings};
 use std::num::NonZeroUsize;
 
 pub fn model() -> ModelId {
@@ -12,9 +9,7 @@ pub fn model() -> ModelId {
 }
 
 pub fn threads(n: usize) -> Settings {
-    Settings {
-        threads: NonZeroUsize::new(n).unwrap(),
-    }
+    Settings { threads: NonZeroUsize::new(n).unwrap() }
 }
 
 /// SplitMix64: repeatable, and independent of any crate's version.
@@ -57,14 +52,7 @@ impl Random {
     }
 
     pub fn references(&mut self, templates: Vec<Vec<f32>>) -> Vec<NewReference> {
-        templates
-            .into_iter()
-            .map(|template| NewReference {
-                id: self.id(),
-                template,
-                attributes: self.attributes(),
-            })
-            .collect()
+        templates.into_iter().map(|template| NewReference { id: self.id(), template, attributes: self.attributes() }).collect()
     }
 }
 
@@ -78,11 +66,7 @@ pub fn probe(template: &[f32]) -> Probe {
 }
 
 pub fn best(k: usize) -> SearchLimits {
-    SearchLimits {
-        k,
-        threshold: None,
-        filters: Filters::default(),
-    }
+    SearchLimits { k, threshold: None, filters: Filters::default() }
 }
 
 /// The answer by the definition: score everything in f64 in dimension order, sort, cut. Written
@@ -110,22 +94,11 @@ pub fn brute_force<'a>(
     scored.sort_by(|a, b| b.1.partial_cmp(&a.1).unwrap().then(a.0.cmp(&b.0)));
     let more = scored.len() > limits.k;
     scored.truncate(limits.k);
-    (
-        scored
-            .into_iter()
-            .map(|(id, s)| (id, s.to_bits()))
-            .collect(),
-        more,
-        searched,
-    )
+    (scored.into_iter().map(|(id, s)| (id, s.to_bits())).collect(), more, searched)
 }
 
 /// A candidate list in the shape of [`brute_force`]'s answer: bit for bit.
 pub fn plain(list: &CandidateList) -> (Vec<(ReferenceId, u64)>, bool, u64) {
-    let entries = list
-        .entries
-        .iter()
-        .map(|c| (c.id, c.score.to_bits()))
-        .collect();
+    let entries = list.entries.iter().map(|c| (c.id, c.score.to_bits())).collect();
     (entries, list.more_above_threshold, list.searched)
 }

@@ -4,28 +4,14 @@ use casework::record::{RetentionClass, StreamId};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use store::{
-    Commit, CommitError, IdempotencyKey, LookupEntry, NewJob, PutDraft, Store, StoreError,
-};
+use store::{Commit, CommitError, IdempotencyKey, LookupEntry, NewJob, PutDraft, Store, StoreError};
 
 #[tokio::test]
 async fn what_was_committed_is_loaded() {
     let (_dir, store) = fresh().await;
     let records = vec![record("submitted", b"one"), record("received", b"")];
-    assert_eq!(
-        store
-            .commit(Commit::new(request(1), 0, records.clone()))
-            .await
-            .unwrap(),
-        2
-    );
-    assert_eq!(
-        store
-            .commit(Commit::new(request(1), 2, vec![record("assessed", b"3")]))
-            .await
-            .unwrap(),
-        3
-    );
+    assert_eq!(store.commit(Commit::new(request(1), 0, records.clone())).await.unwrap(), 2);
+    assert_eq!(store.commit(Commit::new(request(1), 2, vec![record("assessed", b"3")])).await.unwrap(), 3);
 
     let loaded = store.load(request(1)).await.unwrap();
     assert_eq!(loaded.iter().map(|r| r.seq).collect::<Vec<_>>(), [1, 2, 3]);
@@ -39,10 +25,7 @@ async fn what_was_committed_is_loaded() {
     let headers = store.headers(0, 10).await.unwrap();
     assert_eq!(headers.len(), 3);
     assert_eq!((headers[2].stream, headers[2].seq), (request(1), 3));
-    assert_eq!(
-        store.headers(headers[1].position, 10).await.unwrap(),
-        headers[2..]
-    );
+    assert_eq!(store.headers(headers[1].position, 10).await.unwrap(), headers[2..]);
 }
 
 /// Eight writers over two openings of the same directory (two processes, as far as SQLite can tell),
@@ -55,11 +38,7 @@ async fn eight_writers_lose_nothing() {
     let conflicts = Arc::new(AtomicU64::new(0));
     let mut tasks = Vec::new();
     for writer in 0..8_u32 {
-        let store = if writer % 2 == 0 {
-            one.clone()
-        } else {
-            two.clone()
-        };
+        let store = if writer % 2 == 0 { one.clone() } else { two.clone() };
         let conflicts = conflicts.clone();
         tasks.push(tokio::spawn(async move {
             let mut version = 0;
@@ -67,17 +46,12 @@ async fn eight_writers_lose_nothing() {
                 let payload = format!("{writer}/{n}");
                 loop {
                     let records = vec![record("noted", payload.as_bytes())];
-                    match store
-                        .commit(Commit::new(request(1), version, records))
-                        .await
-                    {
+                    match store.commit(Commit::new(request(1), version, records)).await {
                         Ok(new) => {
                             version = new;
                             break;
                         }
-                        Err(CommitError::Conflict {
-                            actual, expected, ..
-                        }) => {
+                        Err(CommitError::Conflict { actual, expected, .. }) => {
                             assert_eq!(expected, version);
                             conflicts.fetch_add(1, Ordering::Relaxed);
                             version = actual;
@@ -94,14 +68,8 @@ async fn eight_writers_lose_nothing() {
     }
     let loaded = one.load(request(1)).await.unwrap();
     let payloads: HashSet<Vec<u8>> = loaded.iter().map(|r| r.payload.clone().unwrap()).collect();
-    assert_eq!(
-        (loaded.len() as u32, payloads.len() as u32),
-        (8 * EACH, 8 * EACH)
-    );
-    assert!(
-        conflicts.load(Ordering::Relaxed) > 0,
-        "the writers never met"
-    );
+    assert_eq!((loaded.len() as u32, payloads.len() as u32), (8 * EACH, 8 * EACH));
+    assert!(conflicts.load(Ordering::Relaxed) > 0, "the writers never met");
     two.sequence(at(2)).await.unwrap();
     let report = one.verify_log().await.unwrap();
     assert_eq!((report.fault, report.leaves), (None, u64::from(8 * EACH)));
@@ -115,12 +83,7 @@ async fn looks_are_appended_by_many() {
     let tasks: Vec<_> = (0..20_u32)
         .map(|n| {
             let store = store.clone();
-            tokio::spawn(async move {
-                store
-                    .append(stream, vec![record("consulted", &n.to_be_bytes())])
-                    .await
-                    .unwrap()
-            })
+            tokio::spawn(async move { store.append(stream, vec![record("consulted", &n.to_be_bytes())]).await.unwrap() })
         })
         .collect();
     let mut versions = HashSet::new();
@@ -129,36 +92,24 @@ async fn looks_are_appended_by_many() {
     }
     assert_eq!(versions.len(), 20);
     assert_eq!(store.load(stream).await.unwrap().len(), 20);
-    assert!(matches!(
-        store.append(request(1), vec![record("x", b"")]).await,
-        Err(StoreError::Invalid(_))
-    ));
+    assert!(matches!(store.append(request(1), vec![record("x", b"")]).await, Err(StoreError::Invalid(_))));
 }
 
 #[tokio::test]
 async fn a_double_submit_is_done_once() {
     let (_dir, store) = fresh().await;
     let key = Some(IdempotencyKey("form-token-1".into()));
-    let commit = |expected| Commit {
-        idempotency: key.clone(),
-        ..Commit::new(request(1), expected, vec![record("submitted", b"x")])
-    };
+    let commit = |expected| Commit { idempotency: key.clone(), ..Commit::new(request(1), expected, vec![record("submitted", b"x")]) };
     assert_eq!(store.commit(commit(0)).await.unwrap(), 1);
     // The repeat is recognised whatever version it thinks it saw.
     for expected in [0, 1] {
         let again = store.commit(commit(expected)).await;
-        assert!(
-            matches!(again, Err(CommitError::Duplicate { stream, version: 1 }) if stream == request(1)),
-            "{again:?}"
-        );
+        assert!(matches!(again, Err(CommitError::Duplicate { stream, version: 1 }) if stream == request(1)), "{again:?}");
     }
     assert_eq!(store.load(request(1)).await.unwrap().len(), 1);
     assert_eq!(store.purge_idempotency(at(1)).await.unwrap(), 0);
     assert_eq!(store.purge_idempotency(at(2)).await.unwrap(), 1);
-    assert!(matches!(
-        store.commit(commit(0)).await,
-        Err(CommitError::Conflict { actual: 1, .. })
-    ));
+    assert!(matches!(store.commit(commit(0)).await, Err(CommitError::Conflict { actual: 1, .. })));
 }
 
 /// One transaction: when any part is refused, no part is there.
@@ -166,31 +117,13 @@ async fn a_double_submit_is_done_once() {
 async fn all_or_nothing() {
     let (_dir, store) = fresh().await;
     let draft = DraftId::fixed(1);
-    let put = PutDraft {
-        id: draft,
-        owner: PersonId::fixed(1),
-        leo: LeoId::fixed(1),
-        expected: 0,
-        bytes: b"form".to_vec(),
-        blobs: vec![],
-    };
+    let put = PutDraft { id: draft, owner: PersonId::fixed(1), leo: LeoId::fixed(1), expected: 0, bytes: b"form".to_vec(), blobs: vec![] };
     store.put_draft(put, at(0)).await.unwrap();
-    let blob = store
-        .put_blob(request(1), RetentionClass::Images, b"image", at(0))
-        .await
-        .unwrap();
-    let entry = LookupEntry {
-        kind: "crime-reference".into(),
-        value: b"42/1".to_vec(),
-        class: RetentionClass::Record,
-    };
+    let blob = store.put_blob(request(1), RetentionClass::Images, b"image", at(0)).await.unwrap();
+    let entry = LookupEntry { kind: "crime-reference".into(), value: b"42/1".to_vec(), class: RetentionClass::Record };
     let full = |blobs| Commit {
         row: Some(row(1, "submitted")),
-        jobs: vec![NewJob {
-            kind: "notify".into(),
-            payload: "{}".into(),
-            run_at: at(0),
-        }],
+        jobs: vec![NewJob { kind: "notify".into(), payload: "{}".into(), run_at: at(0) }],
         idempotency: Some(IdempotencyKey("k".into())),
         drop_draft: Some(draft),
         index: vec![entry.clone()],
@@ -200,57 +133,25 @@ async fn all_or_nothing() {
 
     // The last thing that a commit looks at is wrong: an image that is not there.
     let refused = store.commit(full(vec![blob, BlobId::fixed(9)])).await;
-    assert!(
-        matches!(
-            refused,
-            Err(CommitError::Store(StoreError::NotFound { .. }))
-        ),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(CommitError::Store(StoreError::NotFound { .. }))), "{refused:?}");
     assert!(store.load(request(1)).await.unwrap().is_empty());
-    assert!(
-        store
-            .queue_row(RequestId::fixed(1))
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(store.queue_row(RequestId::fixed(1)).await.unwrap().is_none());
     assert!(store.counts(None).await.unwrap().is_empty());
     assert_eq!(store.pending_jobs().await.unwrap(), 0);
-    assert!(
-        store
-            .lookup("crime-reference", b"42/1")
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(store.lookup("crime-reference", b"42/1").await.unwrap().is_empty());
     assert!(store.get_draft(draft).await.unwrap().is_some());
     assert_eq!(store.unsequenced().await.unwrap(), 0);
 
     assert_eq!(store.commit(full(vec![blob])).await.unwrap(), 1);
-    assert_eq!(
-        store.queue_row(RequestId::fixed(1)).await.unwrap().unwrap(),
-        row(1, "submitted")
-    );
+    assert_eq!(store.queue_row(RequestId::fixed(1)).await.unwrap().unwrap(), row(1, "submitted"));
     assert_eq!(store.pending_jobs().await.unwrap(), 1);
-    assert_eq!(
-        store.lookup("crime-reference", b"42/1").await.unwrap(),
-        [RequestId::fixed(1)]
-    );
-    assert!(
-        store
-            .lookup("probe-digest", b"42/1")
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert_eq!(store.lookup("crime-reference", b"42/1").await.unwrap(), [RequestId::fixed(1)]);
+    assert!(store.lookup("probe-digest", b"42/1").await.unwrap().is_empty());
     assert!(store.get_draft(draft).await.unwrap().is_none());
 
     // Of a pair, both or none.
-    let pair = vec![
-        Commit::new(request(2), 0, vec![record("submitted", b"x")]),
-        Commit::new(request(1), 0, vec![record("submitted", b"x")]),
-    ];
+    let pair =
+        vec![Commit::new(request(2), 0, vec![record("submitted", b"x")]), Commit::new(request(1), 0, vec![record("submitted", b"x")])];
     let refused = store.commit_all(pair).await;
     assert!(matches!(refused, Err(CommitError::Conflict { stream, .. }) if stream == request(1)));
     assert!(store.load(request(2)).await.unwrap().is_empty());
@@ -259,37 +160,19 @@ async fn all_or_nothing() {
 #[tokio::test]
 async fn senseless_commits_are_refused() {
     let (_dir, store) = fresh().await;
-    let invalid =
-        |c: Result<u64, CommitError>| matches!(c, Err(CommitError::Store(StoreError::Invalid(_))));
-    assert!(invalid(
-        store.commit(Commit::new(request(1), 0, vec![])).await
-    ));
-    let other = Commit {
-        row: Some(row(2, "x")),
-        ..Commit::new(request(1), 0, vec![record("a", b"")])
-    };
+    let invalid = |c: Result<u64, CommitError>| matches!(c, Err(CommitError::Store(StoreError::Invalid(_))));
+    assert!(invalid(store.commit(Commit::new(request(1), 0, vec![])).await));
+    let other = Commit { row: Some(row(2, "x")), ..Commit::new(request(1), 0, vec![record("a", b"")]) };
     assert!(invalid(store.commit(other).await));
-    let house = Commit {
-        row: Some(row(1, "x")),
-        ..Commit::new(StreamId::House, 0, vec![record("a", b"")])
-    };
+    let house = Commit { row: Some(row(1, "x")), ..Commit::new(StreamId::House, 0, vec![record("a", b"")]) };
     assert!(invalid(store.commit(house).await));
 
     let large = |n| Commit::new(request(1), 0, vec![record("a", &vec![0; n])]);
     assert!(matches!(
         store.commit(large(store::MAX_PAYLOAD_BYTES + 1)).await,
-        Err(CommitError::Store(StoreError::TooLarge {
-            limit: store::MAX_PAYLOAD_BYTES,
-            ..
-        }))
+        Err(CommitError::Store(StoreError::TooLarge { limit: store::MAX_PAYLOAD_BYTES, .. }))
     ));
-    assert_eq!(
-        store.commit(large(store::MAX_PAYLOAD_BYTES)).await.unwrap(),
-        1
-    );
+    assert_eq!(store.commit(large(store::MAX_PAYLOAD_BYTES)).await.unwrap(), 1);
     let many = vec![record("a", b""); store::MAX_RECORDS_PER_COMMIT + 1];
-    assert!(matches!(
-        store.commit(Commit::new(request(2), 0, many)).await,
-        Err(CommitError::Store(StoreError::TooLarge { .. }))
-    ));
+    assert!(matches!(store.commit(Commit::new(request(2), 0, many)).await, Err(CommitError::Store(StoreError::TooLarge { .. }))));
 }

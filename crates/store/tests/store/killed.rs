@@ -25,23 +25,12 @@ async fn child() {
     loop {
         for n in 1..=3_u128 {
             let version = store.version(request(n)).await.unwrap();
-            let blob = store
-                .put_blob(request(n), RetentionClass::Images, b"image", at(0))
-                .await
-                .unwrap();
+            let blob = store.put_blob(request(n), RetentionClass::Images, b"image", at(0)).await.unwrap();
             let commit = Commit {
                 row: Some(row(n, "received")),
-                jobs: vec![NewJob {
-                    kind: "x".into(),
-                    payload: "{}".into(),
-                    run_at: at(0),
-                }],
+                jobs: vec![NewJob { kind: "x".into(), payload: "{}".into(), run_at: at(0) }],
                 blobs: vec![blob],
-                ..Commit::new(
-                    request(n),
-                    version,
-                    vec![record("noted", b"one"), record("noted", b"two")],
-                )
+                ..Commit::new(request(n), version, vec![record("noted", b"one"), record("noted", b"two")])
             };
             let version = store.commit(commit).await.unwrap();
             println!("done {n} {version}");
@@ -89,30 +78,16 @@ async fn killed_writers_lose_nothing() {
             let now = loaded.len() as u64;
             assert!(now == *version || now == version + 2, "{now} of {version}");
             assert!(loaded.iter().all(|r| r.payload.is_some()));
-            let row = store
-                .queue_row(casework::ids::RequestId::fixed(*n))
-                .await
-                .unwrap()
-                .unwrap();
+            let row = store.queue_row(casework::ids::RequestId::fixed(*n)).await.unwrap().unwrap();
             assert_eq!(row.version, now, "the row is as new as the events");
             events += now;
         }
-        assert_eq!(
-            store.pending_jobs().await.unwrap(),
-            events / 2,
-            "one job for each commit"
-        );
+        assert_eq!(store.pending_jobs().await.unwrap(), events / 2, "one job for each commit");
         store.sequence(at(2)).await.unwrap();
         let report = store.verify_log().await.unwrap();
-        assert_eq!(
-            (report.fault, report.leaves, report.opened),
-            (None, events, events)
-        );
+        assert_eq!((report.fault, report.leaves, report.opened), (None, events, events));
         let later = jiff::Timestamp::from_second(4_000_000_000).unwrap();
-        assert!(
-            store.sweep_orphans(later).await.unwrap().blobs <= 1,
-            "at most the one on its way"
-        );
+        assert!(store.sweep_orphans(later).await.unwrap().blobs <= 1, "at most the one on its way");
         assert!(store.verify_log().await.unwrap().verified());
         store.close().await;
     }

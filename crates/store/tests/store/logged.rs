@@ -15,18 +15,12 @@ async fn logged(store: &Store) {
         if n == 3 {
             records[1].header.gallery = Some(GalleryId::Immigration);
         }
-        store
-            .commit(Commit::new(request(n), 0, records))
-            .await
-            .unwrap();
+        store.commit(Commit::new(request(n), 0, records)).await.unwrap();
         if n == 2 {
             assert_eq!(store.sequence(at(2)).await.unwrap().size, 4);
         }
     }
-    store
-        .append(StreamId::House, vec![record("signed-in", b"x")])
-        .await
-        .unwrap();
+    store.append(StreamId::House, vec![record("signed-in", b"x")]).await.unwrap();
     let done = store.sequence(at(3)).await.unwrap();
     assert_eq!((done.added, done.size), (3, 7));
 }
@@ -38,19 +32,9 @@ async fn every_event_can_be_proved_to_an_outsider() {
     assert!(store.checkpoint().await.unwrap().is_none());
     assert!(store.inclusion(request(1), 1).await.unwrap().is_none());
     store.sequence(at(0)).await.unwrap();
-    assert_eq!(
-        store.checkpoint().await.unwrap().unwrap().checkpoint.size,
-        0
-    );
+    assert_eq!(store.checkpoint().await.unwrap().unwrap().checkpoint.size, 0);
     logged(&store).await;
-    store
-        .commit(Commit::new(
-            request(4),
-            0,
-            vec![record("submitted", b"late")],
-        ))
-        .await
-        .unwrap();
+    store.commit(Commit::new(request(4), 0, vec![record("submitted", b"late")])).await.unwrap();
 
     let key = VerifierKey::parse(&store.verifier_key().to_string()).unwrap();
     let signed = store.checkpoint().await.unwrap().unwrap();
@@ -91,97 +75,25 @@ async fn entries_are_filtered_and_paged() {
         entries.iter().map(|e| e.index).collect::<Vec<_>>()
     };
     assert_eq!(index(all()).await, [6, 5, 4, 3, 2, 1, 0]);
-    assert_eq!(
-        index(EntryFilter {
-            limit: 2,
-            before: Some(5),
-            ..all()
-        })
-        .await,
-        [4, 3]
-    );
-    assert_eq!(
-        index(EntryFilter {
-            kind: Some("assessed".into()),
-            ..all()
-        })
-        .await,
-        [5, 3, 1]
-    );
-    assert_eq!(
-        index(EntryFilter {
-            gallery: Some(GalleryId::Immigration),
-            ..all()
-        })
-        .await,
-        [5]
-    );
-    assert_eq!(
-        index(EntryFilter {
-            outcome: Some("authorised".into()),
-            ..all()
-        })
-        .await,
-        [5, 3, 1]
-    );
-    assert_eq!(
-        index(EntryFilter {
-            clause: Some("A7".into()),
-            ..all()
-        })
-        .await,
-        [6, 5, 3, 1]
-    );
-    assert_eq!(
-        index(EntryFilter {
-            clause: Some("A6".into()),
-            ..all()
-        })
-        .await,
-        [6]
-    );
-    assert_eq!(
-        index(EntryFilter {
-            from: Some(at(10)),
-            ..all()
-        })
-        .await,
-        [5, 3, 1]
-    );
-    assert_eq!(
-        index(EntryFilter {
-            until: Some(at(10)),
-            ..all()
-        })
-        .await,
-        [6, 4, 2, 0]
-    );
+    assert_eq!(index(EntryFilter { limit: 2, before: Some(5), ..all() }).await, [4, 3]);
+    assert_eq!(index(EntryFilter { kind: Some("assessed".into()), ..all() }).await, [5, 3, 1]);
+    assert_eq!(index(EntryFilter { gallery: Some(GalleryId::Immigration), ..all() }).await, [5]);
+    assert_eq!(index(EntryFilter { outcome: Some("authorised".into()), ..all() }).await, [5, 3, 1]);
+    assert_eq!(index(EntryFilter { clause: Some("A7".into()), ..all() }).await, [6, 5, 3, 1]);
+    assert_eq!(index(EntryFilter { clause: Some("A6".into()), ..all() }).await, [6]);
+    assert_eq!(index(EntryFilter { from: Some(at(10)), ..all() }).await, [5, 3, 1]);
+    assert_eq!(index(EntryFilter { until: Some(at(10)), ..all() }).await, [6, 4, 2, 0]);
     let entry = &store.entries(&all()).await.unwrap()[0];
     let proof = store.inclusion(StreamId::House, 1).await.unwrap().unwrap();
-    assert_eq!(
-        (entry.leaf, entry.header.kind.as_str()),
-        (proof.leaf, "signed-in")
-    );
-    let long = EntryFilter {
-        limit: store::log::ENTRIES_PAGE_LIMIT + 1,
-        ..all()
-    };
-    assert!(matches!(
-        store.entries(&long).await,
-        Err(StoreError::TooLarge { .. })
-    ));
+    assert_eq!((entry.leaf, entry.header.kind.as_str()), (proof.leaf, "signed-in"));
+    let long = EntryFilter { limit: store::log::ENTRIES_PAGE_LIMIT + 1, ..all() };
+    assert!(matches!(store.entries(&long).await, Err(StoreError::TooLarge { .. })));
 }
 
 /// Each way of rewriting the record behind the store's back is found, and the right thing is named.
 #[tokio::test]
 async fn tampering_is_named() {
-    let second = |wrong: &'static str| {
-        Some(LogFault::Event {
-            stream: request(2),
-            seq: 2,
-            wrong,
-        })
-    };
+    let second = |wrong: &'static str| Some(LogFault::Event { stream: request(2), seq: 2, wrong });
     let changed = "its header, its place or its commitment was changed";
     let event = "stream = (SELECT stream FROM event WHERE position = 3) AND seq = 2";
     let flip = |column: &str| {
@@ -212,11 +124,11 @@ async fn tampering_is_named() {
             "DELETE FROM event WHERE position = 4".into(),
             Some(LogFault::Gap { index: 3 }),
         ),
+        ("DELETE FROM event WHERE position = 7".into(), Some(LogFault::Stream { stream: StreamId::House, version: 1, events: 0 })),
         (
-            "DELETE FROM event WHERE position = 7".into(),
-            Some(LogFault::Stream { stream: StreamId::House, version: 1, events: 0 }),
+            "UPDATE stream SET version = 3 WHERE version = 1".into(),
+            Some(LogFault::Stream { stream: StreamId::House, version: 3, events: 1 }),
         ),
-        ("UPDATE stream SET version = 3 WHERE version = 1".into(), Some(LogFault::Stream { stream: StreamId::House, version: 3, events: 1 })),
         ("UPDATE log_hash SET hash = CAST(x'00' || substr(hash, 2) AS BLOB) WHERE idx = 5".into(), Some(LogFault::Hash { index: 5 })),
         ("DELETE FROM log_hash WHERE idx = 2".into(), Some(LogFault::Hash { index: 2 })),
         ("INSERT INTO log_hash SELECT idx + 100, hash FROM log_hash WHERE idx = 0".into(), Some(LogFault::Hash { index: 11 })),
@@ -237,16 +149,7 @@ async fn tampering_is_named() {
     logged(&store).await;
     let report = store.verify_log().await.unwrap();
     assert!(report.verified());
-    assert_eq!(
-        (
-            report.events,
-            report.leaves,
-            report.opened,
-            report.checkpoints,
-            report.size
-        ),
-        (7, 7, 7, 2, 7)
-    );
+    assert_eq!((report.events, report.leaves, report.opened, report.checkpoints, report.size), (7, 7, 7, 2, 7));
     let path = store.dir().to_owned();
     store.close().await;
     let whole = dir.path().join("whole.db");
@@ -255,10 +158,7 @@ async fn tampering_is_named() {
         std::fs::copy(&whole, path.join("records.db")).unwrap();
         let store = Store::open(&path).await.unwrap();
         let db = behind(&store, "records.db").await;
-        let done = sqlx::query(sqlx::AssertSqlSafe(sql.clone()))
-            .execute(&db)
-            .await
-            .unwrap();
+        let done = sqlx::query(sqlx::AssertSqlSafe(sql.clone())).execute(&db).await.unwrap();
         assert_eq!(done.rows_affected(), 1, "{sql}");
         db.close().await;
         assert_eq!(store.verify_log().await.unwrap().fault, fault, "{sql}");
@@ -274,62 +174,28 @@ async fn a_thorough_forger_meets_the_signature() {
     logged(&store).await;
     let db = behind(&store, "records.db").await;
     // Take the last event out without a trace in its own database: stream, leaf, hashes, checkpoint.
-    for sql in [
-        "DELETE FROM event WHERE position = 7",
-        "DELETE FROM stream WHERE version = 1",
-        "DELETE FROM log_hash WHERE idx > 9",
-    ] {
+    for sql in ["DELETE FROM event WHERE position = 7", "DELETE FROM stream WHERE version = 1", "DELETE FROM log_hash WHERE idx > 9"] {
         sqlx::query(sql).execute(&db).await.unwrap();
     }
     let fault = store.verify_log().await.unwrap().fault;
-    assert_eq!(
-        fault,
-        Some(LogFault::Checkpoint {
-            size: 7,
-            wrong: "it signs more leaves than there are"
-        })
-    );
-    assert_eq!(
-        fault.unwrap().to_string(),
-        "checkpoint of size 7: it signs more leaves than there are"
-    );
-    sqlx::query("UPDATE log_hash SET hash = zeroblob(32) WHERE idx = 6")
-        .execute(&db)
-        .await
-        .unwrap();
-    store
-        .commit(Commit::new(request(9), 0, vec![record("submitted", b"x")]))
-        .await
-        .unwrap();
+    assert_eq!(fault, Some(LogFault::Checkpoint { size: 7, wrong: "it signs more leaves than there are" }));
+    assert_eq!(fault.unwrap().to_string(), "checkpoint of size 7: it signs more leaves than there are");
+    sqlx::query("UPDATE log_hash SET hash = zeroblob(32) WHERE idx = 6").execute(&db).await.unwrap();
+    store.commit(Commit::new(request(9), 0, vec![record("submitted", b"x")])).await.unwrap();
     assert!(store.sequence(at(9)).await.is_err());
-    assert_eq!(
-        store.checkpoint().await.unwrap().unwrap().checkpoint.size,
-        7
-    );
+    assert_eq!(store.checkpoint().await.unwrap().unwrap().checkpoint.size, 7);
 }
 
 #[tokio::test]
 async fn a_lost_image_is_named() {
     let (_dir, store) = fresh().await;
-    let id = store
-        .put_blob(request(1), RetentionClass::Images, b"image", at(0))
-        .await
-        .unwrap();
-    let commit = Commit {
-        blobs: vec![id],
-        ..Commit::new(request(1), 0, vec![record("submitted", b"x")])
-    };
+    let id = store.put_blob(request(1), RetentionClass::Images, b"image", at(0)).await.unwrap();
+    let commit = Commit { blobs: vec![id], ..Commit::new(request(1), 0, vec![record("submitted", b"x")]) };
     store.commit(commit).await.unwrap();
     store.sequence(at(1)).await.unwrap();
     assert!(store.verify_log().await.unwrap().verified());
     std::fs::remove_file(crate::files(&store.dir().join("blobs")).pop().unwrap()).unwrap();
     let fault = store.verify_log().await.unwrap().fault.unwrap();
-    assert_eq!(
-        fault,
-        LogFault::Blob {
-            stream: request(1),
-            id
-        }
-    );
+    assert_eq!(fault, LogFault::Blob { stream: request(1), id });
     assert!(fault.to_string().contains(&RequestId::fixed(1).to_string()));
 }

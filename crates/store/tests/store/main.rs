@@ -44,10 +44,7 @@ pub fn classed(kind: &str, class: RetentionClass, payload: &[u8]) -> NewRecord {
         policy: "v1".into(),
         class,
     };
-    NewRecord {
-        header,
-        payload: payload.to_vec(),
-    }
+    NewRecord { header, payload: payload.to_vec() }
 }
 
 pub fn row(n: u128, state: &str) -> QueueRow {
@@ -74,18 +71,14 @@ pub fn row(n: u128, state: &str) -> QueueRow {
 /// A new store in a folder that goes away with the first value.
 pub async fn fresh() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
-    let store = Store::create(&dir.path().join("data"), ORIGIN)
-        .await
-        .unwrap();
+    let store = Store::create(&dir.path().join("data"), ORIGIN).await.unwrap();
     (dir, store)
 }
 
 /// A way into the database behind the store's back.
 pub async fn behind(store: &Store, file: &str) -> SqlitePool {
-    let options = SqliteConnectOptions::new()
-        .filename(store.dir().join(file))
-        .foreign_keys(false)
-        .busy_timeout(std::time::Duration::from_secs(10));
+    let options =
+        SqliteConnectOptions::new().filename(store.dir().join(file)).foreign_keys(false).busy_timeout(std::time::Duration::from_secs(10));
     SqlitePool::connect_with(options).await.unwrap()
 }
 
@@ -93,11 +86,7 @@ pub fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(&path))
-        } else {
-            found.push(path)
-        }
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
     }
     found
 }
@@ -106,11 +95,6 @@ pub fn files(dir: &Path) -> Vec<PathBuf> {
 pub fn holding(dir: &Path, needle: &[u8]) -> Vec<PathBuf> {
     assert!(needle.len() >= 12, "a short needle is found by chance");
     let mut found = files(dir);
-    found.retain(|f| {
-        std::fs::read(f)
-            .unwrap()
-            .windows(needle.len())
-            .any(|w| w == needle)
-    });
+    found.retain(|f| std::fs::read(f).unwrap().windows(needle.len()).any(|w| w == needle));
     found
 }

@@ -7,34 +7,19 @@ use store::{Commit, Store, StoreError};
 async fn a_new_store_is_private_and_opens_again() {
     let (_dir, store) = fresh().await;
     store.ping().await.unwrap();
-    store
-        .commit(Commit::new(request(1), 0, vec![record("submitted", b"x")]))
-        .await
-        .unwrap();
+    store.commit(Commit::new(request(1), 0, vec![record("submitted", b"x")])).await.unwrap();
     let (path, key) = (store.dir().to_owned(), store.verifier_key().to_string());
     assert!(key.starts_with(&format!("{ORIGIN}+")));
     for private in [path.clone(), path.join("secrets"), path.join("blobs")] {
-        assert_eq!(
-            fs::metadata(private).unwrap().permissions().mode() & 0o777,
-            0o700
-        );
+        assert_eq!(fs::metadata(private).unwrap().permissions().mode() & 0o777, 0o700);
     }
     for file in files(&path.join("secrets")) {
-        assert_eq!(
-            fs::metadata(file).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
     }
     store.close().await;
     let again = Store::open(&path).await.unwrap();
-    assert_eq!(
-        (again.origin(), again.verifier_key().to_string()),
-        (ORIGIN, key)
-    );
-    assert_eq!(
-        again.load(request(1)).await.unwrap()[0].payload.as_deref(),
-        Some(b"x".as_slice())
-    );
+    assert_eq!((again.origin(), again.verifier_key().to_string()), (ORIGIN, key));
+    assert_eq!(again.load(request(1)).await.unwrap()[0].payload.as_deref(), Some(b"x".as_slice()));
 }
 
 #[tokio::test]
@@ -44,31 +29,16 @@ async fn create_leaves_other_peoples_directories_alone() {
     fs::write(dir.path().join("letter"), "mine").unwrap();
     let refused = Store::create(dir.path(), ORIGIN).await;
     assert!(matches!(refused, Err(StoreError::AlreadyExists { .. })));
-    assert_eq!(
-        fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777,
-        0o755
-    );
+    assert_eq!(fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777, 0o755);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-    assert!(matches!(
-        Store::create(&dir.path().join("new"), "not an origin").await,
-        Err(StoreError::Ledger(_))
-    ));
+    assert!(matches!(Store::create(&dir.path().join("new"), "not an origin").await, Err(StoreError::Ledger(_))));
 }
 
 #[tokio::test]
 async fn nothing_there_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let error = Store::open(dir.path()).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            StoreError::NotAStore {
-                missing: "records.db",
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(error, StoreError::NotAStore { missing: "records.db", .. }), "{error}");
     assert_eq!(files(dir.path()).len(), 0, "looking makes nothing");
 }
 
@@ -82,41 +52,22 @@ async fn the_wrong_or_a_damaged_key_is_refused() {
     let right = fs::read(&master).unwrap();
 
     fs::copy(stranger.join("secrets/master.key"), &master).unwrap();
-    assert!(matches!(
-        Store::open(&path).await,
-        Err(StoreError::WrongMasterKey)
-    ));
+    assert!(matches!(Store::open(&path).await, Err(StoreError::WrongMasterKey)));
     fs::write(&master, &right[..40]).unwrap();
-    assert!(matches!(
-        Store::open(&path).await,
-        Err(StoreError::BadSecret { .. })
-    ));
+    assert!(matches!(Store::open(&path).await, Err(StoreError::BadSecret { .. })));
     fs::remove_file(&master).unwrap();
     let error = Store::open(&path).await.unwrap_err();
-    assert!(matches!(
-        error,
-        StoreError::NotAStore {
-            missing: "secrets/master.key",
-            ..
-        }
-    ));
+    assert!(matches!(error, StoreError::NotAStore { missing: "secrets/master.key", .. }));
     fs::write(&master, &right).unwrap();
     fs::set_permissions(&master, Permissions::from_mode(0o600)).unwrap();
     Store::open(&path).await.unwrap();
 
     // All of another store's secrets, which agree among themselves.
     for name in ["master.key", "log.key", "lookup.key"] {
-        fs::copy(
-            stranger.join("secrets").join(name),
-            path.join("secrets").join(name),
-        )
-        .unwrap();
+        fs::copy(stranger.join("secrets").join(name), path.join("secrets").join(name)).unwrap();
     }
     let opened = Store::open(&path).await;
-    assert!(
-        matches!(opened, Err(StoreError::WrongMasterKey)),
-        "{opened:?}"
-    );
+    assert!(matches!(opened, Err(StoreError::WrongMasterKey)), "{opened:?}");
 }
 
 #[tokio::test]
@@ -132,10 +83,7 @@ async fn secrets_that_others_can_read_are_refused() {
         for open in [0o040, 0o004, 0o020] {
             fs::set_permissions(&path, Permissions::from_mode(good | open)).unwrap();
             let error = Store::open(store.dir()).await.unwrap_err();
-            assert!(
-                matches!(&error, StoreError::Permissions { path: p, limit, .. } if *p == path && *limit == good),
-                "{error}"
-            );
+            assert!(matches!(&error, StoreError::Permissions { path: p, limit, .. } if *p == path && *limit == good), "{error}");
         }
         fs::set_permissions(&path, Permissions::from_mode(good)).unwrap();
         Store::open(store.dir()).await.unwrap();
@@ -146,10 +94,7 @@ async fn secrets_that_others_can_read_are_refused() {
 #[tokio::test]
 async fn durable_by_default() {
     let (_dir, store) = fresh().await;
-    store
-        .commit(Commit::new(request(1), 0, vec![record("submitted", b"x")]))
-        .await
-        .unwrap();
+    store.commit(Commit::new(request(1), 0, vec![record("submitted", b"x")])).await.unwrap();
     // A copy of the files as a crash would leave them: database and write-ahead log, no clean close.
     let copy = tempfile::tempdir().unwrap();
     let to = copy.path().join("data");

@@ -1,18 +1,12 @@
 use crate::{at, behind, fresh, record, request, row};
 use casework::ids::{PersonId, RequestId};
 use casework::record::GalleryId;
-use store::{
-    Assigned, Commit, Counts, QUEUE_COUNT_LIMIT, QUEUE_PAGE_LIMIT, QueueFilter, QueueOrder,
-    QueueRow, Store, StoreError,
-};
+use store::{Assigned, Commit, Counts, QUEUE_COUNT_LIMIT, QUEUE_PAGE_LIMIT, QueueFilter, QueueOrder, QueueRow, Store, StoreError};
 
 async fn put(store: &Store, row: QueueRow) {
     let n = row.request.0.as_u128();
     let version = store.version(request(n)).await.unwrap();
-    let commit = Commit {
-        row: Some(row),
-        ..Commit::new(request(n), version, vec![record("noted", b"x")])
-    };
+    let commit = Commit { row: Some(row), ..Commit::new(request(n), version, vec![record("noted", b"x")]) };
     store.commit(commit).await.unwrap();
 }
 
@@ -30,86 +24,30 @@ async fn urgent_first_then_oldest_and_the_other_filters() {
     let (_dir, store) = fresh().await;
     let (me, other) = (PersonId::fixed(7), PersonId::fixed(8));
     put(&store, row(1, "received")).await;
-    put(
-        &store,
-        QueueRow {
-            urgent: true,
-            ..row(2, "received")
-        },
-    )
-    .await;
-    put(
-        &store,
-        QueueRow {
-            assignee: Some(me),
-            ..row(3, "assessing")
-        },
-    )
-    .await;
-    put(
-        &store,
-        QueueRow {
-            gallery: GalleryId::Immigration,
-            ..row(4, "received")
-        },
-    )
-    .await;
-    put(
-        &store,
-        QueueRow {
-            requester: other,
-            urgent: true,
-            ..row(5, "answered")
-        },
-    )
-    .await;
+    put(&store, QueueRow { urgent: true, ..row(2, "received") }).await;
+    put(&store, QueueRow { assignee: Some(me), ..row(3, "assessing") }).await;
+    put(&store, QueueRow { gallery: GalleryId::Immigration, ..row(4, "received") }).await;
+    put(&store, QueueRow { requester: other, urgent: true, ..row(5, "answered") }).await;
     let all = QueueFilter::default;
 
     assert_eq!(ids(&store, &all()).await, (vec![2, 5, 1, 3, 4], 5));
-    let newest = QueueFilter {
-        order: QueueOrder::NewestFirst,
-        ..all()
-    };
+    let newest = QueueFilter { order: QueueOrder::NewestFirst, ..all() };
     assert_eq!(ids(&store, &newest).await, (vec![5, 4, 3, 2, 1], 5));
-    let two = QueueFilter {
-        states: states(&["received", "assessing", "received"]),
-        ..all()
-    };
+    let two = QueueFilter { states: states(&["received", "assessing", "received"]), ..all() };
     assert_eq!(ids(&store, &two).await, (vec![2, 1, 3, 4], 4));
-    let page = QueueFilter {
-        limit: 2,
-        offset: 1,
-        ..two
-    };
+    let page = QueueFilter { limit: 2, offset: 1, ..two };
     assert_eq!(ids(&store, &page).await, (vec![1, 3], 4));
-    let passport = QueueFilter {
-        gallery: Some(GalleryId::Passport),
-        ..all()
-    };
+    let passport = QueueFilter { gallery: Some(GalleryId::Passport), ..all() };
     assert_eq!(ids(&store, &passport).await, (vec![2, 5, 1, 3], 4));
-    let free = QueueFilter {
-        assigned: Assigned::Nobody,
-        states: states(&["received"]),
-        ..passport
-    };
+    let free = QueueFilter { assigned: Assigned::Nobody, states: states(&["received"]), ..passport };
     assert_eq!(ids(&store, &free).await, (vec![2, 1], 2));
-    let mine = QueueFilter {
-        assigned: Assigned::To(me),
-        ..all()
-    };
+    let mine = QueueFilter { assigned: Assigned::To(me), ..all() };
     assert_eq!(ids(&store, &mine).await, (vec![3], 1));
-    let theirs = QueueFilter {
-        requester: Some(other),
-        ..all()
-    };
+    let theirs = QueueFilter { requester: Some(other), ..all() };
     assert_eq!(ids(&store, &theirs).await, (vec![5], 1));
 
     let counts = store.counts(None).await.unwrap();
-    let count = |gallery, state: &str, number| Counts {
-        gallery,
-        state: state.into(),
-        number,
-    };
+    let count = |gallery, state: &str, number| Counts { gallery, state: state.into(), number };
     assert_eq!(
         counts,
         [
@@ -135,30 +73,16 @@ async fn sensitive_requests_are_for_those_with_a_part() {
     let (me, other) = (PersonId::fixed(7), PersonId::fixed(8));
     put(&store, row(1, "received")).await;
     let people = vec![(me, "assessor".to_owned()), (me, "releaser".to_owned())];
-    put(
-        &store,
-        QueueRow {
-            sensitive: true,
-            people: people.clone(),
-            ..row(2, "received")
-        },
-    )
-    .await;
+    put(&store, QueueRow { sensitive: true, people: people.clone(), ..row(2, "received") }).await;
 
-    let seen_by = |who| QueueFilter {
-        visible_sensitive_to: who,
-        ..QueueFilter::default()
-    };
+    let seen_by = |who| QueueFilter { visible_sensitive_to: who, ..QueueFilter::default() };
     assert_eq!(ids(&store, &seen_by(None)).await, (vec![1], 1));
     assert_eq!(ids(&store, &seen_by(Some(other))).await, (vec![1], 1));
     assert_eq!(ids(&store, &seen_by(Some(me))).await, (vec![1, 2], 2));
     assert_eq!(store.counts(Some(other)).await.unwrap()[0].number, 1);
     assert_eq!(store.counts(Some(me)).await.unwrap()[0].number, 2);
 
-    let part = |role: Option<&str>| QueueFilter {
-        involving: Some((me, role.map(str::to_owned))),
-        ..seen_by(Some(me))
-    };
+    let part = |role: Option<&str>| QueueFilter { involving: Some((me, role.map(str::to_owned))), ..seen_by(Some(me)) };
     assert_eq!(ids(&store, &part(None)).await, (vec![2], 1));
     assert_eq!(ids(&store, &part(Some("assessor"))).await, (vec![2], 1));
     assert_eq!(ids(&store, &part(Some("examiner"))).await, (vec![], 0));
@@ -167,15 +91,7 @@ async fn sensitive_requests_are_for_those_with_a_part() {
 
     // Found to be vulnerable later: gone from the others' lists and counts at once (V0).
     let only_other = vec![(other, "requester".to_owned())];
-    put(
-        &store,
-        QueueRow {
-            sensitive: true,
-            people: only_other,
-            ..row(1, "received")
-        },
-    )
-    .await;
+    put(&store, QueueRow { sensitive: true, people: only_other, ..row(1, "received") }).await;
     assert_eq!(ids(&store, &seen_by(Some(me))).await, (vec![2], 1));
     assert_eq!(ids(&store, &seen_by(None)).await, (vec![], 0));
     assert!(store.counts(None).await.unwrap().is_empty());
@@ -185,14 +101,7 @@ async fn sensitive_requests_are_for_those_with_a_part() {
 #[tokio::test]
 async fn ten_thousand_requests() {
     let (_dir, store) = fresh().await;
-    put(
-        &store,
-        QueueRow {
-            urgent: true,
-            ..row(1, "received")
-        },
-    )
-    .await;
+    put(&store, QueueRow { urgent: true, ..row(1, "received") }).await;
     let db = behind(&store, "records.db").await;
     sqlx::query(
         "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
@@ -203,40 +112,17 @@ async fn ten_thousand_requests() {
     .execute(&db)
     .await
     .unwrap();
-    let filter = QueueFilter {
-        gallery: Some(GalleryId::Passport),
-        states: states(&["received"]),
-        ..QueueFilter::default()
-    };
+    let filter = QueueFilter { gallery: Some(GalleryId::Passport), states: states(&["received"]), ..QueueFilter::default() };
     let (rows, total) = store.queue(&filter).await.unwrap();
     assert_eq!((rows.len(), total), (50, u64::from(QUEUE_COUNT_LIMIT)));
     assert!(rows[0].urgent && rows[1..].is_sorted_by_key(|r| r.received_at));
     assert!(rows.iter().all(|r| r.state == "received"));
 
-    let too_long = QueueFilter {
-        limit: QUEUE_PAGE_LIMIT + 1,
-        ..filter.clone()
-    };
-    assert!(matches!(
-        store.queue(&too_long).await,
-        Err(StoreError::TooLarge { .. })
-    ));
-    let edge = QueueFilter {
-        limit: QUEUE_PAGE_LIMIT,
-        offset: QUEUE_COUNT_LIMIT,
-        ..filter.clone()
-    };
-    assert_eq!(
-        store.queue(&edge).await.unwrap().0.len(),
-        QUEUE_PAGE_LIMIT as usize
-    );
-    let too_far = QueueFilter {
-        offset: QUEUE_COUNT_LIMIT + 1,
-        ..filter
-    };
-    assert!(matches!(
-        store.queue(&too_far).await,
-        Err(StoreError::TooLarge { .. })
-    ));
+    let too_long = QueueFilter { limit: QUEUE_PAGE_LIMIT + 1, ..filter.clone() };
+    assert!(matches!(store.queue(&too_long).await, Err(StoreError::TooLarge { .. })));
+    let edge = QueueFilter { limit: QUEUE_PAGE_LIMIT, offset: QUEUE_COUNT_LIMIT, ..filter.clone() };
+    assert_eq!(store.queue(&edge).await.unwrap().0.len(), QUEUE_PAGE_LIMIT as usize);
+    let too_far = QueueFilter { offset: QUEUE_COUNT_LIMIT + 1, ..filter };
+    assert!(matches!(store.queue(&too_far).await, Err(StoreError::TooLarge { .. })));
     assert_eq!(rows[0].received_at, at(1));
 }

@@ -6,15 +6,8 @@ use store::{Commit, NewJob, Store, StoreError};
 const LEASE: Duration = Duration::from_secs(60);
 
 async fn enqueue(store: &Store, n: u128, run_at: i64) {
-    let jobs = vec![NewJob {
-        kind: "search".into(),
-        payload: format!("{{\"n\":{n}}}"),
-        run_at: at(run_at),
-    }];
-    let commit = Commit {
-        jobs,
-        ..Commit::new(request(n), 0, vec![record("authorised", b"x")])
-    };
+    let jobs = vec![NewJob { kind: "search".into(), payload: format!("{{\"n\":{n}}}"), run_at: at(run_at) }];
+    let commit = Commit { jobs, ..Commit::new(request(n), 0, vec![record("authorised", b"x")]) };
     store.commit(commit).await.unwrap();
 }
 
@@ -25,21 +18,10 @@ async fn in_order_and_not_before_their_time() {
     enqueue(&store, 2, 10).await;
     assert!(store.claim_job("w", at(9), LEASE).await.unwrap().is_none());
     let job = store.claim_job("w", at(10), LEASE).await.unwrap().unwrap();
-    assert_eq!(
-        (job.stream, job.kind.as_str(), job.payload.as_str()),
-        (request(2), "search", "{\"n\":2}")
-    );
+    assert_eq!((job.stream, job.kind.as_str(), job.payload.as_str()), (request(2), "search", "{\"n\":2}"));
     assert_eq!(job.attempts, 1);
     assert!(store.claim_job("w", at(19), LEASE).await.unwrap().is_none());
-    assert_eq!(
-        store
-            .claim_job("w", at(20), LEASE)
-            .await
-            .unwrap()
-            .unwrap()
-            .stream,
-        request(1)
-    );
+    assert_eq!(store.claim_job("w", at(20), LEASE).await.unwrap().unwrap().stream, request(1));
     store.finish_job(&job).await.unwrap();
     assert_eq!(store.pending_jobs().await.unwrap(), 1);
 }
@@ -49,37 +31,14 @@ async fn in_order_and_not_before_their_time() {
 async fn a_dead_workers_lease_runs_out() {
     let (_dir, store) = fresh().await;
     enqueue(&store, 1, 0).await;
-    let dead = store
-        .claim_job("dead", at(0), LEASE)
-        .await
-        .unwrap()
-        .unwrap();
-    assert!(
-        store
-            .claim_job("next", at(59), LEASE)
-            .await
-            .unwrap()
-            .is_none()
-    );
-    let next = store
-        .claim_job("next", at(60), LEASE)
-        .await
-        .unwrap()
-        .unwrap();
+    let dead = store.claim_job("dead", at(0), LEASE).await.unwrap().unwrap();
+    assert!(store.claim_job("next", at(59), LEASE).await.unwrap().is_none());
+    let next = store.claim_job("next", at(60), LEASE).await.unwrap().unwrap();
     assert_eq!((next.id, next.attempts), (dead.id, 2));
-    assert!(matches!(
-        store.finish_job(&dead).await,
-        Err(StoreError::LeaseLost)
-    ));
-    assert!(matches!(
-        store.fail_job(&dead, None, "late").await,
-        Err(StoreError::LeaseLost)
-    ));
+    assert!(matches!(store.finish_job(&dead).await, Err(StoreError::LeaseLost)));
+    assert!(matches!(store.fail_job(&dead, None, "late").await, Err(StoreError::LeaseLost)));
     store.finish_job(&next).await.unwrap();
-    assert!(matches!(
-        store.finish_job(&next).await,
-        Err(StoreError::LeaseLost)
-    ));
+    assert!(matches!(store.finish_job(&next).await, Err(StoreError::LeaseLost)));
 }
 
 #[tokio::test]
@@ -87,41 +46,17 @@ async fn failures_are_retried_then_given_up() {
     let (_dir, store) = fresh().await;
     enqueue(&store, 1, 0).await;
     let job = store.claim_job("w", at(0), LEASE).await.unwrap().unwrap();
-    store
-        .fail_job(&job, Some(at(30)), "engine-busy")
-        .await
-        .unwrap();
+    store.fail_job(&job, Some(at(30)), "engine-busy").await.unwrap();
     assert!(store.claim_job("w", at(29), LEASE).await.unwrap().is_none());
     let job = store.claim_job("w", at(30), LEASE).await.unwrap().unwrap();
-    assert_eq!(
-        (job.attempts, job.reason.as_deref()),
-        (2, Some("engine-busy"))
-    );
+    assert_eq!((job.attempts, job.reason.as_deref()), (2, Some("engine-busy")));
     store.fail_job(&job, None, "engine-gone").await.unwrap();
-    assert!(
-        store
-            .claim_job("w", at(9_999), LEASE)
-            .await
-            .unwrap()
-            .is_none()
-    );
+    assert!(store.claim_job("w", at(9_999), LEASE).await.unwrap().is_none());
     let failed = store.failed_jobs(10).await.unwrap();
-    assert_eq!(
-        (failed.len(), failed[0].reason.as_deref()),
-        (1, Some("engine-gone"))
-    );
+    assert_eq!((failed.len(), failed[0].reason.as_deref()), (1, Some("engine-gone")));
     store.retry_job(job.id, at(100)).await.unwrap();
-    assert!(matches!(
-        store.retry_job(job.id, at(100)).await,
-        Err(StoreError::NotFound { .. })
-    ));
-    assert!(
-        store
-            .claim_job("w", at(100), LEASE)
-            .await
-            .unwrap()
-            .is_some()
-    );
+    assert!(matches!(store.retry_job(job.id, at(100)).await, Err(StoreError::NotFound { .. })));
+    assert!(store.claim_job("w", at(100), LEASE).await.unwrap().is_some());
     assert!(store.failed_jobs(10).await.unwrap().is_empty());
 }
 

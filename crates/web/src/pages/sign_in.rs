@@ -3,12 +3,12 @@
 
 use super::Routes;
 use crate::{
-    AppState, kept,
+    AppState,
     desk::Person,
     envelope::Peer,
     errors::{PageError, RefusalLine},
     forms::Posted,
-    nav,
+    kept, nav,
     page::{OpenPage, Page},
     render::show,
     session::{self, NoticeKind},
@@ -25,10 +25,7 @@ use uuid::Uuid;
 
 pub(crate) fn routes() -> Routes {
     Routes::pages(
-        Router::<AppState>::new()
-            .route("/", get(home))
-            .route("/sign-in", get(choose).post(enter))
-            .route("/sign-out", post(leave)),
+        Router::<AppState>::new().route("/", get(home)).route("/sign-in", get(choose).post(enter)).route("/sign-out", post(leave)),
     )
 }
 
@@ -56,11 +53,7 @@ fn demo_from_here(page: &OpenPage, peer: Option<&Peer>) -> Result<(), PageError>
     if peer.is_none_or(|p| p.0.ip().is_loopback()) { Ok(()) } else { Err(PageError::Forbidden(vec![])) }
 }
 
-async fn choose(
-    page: OpenPage,
-    peer: Option<Extension<Peer>>,
-    Query(arrival): Query<Arrival>,
-) -> Result<Response, PageError> {
+async fn choose(page: OpenPage, peer: Option<Extension<Peer>>, Query(arrival): Query<Arrival>) -> Result<Response, PageError> {
     demo_from_here(&page, peer.as_deref())?;
     list(page, own_path(arrival.back.as_deref()), vec![]).await
 }
@@ -74,8 +67,7 @@ async fn list(page: OpenPage, back: Option<&str>, errors: Vec<RefusalLine>) -> R
             None => groups.push((person.organisation.clone(), vec![person])),
         }
     }
-    let groups: Vec<_> =
-        groups.into_iter().map(|(name, people)| context! { name, people => show(&people) }).collect();
+    let groups: Vec<_> = groups.into_iter().map(|(name, people)| context! { name, people => show(&people) }).collect();
     let kept = kept::any(&page.session).await?;
     page.view("sign-in.html", "Sign in").with(context! { groups, kept, go_to => back }).errors(errors).draw().await
 }

@@ -1,0 +1,64 @@
+//! Opening the house: store, engine, galleries, decoder, and the bureau over them.
+
+use crate::config::Config;
+use bureau::{Bureau, Clock, Parts};
+use casework::record::GalleryId;
+use decoder::Decoder;
+use face::{Engine, OnnxEngine, Pack};
+use gallery::{LocalGallery, ModelId, Settings};
+use miette::{IntoDiagnostic, Result, WrapErr};
+use std::{collections::BTreeMap, sync::Arc};
+use store::Store;
+use strum::IntoEnumIterator;
+
+/// The name of a log: who keeps it.
+pub const ORIGIN: &str = "countersign/log";
+
+/// Whether the galleries are opened for enrolment too. One process at a time may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Galleries {
+    /// Made where missing, and opened for enrolment and search.
+    Enrol,
+    /// Opened for search; one that is missing is left out, and a search of it says so.
+    Search,
+    /// Not needed.
+    None,
+}
+
+/// Opens a data directory, making the store where there is none if `create`.
+///
+/// # Errors
+/// With what is missing and what to do.
+pub async fn open(config: &Config, clock: Arc<dyn Clock>, galleries: Galleries, create: bool) -> Result<Arc<Bureau>> {
+    let dir = config.store_dir();
+    let store = if create && !dir.exists() {
+        std::fs::create_dir_all(&config.data_dir).into_diagnostic().wrap_err_with(|| format!("{} cannot be made", config.data_dir.display()))?;
+        Store::create(&dir, ORIGIN).await
+    } else {
+        Store::open(&dir).await
+    };
+    let store = store.into_diagnostic().wrap_err_with(|| format!("the records in {} could not be opened", config.data_dir.display()))?;
+    let pack = Pack::open(&config.face.pack).into_diagnostic()?;
+    let engine: Arc<dyn Engine> = Arc::new(OnnxEngine::load(&pack, &config.face.runtime).into_diagnostic()?);
+    let model = ModelId::new(engine.model().id.as_str()).into_diagnostic()?;
+    let mut open = BTreeMap::new();
+    for id in GalleryId::iter() {
+        let folder = config.gallery_dir(id);
+        let gallery = match galleries {
+            Galleries::None => continue,
+            Galleries::Search if !folder.exists() => continue,
+            Galleries::Search => LocalGallery::open_for_search(&folder, &model, Settings::default()),
+            Galleries::Enrol => LocalGallery::open_or_create(&folder, &model, engine.model().dimension, Settings::default()),
+        };
+        open.insert(id, Arc::new(gallery.into_diagnostic().wrap_err_with(|| format!("the {id} gallery could not be opened"))?));
+    }
+    let exe = std::env::current_exe().into_diagnostic()?;
+    Ok(Arc::new(Bureau::new(Parts {
+        store,
+        engine,
+        galleries: open,
+        decoder: Decoder::new(exe, vec!["decode-child".into()]),
+        clock,
+        specification: face::ImageSpecification::default(),
+    })))
+}

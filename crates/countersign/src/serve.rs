@@ -1,0 +1,142 @@
+//! `serve`, `work` and `token`.
+
+use crate::{
+    config::Config,
+    house::{self, Galleries},
+};
+use bureau::{Bureau, SystemClock};
+use miette::{IntoDiagnostic, Result, WrapErr, miette};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+/// How long a worker rests when there is nothing to do.
+const REST: Duration = Duration::from_millis(500);
+
+/// `serve`
+#[derive(clap::Args)]
+pub struct Args {
+    /// Do no jobs in this process; run `work` beside it.
+    #[arg(long)]
+    no_work: bool,
+}
+
+/// `work`
+#[derive(clap::Args)]
+pub struct WorkArgs {
+    /// Do what is due now, then stop.
+    #[arg(long)]
+    once: bool,
+}
+
+/// `token`
+#[derive(clap::Args)]
+pub struct TokenArgs {
+    /// The person's id or exact name, as on the register.
+    person: String,
+    /// Days that it lasts, 1 to 90.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(i64).range(1..=90))]
+    days: i64,
+}
+
+/// Logs to standard error: JSON lines without personal data, filtered by `RUST_LOG`.
+pub fn log_to_stderr(default: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| default.into());
+    // A second call in one process would fail; the first one stands.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).json().with_writer(std::io::stderr).try_init();
+}
+
+/// Serves until asked to stop.
+///
+/// # Errors
+/// When the configuration is unsound, the data cannot be opened or the port is taken.
+pub async fn run(config: &Config, args: &Args) -> Result<ExitCode> {
+    log_to_stderr("info");
+    let faults = config.faults();
+    if !faults.is_empty() {
+        return Err(miette!("{}", faults.join("\n")));
+    }
+    let bureau = house::open(config, Arc::new(SystemClock), Galleries::Search, true).await?;
+    let pages = web::Config { hosts: config.serve.hosts.clone(), demo: false, secure: config.serve.secure };
+    pages_and_work(bureau, pages, config.serve.listen, !args.no_work, || {}).await
+}
+
+/// Serves pages over a bureau, with a worker beside them, until asked to stop. `ready` is called once
+/// the port is open.
+///
+/// # Errors
+/// When the port is taken or the pages cannot be drawn.
+pub async fn pages_and_work(bureau: Arc<Bureau>, pages: web::Config, listen: SocketAddr, work: bool, ready: impl FnOnce()) -> Result<ExitCode> {
+    let listener = TcpListener::bind(listen).await.into_diagnostic().wrap_err_with(|| format!("{listen} cannot be listened on"))?;
+    let state = web::AppState::over(pages, bureau.clone()).into_diagnostic()?;
+    let (stop, stopped) = watch::channel(false);
+    let worker = work.then(|| worker(bureau, stopped));
+    ready();
+    let asked = async {
+        if let Err(error) = web::asked_to_stop().await {
+            tracing::error!(%error, "cannot listen for signals");
+        }
+    };
+    let served = web::serve(listener, web::router(state), asked).await;
+    let _ = stop.send(true); // nobody listens when no worker runs
+    if let Some(worker) = worker {
+        worker.await.into_diagnostic()?;
+    }
+    served.into_diagnostic()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn worker(bureau: Arc<Bureau>, mut stopped: watch::Receiver<bool>) -> JoinHandle<()> {
+    let name = format!("{}-{}", std::process::id(), bureau.now().as_microsecond());
+    tokio::spawn(async move {
+        while !*stopped.borrow() {
+            let busy = match bureau.work(&name).await {
+                Ok(worked) => worked.done > 0,
+                Err(error) => {
+                    tracing::error!(%error, "a round of work failed");
+                    false
+                }
+            };
+            if !busy {
+                tokio::select! {
+                    () = tokio::time::sleep(REST) => {}
+                    _ = stopped.changed() => {}
+                }
+            }
+        }
+    })
+}
+
+/// Does jobs until asked to stop.
+///
+/// # Errors
+/// When the data cannot be opened.
+pub async fn work(config: &Config, args: &WorkArgs) -> Result<ExitCode> {
+    log_to_stderr("info");
+    let bureau = house::open(config, Arc::new(SystemClock), Galleries::Search, false).await?;
+    if args.once {
+        let worked = bureau.work("once").await.into_diagnostic()?;
+        println!("{} jobs done, {} failed", worked.done, worked.failed);
+        return Ok(if worked.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+    }
+    let (stop, stopped) = watch::channel(false);
+    let worker = worker(bureau, stopped);
+    web::asked_to_stop().await.into_diagnostic()?;
+    let _ = stop.send(true);
+    worker.await.into_diagnostic()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Issues a bearer token and prints it once; only its hash is kept.
+///
+/// # Errors
+/// When nobody of that id or name is on the register.
+pub async fn token(config: &Config, args: &TokenArgs) -> Result<ExitCode> {
+    let bureau = house::open(config, Arc::new(SystemClock), Galleries::None, false).await?;
+    let people = bureau.people().await.into_diagnostic()?;
+    let person = people
+        .iter()
+        .find(|p| p.id.to_string() == args.person || p.name == args.person)
+        .ok_or_else(|| miette!("nobody of that id or name is on the register"))?;
+    println!("{}", bureau.issue_token(person.id, args.days).await.into_diagnostic()?);
+    Ok(ExitCode::SUCCESS)
+}
