@@ -1,17 +1,22 @@
 //! assess: the lists that people work from.
 
-use crate::{Bureau, Result, views::RequestLine};
+use crate::{Bureau, Done, Result, act::With, views::RequestLine};
 use casework::{
-    access::Action,
+    access::{self, Action},
     clause::Clause,
+    command::Command,
+    decide::Context,
     ids::{PersonId, RequestId, TeamId},
     people::{Actor, Role},
     record::GalleryId,
     refusal::refuse,
     request::State,
 };
+use gallery::Gallery as _;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use store::{Assigned, QueueFilter, QueueOrder};
+use strum::IntoEnumIterator as _;
 
 /// Requests on one page of a list.
 pub const PAGE_SIZE: u32 = 25;
@@ -142,7 +147,56 @@ impl Bureau {
     /// # Errors
     /// As [`Bureau::list`].
     pub async fn next_in_queue(&self, who: PersonId) -> Result<Option<RequestId>> {
-        Ok(self.list(who, List::Waiting, None, 1).await?.lines.iter().find(|l| !l.sensitive).map(|l| l.id))
+        for line in self.list(who, List::Waiting, None, 1).await?.lines {
+            // Not one that they would be refused: a conflict of interest they declared, a sensitive request.
+            match self.check(who, line.id, Command::Take { no_conflict: true }, None).await {
+                Ok(_) => return Ok(Some(line.id)),
+                Err(crate::BureauError::Refused(_)) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(None)
+    }
+
+    /// What would come of a command, without carrying it out: for pages that check and preview before
+    /// they ask to confirm.
+    ///
+    /// # Errors
+    /// As [`Bureau::act`].
+    pub async fn check(&self, who: PersonId, id: RequestId, command: Command, seen: Option<u64>) -> Result<Done> {
+        let (register, actor) = self.actor(who).await?;
+        let request = self.open(id).await?;
+        let (_, next, events) = self.decided(Some(&actor), &register, &request, &command, seen, &With::default())?;
+        Ok(Done { request: next, events })
+    }
+
+    /// A request's line and what its viewer may do: what may be shown before they have said that they
+    /// have no conflict of interest. Nothing that the force says is in it, so it is no look.
+    ///
+    /// # Errors
+    /// Refused as unknown to people who may not know that it exists (V1).
+    pub async fn brief(&self, who: PersonId, id: RequestId) -> Result<Brief> {
+        let (register, actor) = self.actor(who).await?;
+        let request = self.open(id).await?;
+        let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now() };
+        let may: BTreeSet<Action> = Action::iter().filter(|a| access::refusals(&request, *a, &ctx).is_empty()).collect();
+        let row = self.store.queue_row(id).await?;
+        match row {
+            Some(row) if may.contains(&Action::SeeRequest) => Ok(Brief { line: self.line(&row, &register, who), version: request.version, may }),
+            _ => {
+                let mut refusals = access::refusals(&request, Action::SeeRequest, &ctx);
+                if refusals.is_empty() {
+                    refusals.push(access::unknown());
+                }
+                Err(refusals.into())
+            }
+        }
+    }
+
+    /// References in a gallery, if it is open here.
+    #[must_use]
+    pub fn gallery_size(&self, id: GalleryId) -> Option<u64> {
+        self.galleries.get(&id).map(|g| g.len())
     }
 
     /// Finds requests by their short reference, or by a force's investigation reference. The look-up goes
@@ -200,6 +254,17 @@ impl Bureau {
         out.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(out)
     }
+}
+
+/// A request before anything that the force says is shown.
+#[derive(Clone, Debug, Serialize)]
+pub struct Brief {
+    /// Its line.
+    pub line: RequestLine,
+    /// Its version, for forms.
+    pub version: u64,
+    /// What the viewer may do now.
+    pub may: BTreeSet<Action>,
 }
 
 /// A colleague and how much they hold.

@@ -79,6 +79,17 @@ impl Bureau {
         self.assembled(&request).await
     }
 
+    /// The answer as it would arrive if it were sent to this person now; nothing is done.
+    ///
+    /// # Errors
+    /// Refused with everything that sending it would be refused for.
+    pub async fn preview_to(&self, who: PersonId, id: RequestId, recipient: &str, recipient_confirmed: bool, seen: Option<u64>) -> Result<Disclosure> {
+        self.open_for(who, id, Action::SeeAnswer, Thing::Answer, "previewing the answer").await?;
+        let command = Command::Answer { recipient: recipient.into(), recipient_confirmed };
+        let done = self.check(who, id, command, seen).await?;
+        self.assembled(&done.request).await
+    }
+
     async fn assembled(&self, request: &Request) -> Result<Disclosure> {
         let mut held: BTreeMap<ReferenceId, Biography> = BTreeMap::new();
         for c in request.probes.iter().flat_map(casework::request::Probe::matches) {

@@ -96,6 +96,8 @@ pub struct ProbeView {
     pub searched: Option<u64>,
     /// The engine and model, for staff.
     pub engine: Option<String>,
+    /// How many candidates the search listed, for staff; never their scores or ranks.
+    pub listed: Option<usize>,
     /// Concluded candidates, for the assessor.
     pub candidates: Vec<CandidateView>,
     /// Whether it has come to its end.
@@ -345,6 +347,7 @@ fn probe_view(p: &Probe, number: usize, police: bool, sees_candidates: bool) -> 
         },
         searched: p.facts.as_ref().filter(|_| !police).map(|f| f.searched),
         engine: p.facts.as_ref().filter(|_| !police).map(|f| format!("{}, model {}", f.engine, f.model)),
+        listed: p.facts.as_ref().filter(|_| !police).map(|_| p.candidates.len()),
         candidates: if sees_candidates {
             p.candidates.iter().map(|c| CandidateView {
                 id: c.id, matched: c.matched, confirmed_by: c.confirmed_by.len(), sharing: c.sharing.clone(), has_image: c.reference.is_some(),

@@ -6,7 +6,7 @@ use casework::{
     clause::Clause,
     command::Command,
     disclosure::{Biography, Disclosure, NO_MATCH},
-    event::{Event, ReviewResult, Sharing},
+    event::{ReviewResult, Sharing},
     form::{Mode, Purpose},
     ids::{LeoId, PersonId, ReferenceId, RequestId},
     people::{RegisterEvent, Role, Team},
@@ -738,5 +738,4 @@ fn r2_the_events_of_a_request_stay_with_one_force() {
         w.ask(NCA_REQUESTER, &case, &Command::Collect),
         Err(r) if r == vec![access::unknown()]
     ));
-    let _ = Event::Closed;
 }

@@ -6,6 +6,7 @@ mod assess;
 mod coverage;
 mod erasure;
 mod intake;
+mod model;
 mod sequences;
 mod states;
 mod support;

@@ -2,7 +2,6 @@
 
 use casework::{
     access,
-    assess::Decision,
     command::Command,
     event::{Event, ReviewResult, Sharing},
     form::Field,
@@ -80,9 +79,9 @@ fn likely(case: &Case, d: Draw) -> Option<PersonId> {
     match d.command {
         0 | 3 | 10 | 26..=28 => Some(REQUESTER),
         1 | 2 => Some(APPROVER),
-        5..=9 | 12..=14 | 22..=24 | 31 => case.assignee.or(Some(desk.assessors[0])),
+        4..=9 | 12..=14 | 22..=24 | 31 => case.assignee.or(Some(desk.assessors[0])),
         17..=21 => Some(desk.examiners[usize::from(d.pick) % 3]),
-        29 | 30 => Some(desk.leader),
+        29 | 30 | 32 => Some(desk.leader),
         _ => None,
     }
 }
@@ -274,7 +273,7 @@ fn begin(w: &mut World, at: u8) -> Case {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 160, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn random_lives_keep_the_law(at in 0..6u8, draws in prop::collection::vec((draw(), 0..4u8), 1..60)) {
@@ -321,7 +320,6 @@ proptest! {
             }
             prop_assert_eq!(case.version, case.records.len() as u64);
             check(&case);
-            eprintln!("@@ {}", case.state);
         }
         // A request without its candidates stands where it stood.
         let mut records = case.records.clone();
@@ -400,5 +398,4 @@ fn m2_the_second_sheet_is_the_same_bytes_at_every_step_of_the_first() {
     for word in ["score", "rank", "reference", "matched"] {
         assert!(!text.contains(word));
     }
-    let _ = Decision::Authorise;
 }

@@ -45,6 +45,8 @@
 //! ```
 
 mod about;
+mod answers;
+mod intake;
 mod sign_in;
 
 use crate::AppState;
@@ -82,5 +84,5 @@ impl Routes {
 /// Every page of the product.
 #[must_use]
 pub fn routes() -> Routes {
-    Routes::default().and(sign_in::routes()).and(about::routes())
+    Routes::default().and(sign_in::routes()).and(about::routes()).and(intake::routes()).and(answers::routes())
 }

@@ -404,9 +404,9 @@ struct FaceView {
 
 /// One image with everything that is said about it.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct ImageView {
-    pub(super) number: usize,
-    pub(super) probe: ProbeId,
+pub(in crate::pages) struct ImageView {
+    pub(in crate::pages) number: usize,
+    pub(in crate::pages) probe: ProbeId,
     src: String,
     alt: String,
     width: u32,
@@ -460,7 +460,7 @@ fn component_words(component: &str) -> &'static str {
 
 /// The images of a form; `base` is the path below which their pictures are served.
 #[allow(clippy::cast_precision_loss)] // pixels of an image of at most 12,000 a side
-pub(super) fn images(form: &Form, base: &str) -> Vec<ImageView> {
+pub(in crate::pages) fn images(form: &Form, base: &str) -> Vec<ImageView> {
     form.images.iter().enumerate().map(|(n, i)| image(n + 1, i, base)).collect()
 }
 
