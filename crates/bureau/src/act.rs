@@ -24,6 +24,15 @@ const RETRIES_MAX: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Once(pub String);
 
+impl Once {
+    /// The token of this person on this request: sent by anybody else, or for another request, it is
+    /// another token, so a repeat tells nobody anything (V1).
+    pub(crate) fn of(&self, who: Option<PersonId>, request: RequestId) -> IdempotencyKey {
+        let who = who.map(|p| p.to_string()).unwrap_or_default();
+        IdempotencyKey(format!("{who}|{request}|{}", self.0))
+    }
+}
+
 /// What came of a command.
 #[derive(Clone, Debug)]
 pub struct Done {
@@ -77,7 +86,7 @@ impl Bureau {
         &self, actor: Option<&Actor>, register: &Register, id: RequestId, command: &Command, seen: Option<u64>, with: With,
     ) -> Result<Done> {
         if let Some(token) = &with.once
-            && self.store.done_before(&IdempotencyKey(token.0.clone())).await?.is_some()
+            && self.store.done_before(&token.of(actor.map(|a| a.person), id)).await?.is_some()
         {
             return Ok(Done { request: self.open(id).await?, events: vec![] });
         }
@@ -122,7 +131,7 @@ impl Bureau {
         let mut commit = Commit::new(StreamId::Request(request.id), request.version, records);
         commit.row = row(&next, register, now);
         commit.jobs = jobs;
-        commit.idempotency = with.once.clone().map(|o| IdempotencyKey(o.0));
+        commit.idempotency = with.once.as_ref().map(|o| o.of(actor.map(|a| a.person), request.id));
         commit.drop_draft = with.drop_draft;
         commit.blobs = with.blobs.clone();
         commit.index = events.iter().flat_map(|e| index(e, &next)).collect();

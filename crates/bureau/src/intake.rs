@@ -158,10 +158,17 @@ impl Bureau {
         if self.seen_before(id, None, &[digest]).await? {
             notes.push(refuse_field(Clause::S2, Field::Images, "This image is already in another request. That is allowed where it belongs to another investigation; staff will see a note."));
         }
-        let probe = image.probe;
+        let (probe, original, rendering) = (image.probe, image.original, image.rendering);
         kept.form.images.push(image);
-        let version = self.keep(&actor, id, version, &kept).await?;
-        Ok((version, probe, notes))
+        match self.keep(&actor, id, version, &kept).await {
+            Ok(version) => Ok((version, probe, notes)),
+            Err(e) => {
+                // Overtaken: what was taken in belongs to nothing, so it goes at once.
+                self.store.delete_blob(original).await?;
+                self.store.delete_blob(rendering).await?;
+                Err(e)
+            }
+        }
     }
 
     /// Chooses the face to search with, and where the image comes from.
@@ -234,14 +241,14 @@ impl Bureau {
     /// # Errors
     /// Refused with everything that is missing; the draft stays.
     pub async fn send(&self, who: PersonId, id: RequestId, version: u64, once: Option<Once>) -> Result<Vec<RequestId>> {
-        if let Some(ids) = self.sent_before(id, once.as_ref()).await? {
+        if let Some(ids) = self.sent_before(who, id, once.as_ref()).await? {
             return Ok(ids);
         }
         let (register, _) = self.actor(who).await?;
         let (actor, held, _, kept) = match self.kept(who, id).await {
             Ok(kept) => kept,
             // Sent by the same form's other copy between the question above and this one.
-            Err(e) => return self.sent_before(id, once.as_ref()).await?.ok_or(e),
+            Err(e) => return self.sent_before(who, id, once.as_ref()).await?.ok_or(e),
         };
         if held != version {
             return Err(BureauError::Overtaken);
@@ -284,9 +291,9 @@ impl Bureau {
     }
 
     /// The requests that this very form was sent as, if it was.
-    async fn sent_before(&self, id: RequestId, once: Option<&Once>) -> Result<Option<Vec<RequestId>>> {
+    async fn sent_before(&self, who: PersonId, id: RequestId, once: Option<&Once>) -> Result<Option<Vec<RequestId>>> {
         let Some(token) = once else { return Ok(None) };
-        if self.store.done_before(&store::IdempotencyKey(token.0.clone())).await?.is_none() {
+        if self.store.done_before(&token.of(Some(who), id)).await?.is_none() {
             return Ok(None);
         }
         let request = self.open(id).await?;

@@ -7,6 +7,7 @@
 
 mod act;
 pub mod assess;
+pub mod enhance;
 pub mod enrol;
 pub mod images;
 pub mod intake;
@@ -249,7 +250,10 @@ impl Bureau {
     }
 
     /// A new unguessable id: UUID version 7, by the injected clock.
-    pub(crate) fn id<T: From<Uuid>>(&self) -> Result<T> {
+    ///
+    /// # Errors
+    /// When the system's random source fails.
+    pub fn id<T: From<Uuid>>(&self) -> Result<T> {
         let mut random = [0; 10];
         fill_random(&mut random)?;
         let millis = u64::try_from(self.now().as_millisecond()).unwrap_or_default();

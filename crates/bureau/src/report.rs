@@ -208,13 +208,14 @@ impl Bureau {
         if !actor.has(Role::TeamLeader) {
             return Err(BureauError::Refused(vec![casework::access::unknown()]));
         }
-        let jobs = self.store.failed_jobs(100).await?;
-        Ok(jobs.into_iter().map(|j| {
-            let reference = match j.stream {
-                StreamId::Request(id) => id.reference(),
-                _ => String::new(),
-            };
-            (j.kind, j.reason.unwrap_or_default(), reference)
-        }).collect())
+        let mut out = vec![];
+        for job in self.store.failed_jobs(100).await? {
+            let StreamId::Request(id) = job.stream else { continue };
+            // A leader's own gallery only (V1).
+            if self.store.queue_row(id).await?.is_some_and(|r| Some(r.gallery) == actor.gallery) {
+                out.push((job.kind, job.reason.unwrap_or_default(), id.reference()));
+            }
+        }
+        Ok(out)
     }
 }

@@ -124,6 +124,7 @@ impl Bureau {
         let request = self.released_to(who, id).await?;
         let disclosure = self.assembled(&request).await?;
         disclosure.image_of(candidate).ok_or_else(|| vec![access::unknown()])?;
+        self.consult(who, &request, Thing::CandidateImage(candidate), "opening the answer").await?;
         self.held_image(&request, candidate).await?.ok_or(BureauError::Gone)
     }
 

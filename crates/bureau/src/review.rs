@@ -1,19 +1,23 @@
 //! review: what an examiner is shown, step by step. Nothing here depends on another examiner.
 
-use crate::{Bureau, BureauError, Done, Result, shuffle};
+use crate::{Bureau, BureauError, Done, Result, shuffle, views::RequestLine};
 use casework::{
     access::{self, Action},
+    clause::Clause,
     command::Command,
+    decide::{Context, decide},
     disclosure::Biography,
     event::Thing,
     form::{Mode, Source},
     ids::{CandidateId, PersonId, ProbeId, RequestId},
-    people::Register,
+    people::{Register, Role},
     policy::BioField,
-    request::{ProbeState, Request},
+    refusal::refuse,
+    request::{ProbeState, Request, State},
     review::{self, BlindSheet, Conclusion},
 };
 use serde::Serialize;
+use store::{QUEUE_PAGE_LIMIT, QueueFilter, QueueOrder};
 
 /// A probe that an examiner may take up, or examines.
 #[derive(Clone, Debug, Serialize)]
@@ -67,30 +71,63 @@ pub struct InformedView {
 }
 
 impl Bureau {
-    /// The probes that this examiner may take up or has taken up.
+    /// The probes that this examiner may take up, has taken up or has finished with. What is finished
+    /// stays listed whatever becomes of the request, so that its going tells nothing of a colleague's view.
     ///
     /// # Errors
-    /// When the store fails.
+    /// Refused to people who do not examine (M2).
     pub async fn comparisons(&self, who: PersonId) -> Result<Vec<ComparisonLine>> {
-        let lines = self.list(who, crate::assess::List::Comparison, None, 1).await?;
+        let (register, actor) = self.actor(who).await?;
+        if !actor.roles.iter().any(|r| access::ruling(*r, State::Comparing, Action::Examine).allowed) {
+            return Err(vec![refuse(&[Clause::M2], "Only examiners compare faces.")].into());
+        }
         let mut out = vec![];
-        for line in lines.lines {
+        let own = QueueFilter {
+            gallery: actor.gallery, involving: Some((who, Some("examiner".into()))), visible_sensitive_to: Some(who),
+            order: QueueOrder::NewestFirst, limit: QUEUE_PAGE_LIMIT, ..QueueFilter::default()
+        };
+        for row in self.store.queue(&own).await?.0 {
+            let line = self.line(&row, &register, who);
             let request = self.open(line.id).await?;
             for (n, p) in request.probes.iter().enumerate() {
-                let step = match review::sheet(&request, p.id, who) {
-                    Some(sheet) if finished(&sheet) => "done",
-                    Some(_) => "yours",
-                    None if p.state == ProbeState::NoCandidates => "conclude-empty",
-                    None if review::wants_examiner(p) => "take-up",
-                    None => continue,
+                let Some(sheet) = review::sheet(&request, p.id, who) else { continue };
+                let done = finished(&sheet);
+                if !done && !access::ruling(Role::Examiner, request.state, Action::GiveVisual).allowed {
+                    continue; // withdrawn meanwhile
+                }
+                let due_words = line.due_words.clone().filter(|_| !done);
+                out.push(comparison_line(&line, p.id, n + 1, if done { "done" } else { "yours" }, due_words));
+            }
+        }
+        let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now() };
+        for line in self.list(who, crate::assess::List::Comparison, None, 1).await?.lines {
+            let request = self.open(line.id).await?;
+            for (n, p) in request.probes.iter().enumerate().filter(|(_, p)| review::sheet(&request, p.id, who).is_none()) {
+                let (step, command) = if p.state == ProbeState::NoCandidates {
+                    ("conclude-empty", Command::ConcludeEmpty { probe: p.id, words: "I looked and found nothing.".into() })
+                } else {
+                    ("take-up", Command::Examine { probe: p.id, order: review::in_question(p) })
                 };
-                out.push(ComparisonLine {
-                    request: line.id, reference: line.reference.clone(), probe: p.id, number: n + 1, step,
-                    urgent: line.urgent, due_words: line.due_words.clone(),
-                });
+                // Missing training alone does not hide the work: they are told when they try.
+                let open = match decide(&request, &command, &ctx) {
+                    Ok(_) => true,
+                    Err(all) => !request.conflicted.contains(&who) && all.iter().all(|r| r.clauses == [Clause::R1]),
+                };
+                if open {
+                    out.push(comparison_line(&line, p.id, n + 1, step, line.due_words.clone()));
+                }
             }
         }
         Ok(out)
+    }
+
+    /// One comparison that may be taken up, or an empty list that may be concluded, for its own page.
+    ///
+    /// # Errors
+    /// Refused as unknown when it is not among [`Bureau::comparisons`] with that step.
+    pub async fn comparison_line(&self, who: PersonId, id: RequestId, probe: ProbeId, step: &str) -> Result<ComparisonLine> {
+        let found = self.comparisons(who).await?.into_iter().find(|c| c.request == id && c.probe == probe && c.step == step);
+        Ok(found.ok_or_else(|| vec![access::unknown()])?)
     }
 
     /// Takes up a comparison, with the candidates in an order of the examiner's own.
@@ -107,6 +144,10 @@ impl Bureau {
     async fn examined(&self, who: PersonId, id: RequestId, probe: ProbeId, thing: Thing, why: &str) -> Result<(Request, BlindSheet)> {
         let (request, ..) = self.open_for(who, id, Action::SeeComparison, thing, why).await?;
         let sheet = review::sheet(&request, probe, who).ok_or_else(|| vec![access::unknown()])?;
+        // Once they have concluded, whether the pictures are still there would tell how far others are.
+        if finished(&sheet) {
+            return Err(vec![access::unknown()].into());
+        }
         Ok((request, sheet))
     }
 
@@ -138,7 +179,7 @@ impl Bureau {
     /// The probe as an examiner sees it: the chosen face, every bystander masked.
     ///
     /// # Errors
-    /// Refused as unknown to anyone who does not examine this probe.
+    /// Refused as unknown to anyone who does not examine this probe, or has concluded on it.
     pub async fn comparison_probe(&self, who: PersonId, id: RequestId, probe: ProbeId) -> Result<Vec<u8>> {
         let (request, _) = self.examined(who, id, probe, Thing::Probe(probe), "comparing faces").await?;
         self.masked(request.image(probe).ok_or(BureauError::Gone)?).await
@@ -159,14 +200,19 @@ impl Bureau {
     /// What is read in the informed step; only once every visual opinion is locked (M2).
     ///
     /// # Errors
-    /// Refused before that.
+    /// Refused before that, and once one's conclusion is given.
     pub async fn informed(&self, who: PersonId, id: RequestId, probe: ProbeId, candidate: CandidateId) -> Result<InformedView> {
         let (register, actor) = self.actor(who).await?;
         let request = self.open(id).await?;
         let view = self.sheet_of(&request, &register, &actor, probe)?;
-        let own = view.sheet.candidates.iter().find(|c| c.id == candidate).and_then(|c| c.visual.clone());
+        let own = view.sheet.candidates.iter().find(|c| c.id == candidate);
+        if own.is_some_and(|c| c.informed.is_some()) {
+            // Nothing more is needed, and what is still held would tell what others concluded.
+            return Err(vec![refuse(&[Clause::M2], "You have given your conclusion on this candidate; it is not shown again.")].into());
+        }
+        let own = own.and_then(|c| c.visual.clone());
         let (true, Some(visual)) = (view.informed_open, own) else {
-            return Err(vec![casework::refusal::refuse(&[casework::clause::Clause::M2], "Give your visual opinion on every candidate first.")].into());
+            return Err(vec![refuse(&[Clause::M2], "Give your visual opinion on every candidate first.")].into());
         };
         self.consult(who, &request, Thing::Biography(candidate), "informed conclusion").await?;
         let form = request.form.as_ref().ok_or(BureauError::Gone)?;
@@ -199,6 +245,10 @@ impl Bureau {
         let held = self.held_biography(request, candidate).await?;
         Ok(held.0.into_iter().map(|(f, v)| (f, f.label(), v)).collect())
     }
+}
+
+fn comparison_line(line: &RequestLine, probe: ProbeId, number: usize, step: &'static str, due_words: Option<String>) -> ComparisonLine {
+    ComparisonLine { request: line.id, reference: line.reference.clone(), probe, number, step, urgent: line.urgent, due_words }
 }
 
 fn finished(sheet: &BlindSheet) -> bool {

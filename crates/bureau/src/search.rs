@@ -64,8 +64,10 @@ impl Bureau {
         let gallery = self.galleries.get(&leave.authorisation().gallery)
             .ok_or_else(|| BureauError::Gallery("this gallery is not open here".into()))?.clone();
         let threshold = self.engine.model().threshold.value;
+        // The engine's model, not the gallery's: a gallery of another one refuses it.
+        let model = gallery::ModelId::new(self.engine.model().id.as_str()).map_err(|e| BureauError::Gallery(e.to_string()))?;
         let searched = tokio::task::spawn_blocking(move || {
-            let probe = gallery::Probe::new(gallery.model_id().clone(), template)?;
+            let probe = gallery::Probe::new(model, template)?;
             gallery.search(&probe, &SearchLimits { k: CANDIDATES_MAX, threshold: Some(threshold), filters: Filters::default() })
         });
         searched.await.map_err(|e| BureauError::Gallery(e.to_string()))?.map_err(|e| BureauError::Gallery(e.to_string()))

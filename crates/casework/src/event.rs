@@ -54,6 +54,7 @@ pub struct Found {
     /// The held reference.
     pub reference: ReferenceId,
     /// Comparison score in the model's own range.
+    #[serde(with = "exact")]
     pub score: f64,
 }
 
@@ -69,11 +70,29 @@ pub struct SearchFacts {
     /// References compared.
     pub searched: u64,
     /// The calibrated threshold in force, in the model's score range.
+    #[serde(with = "exact")]
     pub threshold: f64,
     /// SHA-256 over the ordered list (reference ids and scores), so that it can be proved later.
     pub list: Digest,
     /// Whether more than the list's bound lay above the threshold.
     pub more: bool,
+}
+
+/// Numbers that a digest covers, written as their shortest decimal text, so that they are read back to
+/// the bit (a JSON number need not be). One that is not finite cannot be written.
+mod exact {
+    use serde::{Deserialize, Deserializer, Serializer, de, ser};
+
+    pub(super) fn serialize<S: Serializer>(value: &f64, s: S) -> Result<S::Ok, S::Error> {
+        if !value.is_finite() {
+            return Err(ser::Error::custom("a score or threshold is not finite"));
+        }
+        s.serialize_str(&value.to_string())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
+        String::deserialize(d)?.parse().map_err(de::Error::custom)
+    }
 }
 
 /// What is decided about sharing one matched candidate (O10).

@@ -6,6 +6,7 @@ use crate::{
     event::{Authorisation, Entry, Event, Found, ReviewResult, SearchFacts, Sharing, Who},
     form::{Form, FormImage, Mode},
     ids::{AuthorisationId, CandidateId, LeoId, PersonId, ProbeId, ReferenceId, RequestId, TeamId},
+    limits::CONFIRMATIONS_MIN,
     record::{GalleryId, OpenedRecord, RetentionClass},
     refusal::Refusal,
     review::{Informed, Visual},
@@ -583,15 +584,7 @@ impl Request {
             Event::ConflictDeclared { person, .. } => {
                 self.conflicted.insert(person);
                 self.unassign(person);
-                // Their place as an examiner is free again, and what they said so far does not count.
-                for p in &mut self.probes {
-                    if p.state != ProbeState::Concluded {
-                        p.examiners.retain(|e| e.person != person);
-                        for c in p.candidates.iter_mut().filter(|c| c.matched.is_none()) {
-                            c.opinions.remove(&person);
-                        }
-                    }
-                }
+                self.forget_examiner(person);
             }
             Event::PutBack { person } => self.unassign(person),
             Event::ClarificationAsked { question } => {
@@ -763,6 +756,44 @@ impl Request {
                     self.state = State::Erased;
                 }
             }
+        }
+    }
+
+    /// What a person with a conflict of interest said does not count: their place is free again, and a
+    /// match that rests on them is compared again by somebody else.
+    fn forget_examiner(&mut self, person: PersonId) {
+        let mut reopened = false;
+        for p in &mut self.probes {
+            if !p.examiners.iter().any(|e| e.person == person) {
+                continue;
+            }
+            let mut again = vec![];
+            for c in &mut p.candidates {
+                if c.matched == Some(true) && c.confirmed_by.contains(&person) {
+                    c.matched = None;
+                    c.confirmed_by.clear();
+                    c.sharing = None;
+                    again.push(c.id);
+                }
+                if c.matched.is_none() {
+                    c.opinions.remove(&person);
+                }
+            }
+            if p.state == ProbeState::Concluded && again.is_empty() {
+                continue;
+            }
+            p.examiners.retain(|e| e.person != person);
+            match &mut p.state {
+                ProbeState::Adjudicating(asked) => asked.append(&mut again),
+                state @ ProbeState::Concluded => {
+                    reopened = true;
+                    *state = if p.examiners.len() < CONFIRMATIONS_MIN { ProbeState::Comparing } else { ProbeState::Adjudicating(again) };
+                }
+                _ => {}
+            }
+        }
+        if reopened && self.state == State::Responding {
+            self.state = self.gathered();
         }
     }
 

@@ -221,7 +221,7 @@ pub fn wants_examiner(probe: &Probe) -> bool {
 pub fn in_question(probe: &Probe) -> Vec<CandidateId> {
     match &probe.state {
         ProbeState::Adjudicating(ids) => ids.clone(),
-        _ => probe.candidates.iter().map(|c| c.id).collect(),
+        _ => probe.candidates.iter().filter(|c| c.matched.is_none()).map(|c| c.id).collect(),
     }
 }
 

@@ -48,7 +48,7 @@ pub fn scan(ids: &[String], file: &str, text: &str) -> Vec<Hit> {
         in_tests |= code.starts_with("#[cfg(test)]");
         if rules_here && !in_tests {
             for clause in cited(code, "Clause::").chain(cited(code, "[rule: ")) {
-                if ids.iter().any(|id| *id == clause) {
+                if ids.contains(&clause) {
                     out.push(Hit { clause, kind: Kind::Rule, line: number, name: None });
                 }
             }

@@ -98,3 +98,18 @@ fn a_stream_that_was_tampered_with_does_not_fold() {
     garbled[last].payload = Some(b"{}".to_vec());
     assert!(Request::fold(case.id, garbled).is_err());
 }
+
+proptest::proptest! {
+    /// A score is a number that a digest covers: what is read back is what was written, to the bit.
+    #[test]
+    fn m1_scores_come_back_from_the_record_to_the_bit(scores in proptest::collection::vec(-1.0e9f64..1.0e9, 1..40)) {
+        for score in scores {
+            let broken = casework::event::SearchFacts { threshold: score / 0.0, ..World::facts() };
+            let refused = serde_json::to_vec(&broken).is_err();
+            proptest::prop_assert!(refused);
+            let text = serde_json::to_vec(&casework::event::SearchFacts { threshold: score, ..World::facts() }).unwrap();
+            let back: casework::event::SearchFacts = serde_json::from_slice(&text).unwrap();
+            proptest::prop_assert_eq!(back.threshold.to_bits(), score.to_bits());
+        }
+    }
+}

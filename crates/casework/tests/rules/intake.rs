@@ -111,6 +111,39 @@ fn r1_an_examiner_with_a_conflict_frees_their_place() {
 }
 
 #[test]
+fn r1_a_match_that_rests_on_a_conflicted_examiner_is_compared_again() {
+    let mut w = World::new();
+    let d = desk(P);
+    let mut case = w.matched(P);
+    w.decide_sharing(&mut case, World::share());
+    let words = "I know her.".to_owned();
+    w.done(d.examiners[0], &mut case, Command::DeclareConflict { words: words.clone() });
+    assert_eq!(case.state, State::Comparing);
+    w.refused(case.assignee, &mut case, World::answer_command());
+    w.join(&mut case, d.examiners[2]);
+    let asked = case.probes[0].asked_of(d.examiners[2]);
+    assert_eq!(asked, [case.candidate_ids()[0]], "the match alone; the other stays concluded");
+    w.look(&mut case, d.examiners[2], asked[0], casework::review::Conclusion::Same);
+    w.conclude(&mut case, d.examiners[2], asked[0], true);
+    assert_eq!(case.state, State::Responding);
+    let c = &case.probes[0].candidates[0];
+    assert_eq!(c.confirmed_by, d.examiners[1..3].to_vec());
+    assert_eq!(c.sharing, None, "what is shared is decided afresh");
+
+    // While a difference is being settled too.
+    let mut case = w.searched(P, 2);
+    w.examine(&mut case, d.examiners[0], &[true, true]);
+    w.examine(&mut case, d.examiners[1], &[true, false]);
+    assert_eq!(case.probes[0].candidates[0].matched, Some(true));
+    w.done(d.examiners[0], &mut case, Command::DeclareConflict { words });
+    w.examine(&mut case, d.examiners[2], &[true, true]);
+    assert_eq!(case.state, State::Comparing);
+    w.examine(&mut case, d.examiners[3], &[true, true]);
+    assert_eq!(case.state, State::Responding);
+    assert_eq!(case.probes[0].matches().count(), 2);
+}
+
+#[test]
 fn r2_a_force_asks_within_an_agreement_in_force() {
     let mut w = World::new();
     let form = w.complete_form();

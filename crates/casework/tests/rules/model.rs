@@ -167,6 +167,8 @@ struct World3 {
     looks: [Vec<Conclusion>; 2],
     disturbances: u8,
     adjudicates: bool,
+    /// Staff with the same roles and post as the one listed before them.
+    interchangeable: Option<PersonId>,
     facts: casework::event::SearchFacts,
     assessment: casework::assess::Assessment,
 }
@@ -198,6 +200,7 @@ impl World3 {
             form,
             police,
             adjudicates: staff.len() > 3,
+            interchangeable: (staff.len() == 3).then(|| staff[2]),
             staff,
             looks,
             disturbances,
@@ -306,10 +309,8 @@ impl World3 {
                     notes.confirmed[n].remove(person);
                 }
             }
-            Event::VisualGiven { candidate, examiner, opinion, .. } => {
-                if opinion.conclusion.supports_same() {
-                    notes.blind[index(candidate)].insert(*examiner);
-                }
+            Event::VisualGiven { candidate, examiner, opinion, .. } if opinion.conclusion.supports_same() => {
+                notes.blind[index(candidate)].insert(*examiner);
             }
             Event::InformedGiven { candidate, examiner, opinion, .. } => {
                 let n = index(candidate);
@@ -413,7 +414,14 @@ impl Model for World3 {
             moves.retain(|m| !m.disturbs());
         }
         for who in self.police.iter().chain(&self.staff).copied().map(Some).chain([None]) {
-            out.extend(moves.iter().map(|m| (who, *m)));
+            // The two officers, and the staff but for the leader, are interchangeable: without loss the
+            // first begins.
+            let begins = |m: &Move| match m {
+                M::Prepare => who == Some(self.police[0]),
+                M::Take | M::Allocate(_) if r.held_by.is_empty() => who != self.interchangeable,
+                _ => true,
+            };
+            out.extend(moves.iter().filter(|m| begins(m)).map(|m| (who, *m)));
         }
         let leave = matches!(r.probes.first().map(|p| &p.state), Some(ProbeState::Authorised(_) | ProbeState::Started(_)));
         if leave && !life.late && life.notes.disturbances < self.disturbances {

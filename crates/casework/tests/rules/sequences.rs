@@ -100,7 +100,7 @@ fn command(w: &mut World, case: &Case, d: Draw, who: Option<PersonId>) -> Comman
             form.offence = words();
             form.investigation = words();
             form.person = words();
-            form.vulnerable = Some(d.pick % 8 == 0);
+            form.vulnerable = Some(d.pick.is_multiple_of(8));
             form.vulnerable_words = words();
             if d.yes {
                 let image = w.image();
@@ -142,7 +142,7 @@ fn command(w: &mut World, case: &Case, d: Draw, who: Option<PersonId>) -> Comman
             if d.yes {
                 order.reverse();
             }
-            if d.pick % 16 == 0 {
+            if d.pick.is_multiple_of(16) {
                 order.pop();
             }
             Command::Examine { probe, order }
@@ -153,8 +153,8 @@ fn command(w: &mut World, case: &Case, d: Draw, who: Option<PersonId>) -> Comman
             opinion: World::visual(if d.yes { Conclusion::Same } else { conclusion(d.pick) }),
             version,
         },
-        20 | 21 if d.pick % 16 == 0 => Command::ConcludeEmpty { probe, words: words() },
-        20 | 21 => Command::GiveInformed { probe, candidate, opinion: World::informed(d.yes || d.pick % 2 == 0), version },
+        20 | 21 if d.pick.is_multiple_of(16) => Command::ConcludeEmpty { probe, words: words() },
+        20 | 21 => Command::GiveInformed { probe, candidate, opinion: World::informed(d.yes || d.pick.is_multiple_of(2)), version },
         22 => Command::DecideSharing {
             probe,
             candidate,

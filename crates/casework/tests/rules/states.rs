@@ -107,6 +107,9 @@ impl Walker {
         for class in casework::record::RetentionClass::iter() {
             out.push((None, Command::Erase { class }, 366 * 7));
         }
+        if case.state == State::Responding {
+            out.push((Some(d.examiners[0]), Command::DeclareConflict { words: words() }, 0));
+        }
         let examiners: Vec<_> = d.examiners[..2].to_vec();
         for p in &case.probes {
             let probe = p.id;

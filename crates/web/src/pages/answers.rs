@@ -5,7 +5,12 @@ use super::{
     Routes,
     intake::{Words, answered, at, house, jpeg, once, sections, who},
 };
-use crate::{errors::{PageError, RefusalLine}, forms::Posted, page::Page, render::show};
+use crate::{
+    errors::{PageError, RefusalLine},
+    forms::Posted,
+    page::Page,
+    render::show,
+};
 use axum::{
     Router,
     extract::{Path, Query},
@@ -108,7 +113,8 @@ async fn draw(page: &Page, request: &RequestView, answer: &Disclosure) -> Result
                 .shared
                 .iter()
                 .map(|s| {
-                    let fields: Vec<Value> = s.fields.iter().map(|(_, label, value)| context! { key => *label, value => value.as_str() }).collect();
+                    let fields: Vec<Value> =
+                        s.fields.iter().map(|(_, label, value)| context! { key => *label, value => value.as_str() }).collect();
                     context! { src => s.image.then(|| format!("{}/images/{}", path(id), s.candidate)), fields }
                 })
                 .collect();
@@ -119,7 +125,8 @@ async fn draw(page: &Page, request: &RequestView, answer: &Disclosure) -> Result
             }
         })
         .collect();
-    let conditions: Vec<Value> = answer.conditions().iter().map(|(c, words)| context! { clause => c.to_string(), words => words.as_str() }).collect();
+    let conditions: Vec<Value> =
+        answer.conditions().iter().map(|(c, words)| context! { clause => c.to_string(), words => words.as_str() }).collect();
     let declined = answer.probes().iter().any(|p| p.outcome == Outcome::Declined);
     let may = |a| request.may.contains(&a);
     let (says, colour) = outcome_words(answer.outcome());

@@ -46,8 +46,13 @@
 
 mod about;
 mod answers;
+mod assess;
 mod intake;
+mod review;
+mod respond;
+mod search;
 mod sign_in;
+mod team;
 
 use crate::AppState;
 use axum::Router;
@@ -84,5 +89,5 @@ impl Routes {
 /// Every page of the product.
 #[must_use]
 pub fn routes() -> Routes {
-    Routes::default().and(sign_in::routes()).and(about::routes()).and(intake::routes()).and(answers::routes())
+    Routes::default().and(sign_in::routes()).and(about::routes()).and(intake::routes()).and(answers::routes()).and(review::routes()).and(assess::routes()).and(search::routes()).and(respond::routes()).and(team::routes())
 }

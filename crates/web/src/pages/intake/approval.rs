@@ -1,8 +1,19 @@
 //! The approver: the whole request on one page, then approve it or return it (S9).
 
 use super::{Words, answered, at, house, once, sections, who};
-use crate::{errors::{PageError, RefusalLine}, forms::Posted, page::Page, pages::Routes, render::show};
-use axum::{Router, extract::Path, response::{IntoResponse, Redirect, Response}, routing::get};
+use crate::{
+    errors::{PageError, RefusalLine},
+    forms::Posted,
+    page::Page,
+    pages::Routes,
+    render::show,
+};
+use axum::{
+    Router,
+    extract::Path,
+    response::{IntoResponse, Redirect, Response},
+    routing::get,
+};
 use bureau::views::RequestView;
 use casework::{access::Action, command::Command, ids::RequestId, request::State};
 use minijinja::{Value, context};

@@ -17,7 +17,10 @@ use axum::{
     routing::{get, post},
 };
 use bureau::{BureauError, intake::DraftView};
-use casework::{form::{Form, Nationality, SECTIONS}, ids::RequestId};
+use casework::{
+    form::{Form, Nationality, SECTIONS},
+    ids::RequestId,
+};
 use minijinja::{Value, context};
 
 pub(super) fn routes() -> Routes {
@@ -124,9 +127,7 @@ pub(super) async fn draw(page: &Page, n: u8, draft: &DraftView, shown: Shown) ->
     let form = shown.typed.as_ref().unwrap_or(&draft.form);
     let touched = sections::touched(n, form);
     let wanting = if touched && shown.errors.is_empty() { lines(draft, n) } else { vec![] };
-    let owner = |nationality: Nationality| {
-        nationality.galleries().iter().map(|g| policy.gallery(*g).owner.clone()).collect::<Vec<_>>()
-    };
+    let owner = |nationality: Nationality| nationality.galleries().iter().map(|g| policy.gallery(*g).owner.clone()).collect::<Vec<_>>();
     let view = page
         .view(template, *title)
         .back(path(id))

@@ -1,11 +1,17 @@
 //! Section 5: taking images in, saying at once how good they are, choosing the face.
 
 use super::{about, answered, draft, house, jpeg, sections, who};
-use crate::{errors::{PageError, RefusalLine}, forms::Posted, page::Page, pages::Routes, session::NoticeKind};
+use crate::{
+    errors::{PageError, RefusalLine},
+    forms::Posted,
+    page::Page,
+    pages::Routes,
+    session::NoticeKind,
+};
 use axum::{
     Router,
     extract::Path,
-    response::{IntoResponse, Redirect, Response},
+    response::{Redirect, Response},
     routing::get,
 };
 use bureau::{BureauError, intake::DraftView};

@@ -30,7 +30,10 @@ use axum::{
     routing::{get, post},
 };
 use bureau::{Bureau, BureauError, Once, assess::List};
-use casework::{ids::{PersonId, RequestId}, request::State};
+use casework::{
+    ids::{PersonId, RequestId},
+    request::State,
+};
 use minijinja::{Value, context};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -174,7 +177,7 @@ impl Words<'_> {
         page.view("intake/words.html", self.title)
             .back(self.back.clone())
             .with(context! {
-                label => self.label, consequences => self.consequences, clause_ids => self.clauses, button => self.button,
+                label => self.label, consequences => self.consequences, clause_ids => show(&self.clauses), button => self.button,
                 warning => self.warning, cancel => self.back, version => self.version, quote => self.quote, values,
                 first => self.first.map(|(name, label, hint)| context! { name, label, hint }),
             })

@@ -165,8 +165,12 @@ pub(super) fn touched(section: u8, form: &Form) -> bool {
         2 => form.nationality.is_some(),
         3 => !form.purposes.is_empty() || said(&form.purpose_words) || form.mode.is_some(),
         4 => {
-            said(&form.offence) || said(&form.people_affected) || said(&form.harm)
-                || form.crime.sexual_offence.is_some() || form.crime.two_years.is_some() || !involves(form).is_empty()
+            said(&form.offence)
+                || said(&form.people_affected)
+                || said(&form.harm)
+                || form.crime.sexual_offence.is_some()
+                || form.crime.two_years.is_some()
+                || !involves(form).is_empty()
         }
         5 => !form.images.is_empty(),
         6 => said(&form.person),
@@ -382,9 +386,7 @@ pub(super) fn declarations(form: &Form) -> Vec<Value> {
 
 /// All sections with what they say, for a page that shows the whole form.
 pub(super) fn whole(form: &Form, policy: &Policy) -> Vec<Value> {
-    (1..=COUNT)
-        .map(|n| context! { number => n, title => SECTIONS[usize::from(n) - 1], rows => show(&rows(n, form, policy)) })
-        .collect()
+    (1..=COUNT).map(|n| context! { number => n, title => SECTIONS[usize::from(n) - 1], rows => show(&rows(n, form, policy)) }).collect()
 }
 
 /// One face on a picture, in the picture's own pixels.
@@ -438,7 +440,15 @@ fn face_words(n: usize, of: usize) -> String {
 
 /// Where a face is on the picture, for somebody who cannot see the picture.
 fn place(x: f32, y: f32, w: f32, h: f32, width: f32, height: f32) -> String {
-    let third = |at: f32, all: f32, names: [&'static str; 3]| names[if at < all / 3.0 { 0 } else if at < all * 2.0 / 3.0 { 1 } else { 2 }];
+    let third = |at: f32, all: f32, names: [&'static str; 3]| {
+        names[if at < all / 3.0 {
+            0
+        } else if at < all * 2.0 / 3.0 {
+            1
+        } else {
+            2
+        }]
+    };
     let down = third(y + h / 2.0, height, ["top", "middle", "bottom"]);
     let across = third(x + w / 2.0, width, ["left", "centre", "right"]);
     format!("About {w:.0} by {h:.0} pixels, {down} {across} of the picture")
@@ -541,12 +551,30 @@ mod tests {
     #[test]
     fn what_is_sent_is_what_is_shown_again() {
         let sent = [
-            ("investigation", "NS/1"), ("recipient", "Morgan Hale"), ("nationality", "foreign"), ("fingerprints-held", "yes"),
-            ("fingerprint-check", "not-identified"), ("fingerprint-reference", "IABS 7"), ("purposes", "serious-crime"),
-            ("purpose-words", "To find him"), ("mode", "known"), ("offence", "Robbery"), ("sexual-offence", "no"), ("two-years", "yes"),
-            ("involves", "violence"), ("people-affected", "Three"), ("harm", "Injury\r\nand fear"), ("person", "A scar"),
-            ("own-databases", "PNC"), ("other-databases", "PND"), ("other-enquiries", "Door to door"), ("vulnerable", "yes"),
-            ("vulnerable-words", "Fled violence"), ("urgent", "yes"), ("urgent-reason", "A child is missing"), ("declarations", "lawful-use"),
+            ("investigation", "NS/1"),
+            ("recipient", "Morgan Hale"),
+            ("nationality", "foreign"),
+            ("fingerprints-held", "yes"),
+            ("fingerprint-check", "not-identified"),
+            ("fingerprint-reference", "IABS 7"),
+            ("purposes", "serious-crime"),
+            ("purpose-words", "To find him"),
+            ("mode", "known"),
+            ("offence", "Robbery"),
+            ("sexual-offence", "no"),
+            ("two-years", "yes"),
+            ("involves", "violence"),
+            ("people-affected", "Three"),
+            ("harm", "Injury\r\nand fear"),
+            ("person", "A scar"),
+            ("own-databases", "PNC"),
+            ("other-databases", "PND"),
+            ("other-enquiries", "Door to door"),
+            ("vulnerable", "yes"),
+            ("vulnerable-words", "Fled violence"),
+            ("urgent", "yes"),
+            ("urgent-reason", "A child is missing"),
+            ("declarations", "lawful-use"),
         ];
         let mut form = Form::new();
         for section in 1..=COUNT {
@@ -570,7 +598,12 @@ mod tests {
     fn fingerprints_come_before_the_rest() {
         let policy = Policy::in_force(date(2026, 11, 22));
         let mut form = Form { nationality: Some(Nationality::Foreign), fingerprints_held: Some(true), ..Form::new() };
-        for (check, shut) in [(None, true), (Some(FingerprintCheck::NotRun), true), (Some(FingerprintCheck::Identified), true), (Some(FingerprintCheck::NotIdentified), false)] {
+        for (check, shut) in [
+            (None, true),
+            (Some(FingerprintCheck::NotRun), true),
+            (Some(FingerprintCheck::Identified), true),
+            (Some(FingerprintCheck::NotIdentified), false),
+        ] {
             form.fingerprint_check = check;
             let missing = form.missing(policy);
             assert_eq!(gate(&missing).is_some(), shut, "{check:?}");

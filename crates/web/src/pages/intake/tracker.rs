@@ -1,7 +1,13 @@
 //! A request as its requester follows it: where it is, what happens next, and what they can do.
 
 use super::{Words, answered, at, house, jpeg, once, sections, who};
-use crate::{errors::{PageError, RefusalLine}, forms::Posted, page::Page, pages::Routes, render::show};
+use crate::{
+    errors::{PageError, RefusalLine},
+    forms::Posted,
+    page::Page,
+    pages::Routes,
+    render::show,
+};
 use axum::{
     Router,
     extract::Path,
@@ -203,7 +209,13 @@ async fn sent(page: Page, Path(id): Path<RequestId>) -> Result<Response, PageErr
 
 async fn copy(page: Page, Path(id): Path<RequestId>, _: Posted) -> Result<Response, PageError> {
     match answered(house(&page)?.copy_rejected(who(&page), id).await)? {
-        Ok(new) => page.done("Your answers were copied into a new form. Add the images and make the declarations again.", &format!("/intake/drafts/{new}")).await,
+        Ok(new) => {
+            page.done(
+                "Your answers were copied into a new form. Add the images and make the declarations again.",
+                &format!("/intake/drafts/{new}"),
+            )
+            .await
+        }
         Err(lines) => draw(&page, id, lines).await,
     }
 }
@@ -305,7 +317,8 @@ impl Say {
                 button: "Ask for a review",
                 consequences: vec![
                     "The leader of the team that decided reviews it, never the person who decided.".into(),
-                    "The review is about whether the request met the eligibility criteria. Anything else is answered as out of scope.".into(),
+                    "The review is about whether the request met the eligibility criteria. Anything else is answered as out of scope."
+                        .into(),
                     "You are told the result here.".into(),
                 ],
                 ..words

@@ -1,0 +1,164 @@
+//! Small things done to a case, each on a page of its own that says what follows: put it back, ask the
+//! force, flag vulnerability, let a colleague in, declare a conflict, close it.
+
+use super::{Routes, lines, once, open::{Opened, open}, refused, who};
+use crate::{
+    AppState,
+    errors::{PageError, RefusalLine},
+    forms::Posted,
+    page::Page,
+};
+use axum::{Router, extract::Path, response::Response, routing::get};
+use bureau::views::RequestView;
+use casework::{access::Action, command::Command, ids::{PersonId, RequestId}};
+use minijinja::{Value, context};
+
+pub(super) fn routes() -> Routes {
+    Routes::pages(Router::<AppState>::new().route("/assess/{id}/{deed}", get(ask).post(act)))
+}
+
+/// What can be done.
+#[derive(Clone, Copy, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "kebab-case")]
+enum Deed {
+    PutBack,
+    Clarify,
+    Flag,
+    Admit,
+    Conflict,
+    Close,
+}
+
+/// How it is asked for and what follows.
+struct Words {
+    action: Action,
+    title: &'static str,
+    follows: &'static [&'static str],
+    label: Option<&'static str>,
+    hint: &'static str,
+    button: &'static str,
+    warning: bool,
+    done: &'static str,
+    clauses: &'static [&'static str],
+}
+
+impl Deed {
+    fn words(self) -> Words {
+        match self {
+            Self::PutBack => Words {
+                action: Action::PutBack, title: "Put this request back?",
+                follows: &["It leaves your list and waits for somebody else.", "What you have recorded on it stays with it."],
+                label: None, hint: "", button: "Put it back", warning: false, done: "The request is back in the queue.", clauses: &[],
+            },
+            Self::Clarify => Words {
+                action: Action::AskClarification, title: "Ask the force something",
+                follows: &["The requester sees the question and can answer it here.", "The request waits for the answer. An incomplete form is rejected instead."],
+                label: Some("Your question"), hint: "It is shown to the requester as you write it.", button: "Send the question", warning: false,
+                done: "The question was sent to the requester.", clauses: &["A3"],
+            },
+            Self::Flag => Words {
+                action: Action::FlagVulnerable, title: "Flag that the person may be vulnerable",
+                follows: &[
+                    "From now on only the people who need it can see that this request exists.",
+                    "The answer goes to a named person, who is confirmed again, and may be passed on only with permission.",
+                    "It cannot be taken back.",
+                ],
+                label: Some("Why the person may be vulnerable"),
+                hint: "For example a changed gender, or a changed name after domestic abuse. It may be found at any stage, the match included.",
+                button: "Flag it", warning: true, done: "The request is handled sensitively from now on.", clauses: &["V0", "V1"],
+            },
+            Self::Admit => Words {
+                action: Action::Admit, title: "Let a named colleague in",
+                follows: &["They can see this request even though it is sensitive.", "The history says who let them in and why."],
+                label: Some("Why they need to know"), hint: "", button: "Let them in", warning: false, done: "Your colleague can see the request now.",
+                clauses: &["V1"],
+            },
+            Self::Conflict => Words {
+                action: Action::DeclareConflict, title: "Declare a conflict of interest",
+                follows: &["You are barred from this request from now on, whatever you have done on it.", "It goes back to the queue if you hold it."],
+                label: Some("What the conflict is"), hint: "In a few words. Only your team leader and auditors read it.", button: "Declare it", warning: true,
+                done: "Your conflict of interest is recorded.", clauses: &["R1"],
+            },
+            Self::Close => Words {
+                action: Action::Close, title: "Close this request?",
+                follows: &[
+                    "Nothing more is to be done on it.",
+                    "Its periods of retention begin: images go first, the record at the latest after six years.",
+                ],
+                label: None, hint: "", button: "Close it", warning: true, done: "The request is closed.", clauses: &["D3"],
+            },
+        }
+    }
+
+    fn command(self, posted: &Posted) -> Command {
+        let words = posted.text("words").unwrap_or_default().to_owned();
+        match self {
+            Self::PutBack => Command::PutBack,
+            Self::Clarify => Command::AskClarification { question: words },
+            Self::Flag => Command::FlagVulnerable { words },
+            Self::Admit => Command::Admit { person: posted.text("person").and_then(|p| p.parse().ok()).unwrap_or(PersonId::fixed(0)), reason: words },
+            Self::Conflict => Command::DeclareConflict { words },
+            Self::Close => Command::Close,
+        }
+    }
+
+    /// Where to go afterwards: what is barred or gone from one's list is not gone back to.
+    fn then(self, id: RequestId) -> String {
+        match self {
+            Self::PutBack | Self::Conflict => "/assess".into(),
+            _ => format!("/assess/{id}"),
+        }
+    }
+}
+
+async fn ask(page: Page, Path((id, deed)): Path<(RequestId, String)>) -> Result<Response, PageError> {
+    let deed: Deed = deed.parse().map_err(|_| PageError::NotFound)?;
+    let view = match open(&page, id).await? {
+        Opened::Case(view) => view,
+        Opened::Instead(response) => return Ok(response),
+    };
+    draw(&page, &view, deed, Value::UNDEFINED, vec![]).await
+}
+
+async fn draw(page: &Page, view: &RequestView, deed: Deed, values: Value, mut errors: Vec<RefusalLine>) -> Result<Response, PageError> {
+    let words = deed.words();
+    let may = view.may.contains(&words.action);
+    if !may && errors.is_empty() {
+        errors = vec![RefusalLine { words: "This cannot be done now. Somebody may already have done it, or it is not part of your work.".into(), ..RefusalLine::default() }];
+    }
+    let colleagues = if deed == Deed::Admit { page.state.bureau()?.team_load(who(page)).await? } else { vec![] };
+    let people: Vec<Value> = colleagues
+        .iter()
+        .filter(|p| p.person != who(page))
+        .map(|p| context! { value => p.person.to_string(), text => p.name.clone(), hint => context! { text => p.roles.join(", ") } })
+        .collect();
+    page.view("assess/deed.html", words.title)
+        .back(format!("/assess/{}", view.line.id))
+        .with(context! {
+            reference => view.line.reference.clone(), id => view.line.id.to_string(), version => view.version, values, may, people,
+            follows => crate::render::show(&words.follows), label => words.label, hint => words.hint, button => words.button, warning => words.warning,
+            clause_ids => crate::render::show(&words.clauses),
+        })
+        .errors(errors)
+        .draw()
+        .await
+}
+
+async fn act(page: Page, Path((id, deed)): Path<(RequestId, String)>, posted: Posted) -> Result<Response, PageError> {
+    let deed: Deed = deed.parse().map_err(|_| PageError::NotFound)?;
+    let view = match open(&page, id).await? {
+        Opened::Case(view) => view,
+        Opened::Instead(response) => return Ok(response),
+    };
+    let done = page.state.bureau()?.act_and_work(who(&page), id, deed.command(&posted), Some(posted.version()?), once(&posted)?).await;
+    match done {
+        Ok(_) => page.done(deed.words().done, &deed.then(id)).await,
+        Err(e) => {
+            let all = lines(refused(e)?, |r| match deed {
+                Deed::Admit if r.words.starts_with("That person") => Some("person".into()),
+                _ => Some("words".into()),
+            });
+            draw(&page, &view, deed, posted.values(), all).await
+        }
+    }
+}
