@@ -192,6 +192,27 @@ fn row(request: &Request, register: &Register, now: Timestamp) -> Option<QueueRo
     })
 }
 
+/// Whether a row is what a request's events lead to, as far as events can tell: who looks on (overseers)
+/// and when it changed come from elsewhere.
+pub(crate) fn same_row(request: &Request, stored: &QueueRow) -> bool {
+    if request.erased.contains(&RetentionClass::Record) {
+        return stored.state == request.state.to_string();
+    }
+    let Some(mut folded) = row(request, &Register::default(), stored.changed_at) else { return false };
+    let part = |people: &[(PersonId, String)]| -> Vec<_> {
+        let mut out: Vec<_> = people.iter().filter(|(_, role)| role != "overseer").cloned().collect();
+        out.sort();
+        out
+    };
+    let same_people = part(&folded.people) == part(&stored.people);
+    folded.people.clone_from(&stored.people);
+    folded.version = stored.version;
+    if request.received_at.is_none() {
+        folded.received_at = stored.received_at;
+    }
+    same_people && folded == *stored
+}
+
 /// Small facts of a row that lists show; none is personal.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]

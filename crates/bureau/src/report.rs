@@ -114,7 +114,8 @@ impl Bureau {
         })
     }
 
-    /// Folds every request again and compares the result with its row in the queue.
+    /// Folds every request again and compares the result with its row in the queue. Of a request whose
+    /// record was erased, only the state is left to compare.
     ///
     /// # Errors
     /// When the store fails or events do not add up.
@@ -127,11 +128,7 @@ impl Bureau {
             out.requests += 1;
             out.events += request.version;
             let row = self.store.queue_row(id).await?;
-            let same = row.is_some_and(|r| {
-                r.version == version && request.version == version && r.state == request.state.to_string()
-                    && (!request.erased.is_empty() || (r.assignee == request.assignee && r.sensitive == request.sensitive))
-            });
-            if !same {
+            if !row.is_some_and(|r| r.version == version && request.version == version && crate::act::same_row(&request, &r)) {
                 out.differing.push(id.reference());
             }
         }

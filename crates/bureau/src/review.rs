@@ -7,11 +7,12 @@ use casework::{
     command::Command,
     decide::{Context, decide},
     disclosure::Biography,
-    event::Thing,
+    event::{Consulted, Thing},
     form::{Mode, Source},
     ids::{CandidateId, PersonId, ProbeId, RequestId},
     people::{Register, Role},
     policy::BioField,
+    record::StreamId,
     refusal::refuse,
     request::{ProbeState, Request, State},
     review::{self, BlindSheet, Conclusion},
@@ -136,9 +137,26 @@ impl Bureau {
     /// As [`Bureau::act`].
     pub async fn take_up(&self, who: PersonId, id: RequestId, probe: ProbeId) -> Result<Done> {
         let request = self.open(id).await?;
+        // The events say who held it; the looks say who read it without holding it.
+        if self.has_read(who, id).await? {
+            let words = "You have read this request, so you cannot give a blind opinion on it.";
+            return Err(vec![casework::refusal::refuse(&[casework::clause::Clause::M2], words)].into());
+        }
         let mut order = request.probe(probe).map(review::in_question).unwrap_or_default();
         shuffle(&mut order)?;
         self.act(who, id, Command::Examine { probe, order }, None, None).await
+    }
+
+    /// Whether somebody has looked at what the force says, or at its images as it sent them.
+    async fn has_read(&self, who: PersonId, id: RequestId) -> Result<bool> {
+        for record in self.store.load(StreamId::Consulted(id)).await? {
+            let Some(payload) = record.payload else { continue };
+            let look: Consulted = serde_json::from_slice(&payload)?;
+            if look.by == who && matches!(look.thing, Thing::Form | Thing::History | Thing::Answer) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn examined(&self, who: PersonId, id: RequestId, probe: ProbeId, thing: Thing, why: &str) -> Result<(Request, BlindSheet)> {
@@ -214,6 +232,7 @@ impl Bureau {
         let (true, Some(visual)) = (view.informed_open, own) else {
             return Err(vec![refuse(&[Clause::M2], "Give your visual opinion on every candidate first.")].into());
         };
+        self.consult(who, &request, Thing::Form, "informed conclusion").await?;
         self.consult(who, &request, Thing::Biography(candidate), "informed conclusion").await?;
         let form = request.form.as_ref().ok_or(BureauError::Gone)?;
         Ok(InformedView {

@@ -36,7 +36,11 @@ impl Bureau {
             list: list_digest(&found),
             more: list.more_above_threshold,
         };
-        self.act_as_worker(id, Command::RecordSearch { probe, authorisation, facts, found }).await.map(drop)
+        match self.act_as_worker(id, Command::RecordSearch { probe, authorisation, facts, found }).await {
+            // Withdrawn, or recorded by another worker, while this one searched: there is nothing to record.
+            Err(BureauError::Refused(_)) if self.open(id).await?.leave_to_search(probe, authorisation).is_none() => Ok(()),
+            done => done.map(drop),
+        }
     }
 
     /// The template of exactly the image and face that were assessed.

@@ -21,6 +21,12 @@ pub const LEASE: Duration = Duration::from_secs(120);
 /// How often a failed job is tried before it waits for a person.
 pub const ATTEMPTS_MAX: u32 = 6;
 
+/// How long what belongs to nothing (an upload that was overtaken, half of a pair that was not sent) is
+/// left alone, since it may be on its way to its commit.
+pub const ORPHANS_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// How long a form's one-time token is remembered; after that a repeat meets the request's version.
+pub const TOKENS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// What a worker does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "job")]
@@ -108,19 +114,33 @@ impl Bureau {
         while let Some(job) = self.store.claim_job(worker, self.now(), LEASE).await? {
             match self.run(&job).await {
                 Ok(()) => {
-                    self.store.finish_job(&job).await?;
+                    still_ours(self.store.finish_job(&job).await)?;
                     worked.done += 1;
                 }
                 Err(error) => {
                     worked.failed += 1;
                     let (again, reason) = self.verdict(&job, &error);
                     tracing::warn!(kind = job.kind, attempts = job.attempts, reason, "a job failed");
-                    self.store.fail_job(&job, again, reason).await?;
+                    still_ours(self.store.fail_job(&job, again, reason).await)?;
                 }
             }
         }
         self.store.sequence(self.now()).await?;
         Ok(worked)
+    }
+
+    /// Takes away what belongs to nothing any more: images that no form and no request names, sessions
+    /// and tokens that are over. Once an hour is enough; more often is harmless.
+    ///
+    /// # Errors
+    /// When the store fails; what was done stays done.
+    pub async fn tidy(&self) -> Result<()> {
+        let now = self.now();
+        let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::MIN);
+        self.store.sweep_orphans(before(ORPHANS_KEPT)).await?;
+        self.store.purge_sessions(now).await?;
+        self.store.purge_idempotency(before(TOKENS_KEPT)).await?;
+        Ok(())
     }
 
     /// Whether to try again, and a reason without personal data.
@@ -161,6 +181,19 @@ impl Bureau {
         if self.open(id).await?.state != casework::request::State::Answering {
             return Ok(()); // released before, or withdrawn meanwhile
         }
-        self.act_as_worker(id, Command::Release).await.map(drop)
+        match self.act_as_worker(id, Command::Release).await {
+            // Withdrawn, or found to be sensitive, between the look above and the commit.
+            Err(BureauError::Refused(_)) if self.open(id).await?.state != casework::request::State::Answering => Ok(()),
+            done => done.map(drop),
+        }
+    }
+}
+
+/// A job that took longer than its lease may have passed to another worker, who does it again harmlessly:
+/// no failure of this round.
+fn still_ours(ended: store::Result<()>) -> Result<()> {
+    match ended {
+        Err(store::StoreError::LeaseLost) => Ok(()),
+        other => Ok(other?),
     }
 }

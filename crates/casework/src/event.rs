@@ -180,7 +180,9 @@ pub enum Event {
     /// Leave to search was used.
     SearchStarted { probe: ProbeId, authorisation: AuthorisationId },
     /// The search was made.
-    Searched { probe: ProbeId, authorisation: AuthorisationId, facts: SearchFacts, found: Vec<Found> },
+    Searched { probe: ProbeId, authorisation: AuthorisationId, facts: SearchFacts, listed: usize },
+    /// Its candidate list: a class of its own, so that it goes as soon as people have concluded.
+    Listed { probe: ProbeId, found: Vec<Found> },
     /// Leave to search ran out unused.
     AuthorisationExpired { probe: ProbeId },
     /// An examiner joined; the order in which they see the candidates is their own.
@@ -228,7 +230,7 @@ impl Event {
     #[must_use]
     pub fn class(&self) -> RetentionClass {
         match self {
-            Self::Searched { .. } => RetentionClass::Candidates,
+            Self::Listed { .. } => RetentionClass::Candidates,
             _ => RetentionClass::Record,
         }
     }
@@ -245,7 +247,7 @@ impl Event {
             Self::Declined { clauses, .. } => clauses.clone(),
             Self::Approved { .. } => vec![Clause::S9],
             Self::Authorised { .. } => vec![Clause::A6],
-            Self::SearchStarted { .. } | Self::Searched { .. } | Self::AuthorisationExpired { .. } => vec![Clause::M1],
+            Self::SearchStarted { .. } | Self::Searched { .. } | Self::Listed { .. } | Self::AuthorisationExpired { .. } => vec![Clause::M1],
             Self::VisualGiven { .. } | Self::InformedGiven { .. } | Self::AdjudicationOpened { .. } => vec![Clause::M2],
             Self::Concluded { .. } => vec![Clause::M2, Clause::M3],
             Self::EmptyConcluded { .. } => vec![Clause::P2],
@@ -268,7 +270,7 @@ impl Event {
     #[must_use]
     pub fn outcome(&self) -> Option<String> {
         match self {
-            Self::Searched { found, .. } => Some(if found.is_empty() { "no-candidates" } else { "candidates" }.into()),
+            Self::Searched { listed, .. } => Some(if *listed == 0 { "no-candidates" } else { "candidates" }.into()),
             Self::Concluded { reference, .. } => Some(if reference.is_some() { "match" } else { "no-match" }.into()),
             Self::EmptyConcluded { .. } => Some("no-match".into()),
             Self::SharingDecided { sharing, .. } => Some(match sharing {

@@ -24,6 +24,7 @@ pub mod ids;
 pub mod limits;
 pub mod people;
 pub mod policy;
+pub mod probe;
 pub mod record;
 pub mod refusal;
 pub mod report;

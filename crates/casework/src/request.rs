@@ -1,19 +1,17 @@
 //! A request as it stands: the fold of its events.
 
 use crate::{
-    assess::{Assessment, Handling},
-    clause::Clause,
-    event::{Authorisation, Entry, Event, Found, ReviewResult, SearchFacts, Sharing, Who},
+    assess::Handling,
+    event::{Authorisation, Entry, Event, Found, ReviewResult, Sharing, Who},
     form::{Form, FormImage, Mode},
-    ids::{AuthorisationId, CandidateId, LeoId, PersonId, ProbeId, ReferenceId, RequestId, TeamId},
+    ids::{AuthorisationId, CandidateId, LeoId, PersonId, ProbeId, RequestId, TeamId},
     limits::CONFIRMATIONS_MIN,
     record::{GalleryId, OpenedRecord, RetentionClass},
     refusal::Refusal,
-    review::{Informed, Visual},
 };
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Where a request is in its life. The diagram in `docs/ARCHITECTURE.md` is generated from the code.
 #[derive(
@@ -108,129 +106,7 @@ pub enum Outcome {
     Withheld,
 }
 
-/// One examiner's two steps on one candidate.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Opinion {
-    /// The blind step.
-    pub visual: Option<Visual>,
-    /// The informed step.
-    pub informed: Option<Informed>,
-}
-
-impl Opinion {
-    /// Whether both steps support that it is the same person.
-    #[must_use]
-    pub fn confirms(&self) -> bool {
-        self.visual.as_ref().is_some_and(|v| v.conclusion.supports_same()) && self.informed.as_ref().is_some_and(|i| i.same_person)
-    }
-}
-
-/// One entry of a candidate list.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Candidate {
-    /// Its opaque id.
-    pub id: CandidateId,
-    /// The held reference; gone for an unmatched candidate once its class is erased.
-    pub reference: Option<ReferenceId>,
-    /// Opinions by examiner.
-    pub opinions: BTreeMap<PersonId, Opinion>,
-    /// What people concluded: `Some(true)` is a match.
-    pub matched: Option<bool>,
-    /// Who confirmed it.
-    pub confirmed_by: Vec<PersonId>,
-    /// What is shared (O10).
-    pub sharing: Option<Sharing>,
-}
-
-impl Candidate {
-    fn new(id: CandidateId, reference: Option<ReferenceId>) -> Self {
-        Self { id, reference, opinions: BTreeMap::new(), matched: None, confirmed_by: vec![], sharing: None }
-    }
-}
-
-/// An examiner on a probe and the order in which they see its candidates.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Examiner {
-    /// Who.
-    pub person: PersonId,
-    /// Their own order.
-    pub order: Vec<CandidateId>,
-}
-
-/// Where a probe is in its own small life.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ProbeState {
-    /// Not yet decided.
-    Pending,
-    /// No search; the explanation that the force gets.
-    Declined {
-        /// The clauses it rests on.
-        clauses: Vec<Clause>,
-        /// In plain words.
-        explanation: String,
-        /// Who decided.
-        by: PersonId,
-    },
-    /// May be searched until the leave expires.
-    Authorised(Authorisation),
-    /// The leave is used and the search is under way.
-    Started(Authorisation),
-    /// The list is empty and waits for a person to conclude so (P2).
-    NoCandidates,
-    /// Two examiners compare.
-    Comparing,
-    /// They differ on some; a third compares those.
-    Adjudicating(Vec<CandidateId>),
-    /// Every candidate is concluded, or the empty list is.
-    Concluded,
-}
-
-/// One image of the request and what became of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Probe {
-    /// Its id.
-    pub id: ProbeId,
-    /// Where it is.
-    pub state: ProbeState,
-    /// The assessment in force.
-    pub assessment: Option<Assessment>,
-    /// How it was searched.
-    pub facts: Option<SearchFacts>,
-    /// Its candidate list, in no order that tells a rank.
-    pub candidates: Vec<Candidate>,
-    /// Who compares.
-    pub examiners: Vec<Examiner>,
-}
-
-impl Probe {
-    fn new(id: ProbeId) -> Self {
-        Self { id, state: ProbeState::Pending, assessment: None, facts: None, candidates: vec![], examiners: vec![] }
-    }
-    /// A candidate of this probe.
-    #[must_use]
-    pub fn candidate(&self, id: CandidateId) -> Option<&Candidate> {
-        self.candidates.iter().find(|c| c.id == id)
-    }
-    /// The candidates that people matched.
-    pub fn matches(&self) -> impl Iterator<Item = &Candidate> {
-        self.candidates.iter().filter(|c| c.matched == Some(true))
-    }
-    /// Whether this probe has come to its end.
-    #[must_use]
-    pub fn ended(&self) -> bool {
-        match &self.state {
-            ProbeState::Declined { .. } => true,
-            ProbeState::Concluded => self.matches().all(|c| c.sharing.is_some()),
-            _ => false,
-        }
-    }
-    /// The candidates that this examiner is asked about, in their own order.
-    #[must_use]
-    pub fn asked_of(&self, examiner: PersonId) -> Vec<CandidateId> {
-        self.examiners.iter().find(|e| e.person == examiner).map(|e| e.order.clone()).unwrap_or_default()
-    }
-}
+pub use crate::probe::{Candidate, Examiner, Opinion, Probe, ProbeState};
 
 /// A question put to the force and its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -638,14 +514,18 @@ impl Request {
                     p.state = ProbeState::Started(a);
                 }
             }
-            Event::Searched { probe, facts, found, .. } => {
+            Event::Searched { probe, facts, listed, .. } => {
                 if let Some(p) = self.probe_mut(probe) {
-                    p.state = if found.is_empty() { ProbeState::NoCandidates } else { ProbeState::Comparing };
+                    p.state = if listed == 0 { ProbeState::NoCandidates } else { ProbeState::Comparing };
                     p.facts = Some(facts);
+                }
+                self.state = self.gathered();
+            }
+            Event::Listed { probe, found } => {
+                if let Some(p) = self.probe_mut(probe) {
                     p.candidates = found.into_iter().map(|f: Found| Candidate::new(f.candidate, Some(f.reference))).collect();
                     p.candidates.sort_by_key(|c| c.id);
                 }
-                self.state = self.gathered();
             }
             Event::AuthorisationExpired { probe } => {
                 if let Some(p) = self.probe_mut(probe) {

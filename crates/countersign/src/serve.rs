@@ -6,11 +6,18 @@ use crate::{
 };
 use bureau::{Bureau, SystemClock};
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
-use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 /// How long a worker rests when there is nothing to do.
 const REST: Duration = Duration::from_millis(500);
+/// How often a worker takes away what belongs to nothing any more.
+const TIDY_EVERY: Duration = Duration::from_secs(3600);
 
 /// `serve`
 #[derive(clap::Args)]
@@ -88,7 +95,14 @@ pub async fn pages_and_work(bureau: Arc<Bureau>, pages: web::Config, listen: Soc
 fn worker(bureau: Arc<Bureau>, mut stopped: watch::Receiver<bool>) -> JoinHandle<()> {
     let name = format!("{}-{}", std::process::id(), bureau.now().as_microsecond());
     tokio::spawn(async move {
+        let mut tidied: Option<Instant> = None;
         while !*stopped.borrow() {
+            if tidied.is_none_or(|at| at.elapsed() >= TIDY_EVERY) {
+                tidied = Some(Instant::now());
+                if let Err(error) = bureau.tidy().await {
+                    tracing::error!(%error, "tidying failed");
+                }
+            }
             let busy = match bureau.work(&name).await {
                 Ok(worked) => worked.done > 0,
                 Err(error) => {

@@ -76,5 +76,5 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let stop = async {
         let _ = web::asked_to_stop().await;
     };
-    Ok(web::serve(listener, router_with(state, pages::routes().and(sample), Router::new()), stop).await?)
+    Ok(web::serve(listener, router_with(state, pages::frame().and(sample), Router::new()), stop).await?)
 }

@@ -72,7 +72,7 @@ fn house() -> House {
     let config = Config { hosts: vec![HOST.into()], demo: true, secure: false };
     let state = AppState::new(config, desk.clone()).unwrap();
     let api = Router::new().route("/v1/stale", post(async || PageError::Stale));
-    House { router: router_with(state, pages::routes().and(routes), api), desk, saved }
+    House { router: router_with(state, pages::frame().and(routes), api), desk, saved }
 }
 
 /// A browser: one cookie, and an `Origin` on every form.

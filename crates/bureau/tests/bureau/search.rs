@@ -22,11 +22,15 @@ use uuid::Uuid;
 
 /// What the search of a request recorded.
 async fn recorded(house: &House, id: RequestId) -> (SearchFacts, Vec<Found>) {
-    let found = house.events(id).await.into_iter().find_map(|e| match e {
-        Event::Searched { facts, found, .. } => Some((facts, found)),
-        _ => None,
-    });
-    found.expect("the search is recorded")
+    let (mut how, mut list) = (None, vec![]);
+    for event in house.events(id).await {
+        match event {
+            Event::Searched { facts, .. } => how = Some(facts),
+            Event::Listed { found, .. } => list = found,
+            _ => {}
+        }
+    }
+    (how.expect("the search is recorded"), list)
 }
 
 async fn searches(house: &House, id: RequestId) -> usize {

@@ -217,7 +217,7 @@ impl Notes {
                 assert!(self.authorised.contains(authorisation), "M1: no leave");
                 assert!(self.searched.insert(*authorisation), "M1: used twice");
             }
-            Event::Searched { found, .. } => assert!(found.len() <= CANDIDATES_MAX),
+            Event::Listed { found, .. } => assert!(found.len() <= CANDIDATES_MAX),
             Event::ExaminerJoined { examiner, .. } => drop(self.examined.insert(*examiner)),
             Event::ConflictDeclared { person, .. } => {
                 for seen in self.blind_same.values_mut().chain(self.confirmed.values_mut()) {

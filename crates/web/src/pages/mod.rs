@@ -86,8 +86,14 @@ impl Routes {
     }
 }
 
+/// Signing in and the pages about the service: what there is around the work.
+#[must_use]
+pub fn frame() -> Routes {
+    sign_in::routes().and(about::routes())
+}
+
 /// Every page of the product.
 #[must_use]
 pub fn routes() -> Routes {
-    Routes::default().and(sign_in::routes()).and(about::routes()).and(intake::routes()).and(answers::routes()).and(review::routes()).and(assess::routes()).and(search::routes()).and(respond::routes()).and(team::routes())
+    frame().and(intake::routes()).and(answers::routes()).and(review::routes()).and(assess::routes()).and(search::routes()).and(respond::routes()).and(team::routes())
 }
