@@ -113,7 +113,8 @@ impl Bureau {
         let now = self.now();
         let policy = self.policy();
         let ctx = Context { actor, register, policy, now };
-        let may_know = actor.is_none_or(|a| access::may_know(request, a));
+        // What is not there and what may not be known answer alike, whatever version was claimed (V1).
+        let may_know = request.version > 0 && actor.is_none_or(|a| access::may_know(request, a));
         if may_know && seen.is_some_and(|v| v != request.version) {
             return Err(BureauError::Overtaken);
         }
@@ -209,6 +210,10 @@ pub(crate) fn same_row(request: &Request, stored: &QueueRow) -> bool {
     folded.version = stored.version;
     if request.received_at.is_none() {
         folded.received_at = stored.received_at;
+    }
+    if request.erased.contains(&RetentionClass::Candidates) {
+        // Whether anybody was still wanted to compare them went with the candidates.
+        folded.flags.clone_from(&stored.flags);
     }
     same_people && folded == *stored
 }

@@ -20,6 +20,8 @@ use strum::IntoEnumIterator as _;
 
 /// Requests on one page of a list.
 pub const PAGE_SIZE: u32 = 25;
+/// The last page of a list: the store counts no further. A page beyond it is this one.
+pub const PAGES_MAX: u32 = store::QUEUE_COUNT_LIMIT / PAGE_SIZE;
 
 /// Which list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, strum::Display, strum::EnumString)]
@@ -67,7 +69,7 @@ impl Bureau {
     /// Refused to people who have no such list.
     pub async fn list(&self, who: PersonId, list: List, state: Option<State>, page: u32) -> Result<Lines> {
         let (register, actor) = self.actor(who).await?;
-        let page = page.max(1);
+        let page = page.clamp(1, PAGES_MAX);
         let mut filter = QueueFilter {
             visible_sensitive_to: Some(who), limit: PAGE_SIZE, offset: (page - 1).saturating_mul(PAGE_SIZE), ..QueueFilter::default()
         };

@@ -3,15 +3,18 @@
 use crate::{Bureau, BureauError, Result};
 use casework::{
     access::Action,
+    calendar,
     ids::{PersonId, RequestId},
     people::Role,
     record::{GalleryId, Header, NewRecord, RetentionClass, StreamId},
     report::{self, Counts},
     request::Request,
 };
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use store::{EntryFilter, LedgerEntry, LogReport, SignedCheckpoint};
+pub use store::EntryFilter;
+use store::{HeaderRow, LedgerEntry, LogReport, SignedCheckpoint};
 
 /// Headers read at a time.
 const HEADERS_AT_ONCE: u32 = 2_000;
@@ -23,6 +26,30 @@ pub struct Note {
     pub by: PersonId,
     /// What, in words; nothing personal.
     pub what: String,
+}
+
+/// How long answers took, in working days from receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Took {
+    /// Answers counted.
+    pub answers: usize,
+    /// The middle one (of an even number, the longer of the two).
+    pub median_working_days: u32,
+    /// The longest.
+    pub longest_working_days: u32,
+}
+
+/// Management information (D4).
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
+    /// By gallery.
+    pub galleries: BTreeMap<GalleryId, Counts>,
+    /// By gallery and force's name.
+    pub forces: Vec<((GalleryId, String), Counts)>,
+    /// By gallery and London month (`2026-11`).
+    pub months: Vec<((GalleryId, String), Counts)>,
+    /// How long answers took, by gallery.
+    pub took: BTreeMap<GalleryId, Took>,
 }
 
 /// What `audit replay` found.
@@ -51,7 +78,7 @@ pub struct Verified {
     pub erased: u64,
     /// The first wrong thing.
     pub fault: Option<String>,
-    /// The signed checkpoint (C2SP signed note).
+    /// The signed checkpoint (C2SP signed note), where everything holds.
     pub checkpoint: Option<String>,
     /// The key to check it with.
     pub key: String,
@@ -99,9 +126,15 @@ impl Bureau {
     /// # Errors
     /// When the store fails. A fault in the log is an answer, not an error.
     pub async fn verify(&self) -> Result<Verified> {
-        self.store.sequence(self.now()).await?;
+        // A log that was tampered with may not take new leaves; then what is wrong with it is the answer.
+        let sequenced = self.store.sequence(self.now()).await;
         let report: LogReport = self.store.verify_log().await?;
-        let checkpoint: Option<SignedCheckpoint> = self.store.checkpoint().await?;
+        let checkpoint: Option<SignedCheckpoint> = if report.verified() {
+            sequenced?;
+            self.store.checkpoint().await?
+        } else {
+            None
+        };
         Ok(Verified {
             verified: report.verified(),
             size: report.size,
@@ -150,15 +183,72 @@ impl Bureau {
     }
 
     async fn counts(&self) -> Result<BTreeMap<GalleryId, Counts>> {
+        Ok(report::counts(self.headers().await?.iter().map(|h| &h.header)))
+    }
+
+    async fn headers(&self) -> Result<Vec<HeaderRow>> {
         let mut headers = vec![];
         let mut position = 0;
         loop {
             let page = self.store.headers(position, HEADERS_AT_ONCE).await?;
             let Some(last) = page.last() else { break };
             position = last.position;
-            headers.extend(page.into_iter().map(|h| h.header));
+            headers.extend(page);
         }
-        Ok(report::counts(&headers))
+        Ok(headers)
+    }
+
+    /// The management information (D4): by gallery, force and month, with how long answers took; all of it
+    /// from clear headers alone.
+    ///
+    /// # Errors
+    /// Refused to people who may not see statistics.
+    pub async fn figures(&self, who: PersonId) -> Result<Figures> {
+        let (register, actor) = self.actor(who).await?;
+        self.house_access(&actor, Action::SeeStatistics)?;
+        let mut rows = self.headers().await?;
+        if !actor.has(Role::Auditor) {
+            rows.retain(|r| r.header.gallery.is_some() && r.header.gallery == actor.gallery);
+        }
+        let headers = || rows.iter().map(|r| &r.header);
+        let force = |id| register.leos.get(&id).map_or_else(|| "No longer on the register".to_owned(), |l| l.name.clone());
+        let mut received: BTreeMap<RequestId, Date> = BTreeMap::new();
+        let mut days: BTreeMap<GalleryId, Vec<u32>> = BTreeMap::new();
+        for row in &rows {
+            let (StreamId::Request(id), Some(gallery)) = (row.stream, row.header.gallery) else { continue };
+            let on = calendar::london_date(row.header.at);
+            match row.header.kind.as_str() {
+                "received" => drop(received.insert(id, on)),
+                "released" => days.entry(gallery).or_default().extend(received.get(&id).map(|from| calendar::working_days(*from, on))),
+                _ => {}
+            }
+        }
+        let took = days.into_iter().filter_map(|(gallery, mut days)| {
+            days.sort_unstable();
+            let median = *days.get(days.len() / 2)?;
+            Some((gallery, Took { answers: days.len(), median_working_days: median, longest_working_days: *days.last()? }))
+        });
+        Ok(Figures {
+            galleries: report::counts(headers()),
+            forces: report::counts_by(headers(), |h| Some((h.gallery?, force(h.leo?)))).into_iter().collect(),
+            months: report::counts_by(headers(), |h| {
+                let on = calendar::london_date(h.at);
+                Some((h.gallery?, format!("{}-{:02}", on.year(), on.month())))
+            }).into_iter().collect(),
+            took: took.collect(),
+        })
+    }
+
+    /// The newest signed checkpoint and the key to check it with, for somebody who may read the log.
+    ///
+    /// # Errors
+    /// Refused to others.
+    pub async fn checkpoint_for(&self, who: PersonId) -> Result<(Option<String>, String)> {
+        let (_, actor) = self.actor(who).await?;
+        self.house_access(&actor, Action::SeeLedger)?;
+        self.note_house("checkpoint-taken", who, "took the signed checkpoint", actor.gallery).await?;
+        self.store.sequence(self.now()).await?;
+        Ok((self.store.checkpoint().await?.map(|c| c.note), self.store.verifier_key().to_string()))
     }
 
     /// A sample of cases that anyone with the same seed draws again (D4): HMAC-SHA-256 of the id under

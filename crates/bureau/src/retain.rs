@@ -1,7 +1,45 @@
 //! retain: destroying what is due (D3).
 
-use crate::{Bureau, Result};
-use casework::{command::Command, ids::RequestId, record::{RetentionClass, StreamId}, retain};
+use crate::{Bureau, Result, views::RequestLine};
+use casework::{
+    access::Action,
+    command::Command,
+    ids::{PersonId, RequestId},
+    people::Role,
+    record::{RetentionClass, StreamId},
+    request::State,
+    retain,
+};
+use jiff::civil::Date;
+use serde::Serialize;
+use store::{QueueFilter, QueueOrder};
+
+/// Requests on one page of what will go.
+const PAGE_SIZE: u32 = 25;
+
+/// A closed request and what of it has gone or will go.
+#[derive(Clone, Debug, Serialize)]
+pub struct RetentionLine {
+    /// The request.
+    pub line: RequestLine,
+    /// Classes already destroyed.
+    pub gone: Vec<RetentionClass>,
+    /// Classes with the London date on which they go, and whether that has come.
+    pub goes: Vec<(RetentionClass, Date, bool)>,
+}
+
+/// A page of closed requests.
+#[derive(Clone, Debug, Serialize)]
+pub struct RetentionPage {
+    /// Newest first.
+    pub lines: Vec<RetentionLine>,
+    /// How many there are in all.
+    pub total: u64,
+    /// This page, from 1.
+    pub page: u32,
+    /// Pages in all.
+    pub pages: u32,
+}
 
 impl Bureau {
     /// Erases a class of a request if it is due: first the record that it goes, then the key and bytes.
@@ -24,5 +62,36 @@ impl Bureau {
             self.store.erase(StreamId::Consulted(id), class, self.now()).await?;
         }
         Ok(())
+    }
+
+    /// What has closed, with what of it has gone and when the rest goes, for people who answer for it.
+    /// Sensitive requests are listed only for those with a part in them (V1).
+    ///
+    /// # Errors
+    /// Refused to people who may not read the log.
+    pub async fn retention(&self, who: PersonId, page: u32) -> Result<RetentionPage> {
+        let (register, actor) = self.actor(who).await?;
+        self.house_access(&actor, Action::SeeLedger)?;
+        let page = page.max(1);
+        let filter = QueueFilter {
+            gallery: if actor.has(Role::Auditor) { None } else { actor.gallery },
+            states: [State::Closed, State::Erased].iter().map(ToString::to_string).collect(),
+            visible_sensitive_to: Some(who), order: QueueOrder::NewestFirst, limit: PAGE_SIZE,
+            offset: (page - 1).saturating_mul(PAGE_SIZE), ..QueueFilter::default()
+        };
+        let (rows, total) = self.store.queue(&filter).await?;
+        let today = casework::calendar::london_date(self.now());
+        let mut lines = vec![];
+        for row in &rows {
+            let request = self.open(row.request).await?;
+            lines.push(RetentionLine {
+                line: self.line(row, &register, who),
+                gone: request.erased.iter().copied().collect(),
+                goes: retain::schedule(&request, self.policy()).into_iter()
+                    .filter(|(class, _)| !request.erased.contains(class)).map(|(class, on)| (class, on, on <= today)).collect(),
+            });
+        }
+        let pages = u32::try_from(total.div_ceil(u64::from(PAGE_SIZE))).unwrap_or(u32::MAX).max(1);
+        Ok(RetentionPage { lines, total, page, pages })
     }
 }

@@ -160,12 +160,12 @@ impl Bureau {
     }
 
     async fn examined(&self, who: PersonId, id: RequestId, probe: ProbeId, thing: Thing, why: &str) -> Result<(Request, BlindSheet)> {
-        let (request, ..) = self.open_for(who, id, Action::SeeComparison, thing, why).await?;
-        let sheet = review::sheet(&request, probe, who).ok_or_else(|| vec![access::unknown()])?;
-        // Once they have concluded, whether the pictures are still there would tell how far others are.
-        if finished(&sheet) {
+        // Asked first: once they have concluded, how pictures are refused would tell how far others are.
+        if self.comparison(who, id, probe).await?.finished {
             return Err(vec![access::unknown()].into());
         }
+        let (request, ..) = self.open_for(who, id, Action::SeeComparison, thing, why).await?;
+        let sheet = review::sheet(&request, probe, who).ok_or_else(|| vec![access::unknown()])?;
         Ok((request, sheet))
     }
 
@@ -232,7 +232,6 @@ impl Bureau {
         let (true, Some(visual)) = (view.informed_open, own) else {
             return Err(vec![refuse(&[Clause::M2], "Give your visual opinion on every candidate first.")].into());
         };
-        self.consult(who, &request, Thing::Form, "informed conclusion").await?;
         self.consult(who, &request, Thing::Biography(candidate), "informed conclusion").await?;
         let form = request.form.as_ref().ok_or(BureauError::Gone)?;
         Ok(InformedView {

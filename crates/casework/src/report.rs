@@ -29,13 +29,19 @@ pub struct Counts {
     pub declines_by_clause: BTreeMap<String, u32>,
 }
 
-/// Folds headers into counts. Order does not matter; payloads are not needed, so erased requests count.
+/// Folds headers into counts by gallery. Order does not matter; payloads are not needed, so erased requests count.
 #[must_use]
 pub fn counts<'a>(headers: impl IntoIterator<Item = &'a Header>) -> BTreeMap<GalleryId, Counts> {
-    let mut out: BTreeMap<GalleryId, Counts> = BTreeMap::new();
+    counts_by(headers, |h| h.gallery)
+}
+
+/// The same by whatever a header is filed under: a month, a force. A header without a key is passed over.
+#[must_use]
+pub fn counts_by<'a, K: Ord>(headers: impl IntoIterator<Item = &'a Header>, key: impl Fn(&Header) -> Option<K>) -> BTreeMap<K, Counts> {
+    let mut out: BTreeMap<K, Counts> = BTreeMap::new();
     for h in headers {
-        let Some(gallery) = h.gallery else { continue };
-        let c = out.entry(gallery).or_default();
+        let Some(key) = key(h) else { continue };
+        let c = out.entry(key).or_default();
         match h.kind.as_str() {
             "submitted" => c.received += 1,
             "prepared" if h.outcome.as_deref() == Some("urgent") => c.urgent += 1,

@@ -625,8 +625,8 @@ impl Request {
             Event::Erased { class } => {
                 self.erased.insert(class);
                 if class == RetentionClass::Candidates {
+                    // How it was searched is the record; whom it listed is not.
                     for p in &mut self.probes {
-                        p.facts = None;
                         for c in p.candidates.iter_mut().filter(|c| c.matched != Some(true)) {
                             c.reference = None;
                         }

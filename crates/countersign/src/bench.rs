@@ -1,18 +1,35 @@
 //! `bench request`: ratios and counts, printed; nothing here is a test.
 
-use crate::{
-    demo::{self, stories::{self, PASSPORT}},
+use crate::demo::{
+    self,
+    stories::{self, PASSPORT},
 };
 use bureau::{Bureau, assess::List};
-use casework::{command::Command, form::Nationality, ids::RequestId};
+use casework::{
+    command::Command,
+    form::Nationality,
+    ids::RequestId,
+};
 use clap::Subcommand;
-use miette::{IntoDiagnostic, Result};
+use decoder::{JPEG_QUALITY, PixelArea, Rgb8};
+use indicatif::ProgressBar;
+use miette::{IntoDiagnostic, Result, miette};
 use std::{
-    cell::RefCell,
+    ops::Range,
     process::ExitCode,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
+use tokio::task::JoinSet;
+
+/// Requests held for the first measurement of a page.
+const FEW: usize = 10;
+/// How often each page is asked for; the median is told.
+const LOOKS: usize = 51;
+/// Held requests that share one image.
+const COPIES: usize = 200;
+/// Requests sent side by side, so that one's arithmetic runs while another waits for the disk.
+const AT_ONCE: usize = 8;
 
 /// `bench …`
 #[derive(Subcommand)]
@@ -54,46 +71,59 @@ async fn measure(args: &Args, folder: &std::path::Path) -> Result<()> {
     let (bureau, pack, clock) = demo::prepare(folder, args.synthetic).await?;
     clock.back(0);
     let photograph = demo::photograph(&pack)?;
+    let steps = walk(&bureau, &photograph, args.rounds).await?;
+    let total: Duration = steps.iter().map(|(_, d)| *d).sum();
+    let share = |d: &Duration| d.as_secs_f64() / total.as_secs_f64().max(1e-9);
+
+    let few = args.held.min(FEW);
+    let portrait = portrait(&bureau, &photograph).await?;
+    let progress = crate::enrol::bar(args.held as u64, "Holding requests");
+    let mut held = hold(&bureau, &portrait, 0..few, &progress).await?;
+    let before = pages(&bureau, held.first().copied()).await?;
+    held.extend(hold(&bureau, &portrait, few..args.held, &progress).await?);
+    progress.finish_and_clear();
+    let after = pages(&bureau, held.first().copied()).await?;
+    let waiting = bureau.list(PASSPORT.assessor, List::Waiting, None, 1).await.into_diagnostic()?.total;
+    let ratios: Vec<(&str, f64)> =
+        before.iter().zip(&after).map(|((name, few), (_, many))| (*name, many.as_secs_f64() / few.as_secs_f64().max(1e-9))).collect();
+
+    if args.json {
+        let shares: serde_json::Map<_, _> = steps.iter().map(|(w, d)| (w.clone(), serde_json::json!(share(d)))).collect();
+        let ratios: serde_json::Map<_, _> = ratios.iter().map(|(n, r)| ((*n).replace(' ', "_"), serde_json::json!(r))).collect();
+        println!(
+            "{}",
+            serde_json::json!({ "rounds": args.rounds, "share_by_step": shares, "few": few, "held": held.len(), "waiting": waiting, "ratios": ratios })
+        );
+        return Ok(());
+    }
+    println!("A whole request, server time by step (median of {}):", args.rounds);
+    for (word, took) in &steps {
+        println!("  {word:<16} {:>5.1} %", 100.0 * share(took));
+    }
+    println!("With {} requests held against {few} ({waiting} on the work queue):", held.len());
+    for (name, ratio) in ratios {
+        println!("  {name:<16} {ratio:>5.2}×");
+    }
+    Ok(())
+}
+
+/// Walks whole requests; the median time of each of the seven words, in flow order.
+async fn walk(bureau: &Arc<Bureau>, photograph: &[u8], rounds: usize) -> Result<Vec<(String, Duration)>> {
     let steps: Mutex<Vec<(String, Vec<Duration>)>> = Mutex::default();
-    for round in 0..args.rounds {
-        let last = RefCell::new(Instant::now());
-        let last = Mutex::new(last);
+    for round in 0..rounds {
+        let last = Mutex::new(Instant::now());
         let tell = |word: &str, _: &str| {
-            let last = last.lock().unwrap_or_else(PoisonError::into_inner);
-            let took = last.replace(Instant::now()).elapsed();
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            let took = std::mem::replace(&mut *last, Instant::now()).elapsed();
             let mut steps = steps.lock().unwrap_or_else(PoisonError::into_inner);
             match steps.iter_mut().find(|(w, _)| w == word) {
                 Some((_, all)) => all.push(took),
                 None => steps.push((word.to_owned(), vec![took])),
             }
         };
-        stories::whole(&bureau, PASSPORT, stories::form(&format!("BENCH/{round}"), Nationality::British), &photograph, 1, &tell).await?;
+        stories::whole(bureau, PASSPORT, stories::form(&format!("BENCH/{round}"), Nationality::British), photograph, 1, &tell).await?;
     }
-    let steps: Vec<(String, Duration)> =
-        steps.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().map(|(w, d)| (w, median(d))).collect();
-    let total: Duration = steps.iter().map(|(_, d)| *d).sum();
-
-    let few = pages(&bureau, None).await?;
-    let ids = hold(&bureau, &photograph, args.held).await?;
-    let many = pages(&bureau, ids.last().copied()).await?;
-    if args.json {
-        let shares: serde_json::Map<_, _> =
-            steps.iter().map(|(w, d)| (w.clone(), serde_json::json!(d.as_secs_f64() / total.as_secs_f64()))).collect();
-        println!("{}", serde_json::json!({ "share_by_step": shares, "held": args.held, "list_ratio": ratio(many.0, few.0), "page_ratio": ratio(many.1, few.1) }));
-        return Ok(());
-    }
-    println!("A whole request, server time by step (median of {}):", args.rounds);
-    for (word, took) in &steps {
-        println!("  {word:<8} {:>5.1} %", 100.0 * took.as_secs_f64() / total.as_secs_f64());
-    }
-    println!("With {} more requests held, against the same before:", args.held);
-    println!("  work queue page  {:.2}×", ratio(many.0, few.0));
-    println!("  request page     {:.2}×", ratio(many.1, few.1));
-    Ok(())
-}
-
-fn ratio(a: Duration, b: Duration) -> f64 {
-    a.as_secs_f64() / b.as_secs_f64().max(1e-9)
+    Ok(steps.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().map(|(w, d)| (w, median(d))).collect())
 }
 
 fn median(mut all: Vec<Duration>) -> Duration {
@@ -101,35 +131,82 @@ fn median(mut all: Vec<Duration>) -> Duration {
     all.get(all.len() / 2).copied().unwrap_or_default()
 }
 
-/// The time of a work queue page and of a request page.
-async fn pages(bureau: &Arc<Bureau>, id: Option<RequestId>) -> Result<(Duration, Duration)> {
-    let id = match id {
-        Some(id) => id,
-        None => bureau.list(PASSPORT.assessor, List::Ended, None, 1).await.into_diagnostic()?.lines[0].id,
-    };
-    let (mut list, mut page) = (vec![], vec![]);
-    for _ in 0..51 {
+/// The median times of what pages ask for: a work queue, the same without those that somebody holds, a
+/// look-up by reference, and one request.
+async fn pages(bureau: &Arc<Bureau>, id: Option<RequestId>) -> Result<Vec<(&'static str, Duration)>> {
+    let Some(id) = id else { return Ok(vec![]) };
+    let who = PASSPORT.assessor;
+    let mut times: [Vec<Duration>; 4] = Default::default();
+    for _ in 0..LOOKS {
         let from = Instant::now();
-        bureau.list(PASSPORT.assessor, List::Waiting, None, 1).await.into_diagnostic()?;
-        list.push(from.elapsed());
+        bureau.list(who, List::Waiting, None, 1).await.into_diagnostic()?;
+        times[0].push(from.elapsed());
         let from = Instant::now();
-        bureau.request(PASSPORT.assessor, id).await.into_diagnostic()?;
-        page.push(from.elapsed());
+        bureau.list(who, List::All, None, 1).await.into_diagnostic()?;
+        times[1].push(from.elapsed());
+        let from = Instant::now();
+        bureau.look_up(who, &id.reference()).await.into_diagnostic()?;
+        times[2].push(from.elapsed());
+        let from = Instant::now();
+        bureau.request(who, id).await.into_diagnostic()?;
+        times[3].push(from.elapsed());
     }
-    Ok((median(list), median(page)))
+    Ok(["waiting list", "whole list", "look-up", "request page"].into_iter().zip(times.map(median)).collect())
 }
 
-/// Holds many more requests, each through the same door as any other; they share their image's bytes.
-async fn hold(bureau: &Arc<Bureau>, photograph: &[u8], count: usize) -> Result<Vec<RequestId>> {
-    let progress = crate::enrol::bar(count as u64, "Holding requests");
+/// One face of the photograph as a small picture of its own: thousands of them fit on a disk.
+async fn portrait(bureau: &Arc<Bureau>, photograph: &[u8]) -> Result<Rgb8> {
+    let pixels = bureau.decode(photograph).await.into_diagnostic()?;
+    let faces = bureau.faces(&pixels).await.into_diagnostic()?;
+    let area = &faces.first().ok_or_else(|| miette!("the photograph shows no face"))?.area;
+    let area = PixelArea { x: area.x, y: area.y, width: area.width, height: area.height };
+    let whole = Rgb8::new(pixels.width, pixels.height, pixels.data).into_diagnostic()?;
+    whole.crop(area.padded(0.6)).into_diagnostic()
+}
+
+/// Holds more requests, each filled in, sent and approved like any other. Only their image is not read
+/// again each time: a form is copied with what was found on it, and every [`COPIES`] copies begin with
+/// another image.
+async fn hold(bureau: &Arc<Bureau>, portrait: &Rgb8, numbers: Range<usize>, progress: &ProgressBar) -> Result<Vec<RequestId>> {
     let mut ids = vec![];
-    for n in 0..count {
-        let form = stories::form(&format!("HELD/{n}"), Nationality::British);
-        let id = stories::prepared(bureau, PASSPORT, form, photograph, 1).await?[0];
-        bureau.act(PASSPORT.approver, id, Command::Approve, None, None).await.into_diagnostic()?;
-        ids.push(id);
+    let mut original: Option<RequestId> = None;
+    let mut sending: JoinSet<Result<RequestId>> = JoinSet::new();
+    let requester = PASSPORT.requester;
+    for (at, n) in numbers.enumerate() {
+        if at % COPIES == 0 {
+            while let Some(sent) = sending.join_next().await {
+                ids.push(sent.into_diagnostic()??);
+                progress.inc(1);
+            }
+            if let Some(used) = original.take() {
+                bureau.discard_draft(requester, used).await.into_diagnostic()?;
+            }
+            let shade = i32::try_from((n / COPIES) % 100).unwrap_or_default() - 50;
+            let image = portrait.brightness_contrast(shade, 0).to_jpeg(JPEG_QUALITY).into_diagnostic()?;
+            original = Some(stories::drafted(bureau, PASSPORT, stories::form("HELD", Nationality::British), &image, 0).await?.0);
+        }
+        let Some(original) = original else { continue };
+        if sending.len() >= AT_ONCE
+            && let Some(sent) = sending.join_next().await
+        {
+            ids.push(sent.into_diagnostic()??);
+            progress.inc(1);
+        }
+        sending.spawn(send_copy(bureau.clone(), original, n));
+    }
+    for sent in sending.join_all().await {
+        ids.push(sent?);
         progress.inc(1);
     }
-    progress.finish_and_clear();
+    if let Some(used) = original {
+        bureau.discard_draft(requester, used).await.into_diagnostic()?;
+    }
     Ok(ids)
+}
+
+async fn send_copy(bureau: Arc<Bureau>, original: RequestId, n: usize) -> Result<RequestId> {
+    let (id, version) = bureau.copy_draft(PASSPORT.requester, original, format!("HELD/{n}")).await.into_diagnostic()?;
+    bureau.send(PASSPORT.requester, id, version, None).await.into_diagnostic()?;
+    bureau.act(PASSPORT.approver, id, Command::Approve, None, None).await.into_diagnostic()?;
+    Ok(id)
 }

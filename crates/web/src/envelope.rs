@@ -67,7 +67,7 @@ impl Rates {
         peer.is_none_or(|p| self.addresses.check_key(&p.0.ip()).is_ok())
     }
 
-    fn session(&self, person: Uuid) -> bool {
+    pub(crate) fn session(&self, person: Uuid) -> bool {
         self.sessions.check_key(&person).is_ok()
     }
 }
@@ -122,9 +122,9 @@ pub(crate) async fn wrap(State(state): State<AppState>, mut request: Request, ne
     response
 }
 
-/// An error page in place of a bare answer, with what the bare answer had set (`Allow`, cookies).
+/// An error page in place of a bare answer, with what the bare answer had set (`Allow`, cookies, how to sign in).
 fn carry(bare: Response, mut drawn: Response) -> Response {
-    for name in [header::ALLOW, header::SET_COOKIE, header::RETRY_AFTER] {
+    for name in [header::ALLOW, header::SET_COOKIE, header::RETRY_AFTER, header::WWW_AUTHENTICATE] {
         for value in bare.headers().get_all(&name) {
             drawn.headers_mut().append(name.clone(), value.clone());
         }

@@ -9,9 +9,11 @@
 //! | [`page`], [`render`], [`nav`], [`assets`] | a page around its content; templates; navigation; style |
 //! | [`errors`] | what goes wrong, as people read it |
 //! | [`pages`] | the pages themselves, one file per word of the flow |
+//! | [`api`] | the JSON API under `/api/v1` |
 //!
 //! To add a page, see [`pages`].
 
+pub mod api;
 pub mod assets;
 pub mod desk;
 mod desk_of_bureau;
@@ -138,7 +140,7 @@ fn is_loopback(host: &str) -> bool {
 
 /// The whole application.
 pub fn router(state: AppState) -> Router {
-    router_with(state, pages::routes(), Router::new())
+    router_with(state, pages::routes(), api::routes())
 }
 
 /// The frame around any pages and any API: for the product, and for tests of the frame alone.

@@ -15,11 +15,12 @@ const WAYS: &[Way] = &[
     Way { text: "Intake", href: "/intake", roles: &["requester", "approver"] },
     Way { text: "Assess", href: "/assess", roles: &["assessor", "team-leader"] },
     Way { text: "Search", href: "/search", roles: &["assessor"] },
-    Way { text: "Review", href: "/review", roles: &["examiner", "team-leader"] },
-    Way { text: "Respond", href: "/respond", roles: &["requester", "assessor"] },
+    Way { text: "Review", href: "/review", roles: &["examiner"] },
+    Way { text: "Respond", href: "/respond", roles: &["assessor"] },
+    Way { text: "Respond", href: "/respond/answers", roles: &["requester"] },
     Way { text: "Retain", href: "/retain", roles: &["siao", "auditor"] },
     Way { text: "Report", href: "/report", roles: &["siao", "auditor", "team-leader"] },
-    Way { text: "Register", href: "/register", roles: &["registrar"] },
+    Way { text: "Register", href: "/register", roles: &["registrar", "siao", "auditor"] },
 ];
 
 /// One navigation item as the layout shows it.

@@ -110,11 +110,11 @@ pub struct House {
 }
 
 /// Opens a folder with some galleries; `model` is what their templates are said to be of.
-async fn open_parts(folder: &Path, clock: Arc<StandingClock>, galleries: &[GalleryId]) -> Bureau {
+async fn open_parts(folder: &Path, clock: Arc<StandingClock>, galleries: &[GalleryId], model: &str) -> Bureau {
     let dir = folder.join("store");
     let store = if dir.exists() { Store::open(&dir).await } else { Store::create(&dir, "example.test/countersign").await };
     let engine = engine();
-    let model = ModelId::new(engine.model().id.as_str()).unwrap();
+    let model = ModelId::new(model).unwrap();
     let galleries = galleries
         .iter()
         .map(|g| {
@@ -150,7 +150,7 @@ async fn prepared_folder() -> PathBuf {
     }
     let _ = fs::remove_dir_all(&folder); // left by a process that was killed
     fs::create_dir_all(&folder).unwrap();
-    let bureau = open_parts(&folder, standing(), &BOTH).await;
+    let bureau = open_parts(&folder, standing(), &BOTH, engine().model().id.as_str()).await;
     bureau.found_register(founding(&World::new().register)).await.unwrap();
     let filler = Filler::open(&pack()).unwrap();
     for gallery in BOTH {
@@ -228,15 +228,25 @@ impl House {
             copy_folder(&prepared.join(part), &folder.path().join(part));
         }
         let clock = standing();
-        Self { bureau: Arc::new(open_parts(folder.path(), clock.clone(), &BOTH).await), clock, folder }
+        Self { bureau: Arc::new(open_parts(folder.path(), clock.clone(), &BOTH, engine().model().id.as_str()).await), clock, folder }
     }
 
     /// The same folder opened again as another process would, with some of the galleries.
     pub async fn reopened(self, galleries: &[GalleryId]) -> Self {
+        self.reopened_as(galleries, engine().model().id.as_str()).await
+    }
+
+    /// The same with one empty gallery, whose templates are said to be of another model.
+    pub async fn with_a_gallery_of_another_model(self, gallery: GalleryId) -> Self {
+        fs::remove_dir_all(self.folder.path().join("galleries")).unwrap();
+        self.reopened_as(&[gallery], "another-model").await
+    }
+
+    async fn reopened_as(self, galleries: &[GalleryId], model: &str) -> Self {
         let Self { bureau, clock, folder } = self;
         bureau.store().clone().close().await;
         drop(bureau);
-        Self { bureau: Arc::new(open_parts(folder.path(), clock.clone(), galleries).await), clock, folder }
+        Self { bureau: Arc::new(open_parts(folder.path(), clock.clone(), galleries, model).await), clock, folder }
     }
 
     /// The records opened beside the product, to look into them or to tamper.

@@ -1,5 +1,9 @@
 //! The use cases over a real house: see `house`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod hidden;
 mod house;
+mod images;
+mod record;
 mod search;
+mod together;

@@ -171,6 +171,17 @@ async fn m1_leave_for_one_gallery_searches_no_other() {
 }
 
 #[tokio::test]
+async fn m1_templates_of_two_models_are_never_compared() {
+    let house = House::new().await;
+    let (id, probe) = house.authorised(form(GalleryId::Passport), SOUGHT).await;
+    let house = house.with_a_gallery_of_another_model(GalleryId::Passport).await;
+    house.act(desk(GalleryId::Passport).assessors[0], id, Command::StartSearch { probe }).await;
+    let worked = house.bureau.work("tests").await.unwrap();
+    assert_eq!((worked.done, worked.failed), (0, 1));
+    assert_eq!(searches(&house, id).await, 0);
+}
+
+#[tokio::test]
 async fn m1_expired_leave_searches_nothing_and_the_image_is_assessed_again() {
     let house = House::new().await;
     let (id, probe) = house.authorised(form(GalleryId::Passport), SOUGHT).await;

@@ -1,6 +1,6 @@
 //! The state diagram, walked out of the real `decide`.
 
-use crate::support::golden;
+use crate::support::{golden, golden_part};
 use casework::{access::Action, command::Command, event::ReviewResult, record::GalleryId, request::State, testing::*};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -196,7 +196,11 @@ fn the_state_diagram_is_as_printed() {
         assert!(reached.contains(&state), "{state} is never reached");
     }
     what_is_over_stays_over(&edges);
-    golden("states.md", &page(&edges));
+    let page = page(&edges);
+    golden("states.md", &page);
+    let start = page.find("```mermaid").unwrap();
+    let end = start + page[start..].find("```\n\n").or_else(|| page[start..].rfind("```\n")).unwrap();
+    golden_part("ARCHITECTURE.md", "state diagram", &page[start..end + 4]);
 }
 
 fn what_is_over_stays_over(edges: &Edges) {

@@ -92,11 +92,18 @@ pub async fn submitted(bureau: &Bureau, cast: Cast, form: Form, photograph: &[u8
 
 /// A request with one image, waiting for its approver.
 pub async fn prepared(bureau: &Bureau, cast: Cast, form: Form, photograph: &[u8], face: usize) -> Result<Vec<RequestId>> {
+    let (id, version) = drafted(bureau, cast, form, photograph, face).await?;
+    bureau.send(cast.requester, id, version, None).await.into_diagnostic()
+}
+
+/// A complete draft with one image, and its version.
+pub async fn drafted(bureau: &Bureau, cast: Cast, form: Form, photograph: &[u8], face: usize) -> Result<(RequestId, u64)> {
     let id = bureau.new_draft(cast.requester).await.into_diagnostic()?;
     let version = bureau.save_draft(cast.requester, id, 1, form).await.into_diagnostic()?;
     let (version, probe, _) = bureau.add_image(cast.requester, id, version, photograph, Some("still.jpg")).await.into_diagnostic()?;
-    let version = bureau.describe_image(cast.requester, id, version, probe, Some(face), Some(Source::Unsupervised)).await.into_diagnostic()?;
-    bureau.send(cast.requester, id, version, None).await.into_diagnostic()
+    let source = Some(Source::Unsupervised);
+    let version = bureau.describe_image(cast.requester, id, version, probe, Some(face), source).await.into_diagnostic()?;
+    Ok((id, version))
 }
 
 /// Findings that are all met, with reasons, and the form's own answers accepted.

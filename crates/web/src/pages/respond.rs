@@ -196,7 +196,7 @@ async fn draw_sharing(page: &Page, view: &RequestView, number: usize, held: &Mat
     page.view("respond/match.html", "Decide what is shared")
         .back(format!("/respond/{id}"))
         .with(context! {
-            id => id.to_string(), version => view.version, reference => view.line.reference.clone(), fields, decision => chosen.decision.clone(),
+            id => id.to_string(), version => view.version, reference_text => view.line.reference.clone(), fields, decision => chosen.decision.clone(),
             image => chosen.image, has_image => held.has_image, candidate => held.candidate.to_string(), reasons => chosen.reasons.clone(),
             picture => show(&said::pictures(view).into_iter().nth(number - 1)), gallery => view.gallery_name.clone(),
             purposes => view.form.as_ref().map(|f| f.purposes.iter().map(|p| said::purpose(*p)).collect::<Vec<_>>()),
@@ -242,7 +242,7 @@ async fn draw_send(page: &Page, view: &RequestView, recipient: &str, confirmed: 
     page.view("respond/send.html", "Who is the answer for?")
         .back(format!("/respond/{id}"))
         .with(context! {
-            id => id.to_string(), version => view.version, reference => view.line.reference.clone(), recipient, confirmed,
+            id => id.to_string(), version => view.version, reference_text => view.line.reference.clone(), recipient, confirmed,
             sensitive => view.line.sensitive, named => view.form.as_ref().map(|f| f.recipient.clone()), requester => view.line.requester.clone(),
         })
         .errors(errors)
@@ -281,7 +281,7 @@ async fn send(page: Page, Path(id): Path<RequestId>, posted: Posted) -> Result<R
             page.view("respond/send-check.html", "Send this answer?")
                 .back(format!("/respond/{id}/send"))
                 .with(context! {
-                    id => id.to_string(), version => view.version, reference => view.line.reference.clone(), recipient, confirmed,
+                    id => id.to_string(), version => view.version, reference_text => view.line.reference.clone(), recipient, confirmed,
                     sensitive => view.line.sensitive, disclosure => show(&disclosure), image_prefix => format!("/respond/{id}/images/"),
                 })
                 .draw()

@@ -79,7 +79,7 @@ async fn draw(page: &Page, view: &RequestView, probe: ProbeId, errors: Vec<Refus
     page.view("search/start.html", "Search now?")
         .back(format!("/search/{id}"))
         .with(context! {
-            id => id.to_string(), version => view.version, reference => view.line.reference.clone(), probe => show(p),
+            id => id.to_string(), version => view.version, reference_text => view.line.reference.clone(), probe => show(p),
             picture => show(&said::pictures(view).into_iter().nth(p.number - 1)), gallery => view.gallery_name.clone(), owner => view.owner.clone(),
             size => bureau.gallery_size(view.line.gallery), engine => format!("{}, model {}", model.name, model.id),
             list_max => casework::limits::CANDIDATES_MAX, may => view.may.contains(&Action::StartSearch),

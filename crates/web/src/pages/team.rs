@@ -245,7 +245,7 @@ async fn draw_review(page: &Page, view: &RequestView, values: Value, errors: Vec
     page.view("team/review.html", "Decide a review")
         .back(format!("/assess/{}", view.line.id))
         .with(context! {
-            id => view.line.id.to_string(), version => view.version, reference => view.line.reference.clone(), values, asked => show(asked), declined,
+            id => view.line.id.to_string(), version => view.version, reference_text => view.line.reference.clone(), values, asked => show(asked), declined,
             rejected => show(&view.rejected), may => view.may.contains(&Action::DecideReview) && asked.result.is_none(),
             scope => policy.clause(casework::clause::Clause::W4).map(|c| c.text.clone()),
         })
@@ -285,7 +285,7 @@ async fn draw_onward(page: &Page, view: &RequestView, values: Value, errors: Vec
     page.view("team/onward.html", "May the answer be passed on?")
         .back(format!("/assess/{}", view.line.id))
         .with(context! {
-            version => view.version, reference => view.line.reference.clone(), values, asked => show(asked), id => view.line.id.to_string(),
+            version => view.version, reference_text => view.line.reference.clone(), values, asked => show(asked), id => view.line.id.to_string(),
             may => view.may.contains(&Action::DecideOnward) && asked.decision.is_none(), outcome => view.outcome.map(|o| o.to_string()),
             force => view.line.leo.clone(),
         })

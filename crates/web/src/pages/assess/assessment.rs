@@ -194,7 +194,7 @@ async fn check(page: &Page, view: &RequestView, p: &ProbeView, sent: &Findings, 
     page.view("assess/assessment-check.html", if expires.is_some() { "Check before you authorise" } else { "Check before you decline" })
         .back(format!("/assess/{}/assessment/{}", view.line.id, p.id))
         .with(context! {
-            reference => view.line.reference.clone(), version => view.version, id => view.line.id.to_string(), probe => show(p), several => view.probes.len() > 1,
+            reference_text => view.line.reference.clone(), version => view.version, id => view.line.id.to_string(), probe => show(p), several => view.probes.len() > 1,
             s => summary(sent, view, policy), explanation => sent.explanation.clone(), cited, expires, hidden => show(&sent.hidden()),
             gallery => view.gallery_name.clone(), owner => view.owner.clone(), requester => view.line.requester.clone(), force => view.line.leo.clone(),
         })

@@ -135,7 +135,7 @@ async fn draw(page: &Page, view: &RequestView, deed: Deed, values: Value, mut er
     page.view("assess/deed.html", words.title)
         .back(format!("/assess/{}", view.line.id))
         .with(context! {
-            reference => view.line.reference.clone(), id => view.line.id.to_string(), version => view.version, values, may, people,
+            reference_text => view.line.reference.clone(), id => view.line.id.to_string(), version => view.version, values, may, people,
             follows => crate::render::show(&words.follows), label => words.label, hint => words.hint, button => words.button, warning => words.warning,
             clause_ids => crate::render::show(&words.clauses),
         })

@@ -73,7 +73,7 @@ async fn list(page: Page, Query(filter): Query<Filter>) -> Result<Response, Page
     let first = (u64::from(lines.page) - 1) * u64::from(bureau::assess::PAGE_SIZE) + 1;
     page.view("assess/list.html", title)
         .with(context! {
-            tabs, list => list.to_string(), lines => show(&lines.lines), total => lines.total, page_number => lines.page, page_count => lines.pages,
+            list_tabs => tabs, list => list.to_string(), lines => show(&lines.lines), total => lines.total, page_number => lines.page, page_count => lines.pages,
             first, last => first + (lines.lines.len() as u64).saturating_sub(1),
             options, filters => states.len() > 1, state_label => state.map(State::label),
             base => format!("/assess?list={list}"), state => state.map(|s| s.to_string()),

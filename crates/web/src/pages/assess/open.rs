@@ -115,9 +115,11 @@ async fn conflict_page(page: &Page, brief: &Brief, then: &str, values: Value, er
 async fn answer(page: Page, Path(id): Path<RequestId>, posted: Posted) -> Result<Response, PageError> {
     let bureau = page.state.bureau()?;
     let then = then(&posted, id);
-    let held = bureau.brief(who(&page), id).await?.line.assignee.is_some();
+    // What the form offered, not how it stands now: somebody who meant to take it is told if they cannot.
+    let reads = posted.has("to", "read");
+    bureau.brief(who(&page), id).await?;
     let (command, told) = match posted.text("conflict") {
-        Some("no") if held => {
+        Some("no") if reads => {
             remember(&page, id, What::NoConflict).await?;
             return Ok(Redirect::to(&then).into_response());
         }

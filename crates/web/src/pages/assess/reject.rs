@@ -72,7 +72,7 @@ async fn draw(page: &Page, view: &RequestView, ticked: &Ticked, errors: Vec<Refu
         .collect();
     page.view("assess/reject.html", "Reject as incomplete")
         .back(format!("/assess/{}", view.line.id))
-        .with(context! { sections, version => view.version, reference => view.line.reference.clone(), id => view.line.id.to_string() })
+        .with(context! { sections, version => view.version, reference_text => view.line.reference.clone(), id => view.line.id.to_string() })
         .errors(errors)
         .draw()
         .await
@@ -100,7 +100,7 @@ async fn act(page: Page, Path(id): Path<RequestId>, posted: Posted) -> Result<Re
             page.view("assess/reject-check.html", "Check the rejection")
                 .back(format!("/assess/{id}/reject"))
                 .with(context! {
-                    id => id.to_string(), version => view.version, reference => view.line.reference.clone(), force => view.line.leo.clone(),
+                    id => id.to_string(), version => view.version, reference_text => view.line.reference.clone(), force => view.line.leo.clone(),
                     recipient => view.line.requester.clone(),
                     missing => show(&done.request.rejected.iter().map(|r| (r.field.map(Field::label), &r.words, &r.clauses)).collect::<Vec<_>>()),
                     hidden => show(&ticked.hidden()),

@@ -151,8 +151,8 @@ fn avenues(form: &Form) -> Vec<Row> {
 fn declarations(form: &Form) -> Vec<Row> {
     Declaration::iter()
         .map(|d| {
-            let said = if form.declarations.contains(&d) { "Confirmed" } else { "Not confirmed" };
-            Row { key: d.words(form.mode).into(), ..row("", said, &[d.clause().into()]) }
+            let said = if form.declarations.contains(&d) { "Declared" } else { "Not declared" };
+            row(said, d.words(form.mode), &[d.clause().into()])
         })
         .collect()
 }
@@ -247,5 +247,5 @@ pub(in crate::pages) fn case(view: &RequestView, current: &str) -> Value {
         tab("response", "Response", format!("/respond/{id}")),
         tab("history", "History", format!("/assess/{id}/history")),
     ];
-    context! { c => crate::render::show(view), id => id.to_string(), version => view.version, reference => view.line.reference.clone(), tabs }
+    context! { c => crate::render::show(view), id => id.to_string(), version => view.version, reference_text => view.line.reference.clone(), case_tabs => tabs }
 }

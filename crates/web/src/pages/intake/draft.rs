@@ -71,7 +71,7 @@ async fn tasks(page: Page, Path(id): Path<RequestId>) -> Result<Response, PageEr
         })
         .collect();
     let done = (1..=sections::COUNT)
-        .filter(|n| matches!(sections::state(*n, &draft.form, &draft.complete, gate.is_some()), "Completed" | "Optional"))
+        .filter(|n| sections::state(*n, &draft.form, &draft.complete, gate.is_some()) == "Completed")
         .count();
     page.view("intake/tasks.html", "Facial image search request")
         .back("/intake")

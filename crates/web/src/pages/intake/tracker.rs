@@ -110,7 +110,7 @@ fn next(request: &RequestView) -> &'static str {
 }
 
 /// The tabs of a request.
-fn tabs(id: RequestId, current: &str) -> Vec<Value> {
+fn ways(id: RequestId, current: &str) -> Vec<Value> {
     [("Progress", String::new()), ("The form", "/form".into()), ("History", "/history".into())]
         .into_iter()
         .map(|(text, below)| context! { text, href => format!("{}{below}", at(id)), current => text == current })
@@ -145,7 +145,7 @@ async fn draw(page: &Page, id: RequestId, errors: Vec<RefusalLine>) -> Result<Re
         .back("/intake")
         .with(context! {
             id => id.to_string(), version => request.version, r => show(&request), steps => steps(&request), next => next(&request),
-            tabs => tabs(id, "Progress"), rejected, reviews,
+            ways => ways(id, "Progress"), rejected, reviews,
             question => request.clarifications.last().filter(|c| c.answer.is_none()).map(|c| c.question.as_str()),
             answered_questions => request.clarifications.iter().filter(|c| c.answer.is_some()).map(|c| context! { question => c.question.as_str(), answer => c.answer.as_deref() }).collect::<Vec<_>>(),
             can => context! {
@@ -169,7 +169,7 @@ async fn form(page: Page, Path(id): Path<RequestId>) -> Result<Response, PageErr
     page.view("intake/form.html", "The form as it was sent")
         .back(at(id))
         .with(context! {
-            id => id.to_string(), r => show(&request), tabs => tabs(id, "The form"), images => show(&images),
+            id => id.to_string(), r => show(&request), ways => ways(id, "The form"), images => show(&images),
             sections => request.form.as_ref().map(|f| sections::whole(f, policy)),
             crime => request.form.as_ref().map(|f| show(&sections::crime(f))),
         })
@@ -189,7 +189,7 @@ async fn history(page: Page, Path(id): Path<RequestId>) -> Result<Response, Page
         .collect();
     page.view("intake/history.html", "History of a request")
         .back(at(id))
-        .with(context! { reference => id.reference(), tabs => tabs(id, "History"), entries })
+        .with(context! { reference => id.reference(), ways => ways(id, "History"), entries })
         .draw()
         .await
 }

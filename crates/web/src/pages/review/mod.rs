@@ -49,6 +49,7 @@ pub(crate) fn routes() -> Routes {
             .route("/review/{request}/{probe}/take-up", get(ask_conflict).post(take_up))
             .route("/review/{request}/{probe}/empty", get(empty).post(conclude_empty))
             .route("/review/{request}/{probe}/vulnerable", get(vulnerable).post(flag))
+            .route("/review/{request}/{probe}/conflict", get(stop).post(declare))
             .route("/review/{request}/{probe}/probe.jpg", get(probe_image))
             .route("/review/{request}/{probe}/{candidate}", get(compare).post(give_visual))
             .route("/review/{request}/{probe}/{candidate}/held.jpg", get(held_image))
@@ -158,6 +159,40 @@ async fn conclude_empty(page: Page, Path((request, probe)): Path<(RequestId, Pro
     }
 }
 
+// ---- A conflict of interest found once begun (R1) ------------------------------------------------
+
+async fn stop(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>) -> Result<Response, PageError> {
+    stop_form(&page, request, probe, Value::UNDEFINED, vec![]).await
+}
+
+async fn stop_form(page: &Page, request: RequestId, probe: ProbeId, values: Value, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
+    let view = unfinished(page, request, probe).await?;
+    page.view("review/conflict.html", "Declare a conflict of interest")
+        .back(format!("/review/{request}/{probe}"))
+        .with(context! { reference => view.reference, values })
+        .errors(errors)
+        .draw()
+        .await
+}
+
+/// The sheet of an examiner who is still at work.
+async fn unfinished(page: &Page, request: RequestId, probe: ProbeId) -> Result<ComparisonView, PageError> {
+    let view = house(page)?.comparison(me(page), request, probe).await?;
+    if view.finished { Err(PageError::NotFound) } else { Ok(view) }
+}
+
+async fn declare(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>, posted: Posted) -> Result<Response, PageError> {
+    unfinished(&page, request, probe).await?;
+    let words = posted.text("words").unwrap_or_default().to_owned();
+    match house(&page)?.act_and_work(me(&page), request, Command::DeclareConflict { words }, None, once(&posted)?).await {
+        Ok(_) => page.done("Your conflict of interest is recorded. You will not see this comparison again.", "/review").await,
+        Err(BureauError::Refused(all)) if all.iter().any(|r| !r.clauses.is_empty()) => {
+            stop_form(&page, request, probe, posted.values(), beside(all, "words")).await
+        }
+        Err(e) => Err(e.into()),
+    }
+}
+
 // ---- Somebody may be vulnerable (V0) --------------------------------------------------------------
 
 async fn vulnerable(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>) -> Result<Response, PageError> {
@@ -165,7 +200,7 @@ async fn vulnerable(page: Page, Path((request, probe)): Path<(RequestId, ProbeId
 }
 
 async fn vulnerable_form(page: &Page, request: RequestId, probe: ProbeId, values: Value, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
-    let view = house(page)?.comparison(me(page), request, probe).await?;
+    let view = unfinished(page, request, probe).await?;
     page.view("review/vulnerable.html", "Say that the person may be vulnerable")
         .back(format!("/review/{request}/{probe}"))
         .with(context! { reference => view.reference, values })
@@ -175,10 +210,9 @@ async fn vulnerable_form(page: &Page, request: RequestId, probe: ProbeId, values
 }
 
 async fn flag(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>, posted: Posted) -> Result<Response, PageError> {
-    let bureau = house(&page)?;
-    bureau.comparison(me(&page), request, probe).await?;
+    unfinished(&page, request, probe).await?;
     let words = posted.text("words").unwrap_or_default().to_owned();
-    match bureau.act_and_work(me(&page), request, Command::FlagVulnerable { words }, None, once(&posted)?).await {
+    match house(&page)?.act_and_work(me(&page), request, Command::FlagVulnerable { words }, None, once(&posted)?).await {
         Ok(_) => page.done("It is recorded. From now on only those who need to know can see this request.", &format!("/review/{request}/{probe}")).await,
         Err(BureauError::Refused(all)) if all.iter().any(|r| !r.clauses.is_empty()) => {
             vulnerable_form(&page, request, probe, posted.values(), beside(all, "words")).await
@@ -456,7 +490,7 @@ async fn informed_form(
         .with(context! {
             reference => view.reference.as_str(), letter, base, version => view.sheet.version,
             visual => own.visual.as_ref().map(visual_shown), supports => own.visual.as_ref().is_some_and(|v| v.conclusion.supports_same()),
-            mode, source, person => told.person, offence => told.offence, held,
+            mode, source, about => told.person, offence => told.offence, held,
             pictures => pictures(page, request, probe, candidate, look).await?, values,
         })
         .errors(errors)

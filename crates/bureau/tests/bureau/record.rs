@@ -1,0 +1,340 @@
+//! The spine: everything is recorded, sealed, checkable and forgettable (D1, D3, D5).
+
+use crate::{
+    house::{AUDITOR, House, SOUGHT, form, probe, refusals, the_match},
+    search::{files, holds_bytes},
+};
+use bureau::BureauError;
+use casework::{
+    command::Command,
+    event::{Consulted, Thing},
+    form::Form,
+    ids::{PersonId, RequestId},
+    record::{GalleryId, RetentionClass, StreamId},
+    request::State,
+    testing::{APPROVER, REQUESTER, desk},
+};
+use gallery::Gallery as _;
+use jiff::SignedDuration;
+use store::EntryFilter;
+
+const PASSPORT: GalleryId = GalleryId::Passport;
+
+async fn looks_by(house: &House, id: RequestId, who: PersonId) -> Vec<Thing> {
+    house.looks(id).await.into_iter().filter(|l: &Consulted| l.by == who).map(|l| l.thing).collect()
+}
+
+#[tokio::test]
+async fn d5_each_look_is_recorded_once_a_sitting() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let id = house.received(form(PASSPORT), SOUGHT).await;
+    let image = house.open(id).await.probes[0].id;
+    let leader = desk(PASSPORT).leader;
+    assert!(looks_by(&house, id, leader).await.is_empty());
+    for _ in 0..3 {
+        b.request(leader, id).await.unwrap();
+        b.probe_image(leader, id, image).await.unwrap();
+    }
+    assert_eq!(looks_by(&house, id, leader).await, [Thing::Form, Thing::Probe(image)]);
+    house.clock.forward(SignedDuration::from_mins(29));
+    b.request(leader, id).await.unwrap();
+    assert_eq!(looks_by(&house, id, leader).await.len(), 2, "the same sitting");
+    house.clock.forward(SignedDuration::from_mins(2));
+    b.request(leader, id).await.unwrap();
+    b.history(leader, id).await.unwrap();
+    assert_eq!(looks_by(&house, id, leader).await[2..], [Thing::Form, Thing::History]);
+    // Another's looks are their own, and everything is in the log with its reason.
+    b.request(AUDITOR, id).await.unwrap();
+    assert_eq!(looks_by(&house, id, AUDITOR).await, [Thing::Form]);
+    assert!(house.looks(id).await.iter().all(|l| !l.why.is_empty()));
+    let told = b.history(AUDITOR, id).await.unwrap();
+    assert_eq!(told.iter().filter(|l| l.look).count(), house.looks(id).await.len());
+    house.holds().await;
+}
+
+#[tokio::test]
+async fn d5_whoever_compares_or_answers_leaves_a_trace_of_every_picture_and_biography() {
+    let house = House::new().await;
+    let id = house.matched(form(PASSPORT)).await;
+    let request = house.open(id).await;
+    let (candidate, _) = the_match(&request);
+    let image = request.probes[0].id;
+    for examiner in &desk(PASSPORT).examiners[..2] {
+        let looks = looks_by(&house, id, *examiner).await;
+        for thing in [Thing::Probe(image), Thing::CandidateImage(candidate), Thing::Biography(candidate)] {
+            assert!(looks.contains(&thing), "{thing:?} of {looks:?}");
+        }
+        let blind = looks.iter().position(|t| *t == Thing::CandidateImage(candidate)).unwrap();
+        let informed = looks.iter().position(|t| matches!(t, Thing::Biography(_))).unwrap();
+        assert!(blind < informed, "blind first: {looks:?}");
+    }
+    assert!(looks_by(&house, id, desk(PASSPORT).assessors[0]).await.contains(&Thing::Biography(candidate)));
+    house.bureau.answer_image(REQUESTER, id, candidate).await.unwrap();
+    let looks = looks_by(&house, id, REQUESTER).await;
+    assert!(looks.contains(&Thing::Answer) && looks.contains(&Thing::CandidateImage(candidate)), "{looks:?}");
+}
+
+#[tokio::test]
+async fn d5_what_cannot_be_recorded_is_not_served() {
+    let house = House::new().await;
+    let id = house.received(form(PASSPORT), SOUGHT).await;
+    let image = house.open(id).await.probes[0].id;
+    house.sql("CREATE TRIGGER no_looks BEFORE INSERT ON event WHEN NEW.kind = 'consulted' BEGIN SELECT RAISE(ABORT, 'no'); END").await;
+    let leader = desk(PASSPORT).leader;
+    assert!(matches!(house.bureau.probe_image(leader, id, image).await, Err(BureauError::Store(_))));
+    assert!(matches!(house.bureau.request(leader, id).await, Err(BureauError::Store(_))));
+    assert!(matches!(house.bureau.history(leader, id).await, Err(BureauError::Store(_))));
+    // Nor is it remembered as recorded.
+    house.sql("DROP TRIGGER no_looks").await;
+    house.bureau.probe_image(leader, id, image).await.unwrap();
+    assert_eq!(looks_by(&house, id, leader).await, [Thing::Probe(image)]);
+}
+
+#[tokio::test]
+async fn d5_reading_the_log_and_looking_somebody_up_is_recorded_too() {
+    let house = House::new().await;
+    let id = house.received(form(PASSPORT), SOUGHT).await;
+    let b = &house.bureau;
+    let before = b.store().version(StreamId::House).await.unwrap();
+    let found = b.look_up(desk(PASSPORT).leader, &id.reference()).await.unwrap();
+    assert_eq!(found.iter().map(|l| l.id).collect::<Vec<_>>(), [id]);
+    b.ledger(AUDITOR, EntryFilter { limit: 10, ..EntryFilter::default() }).await.unwrap();
+    b.verify_for(AUDITOR).await.unwrap();
+    assert_eq!(b.store().version(StreamId::House).await.unwrap(), before + 3);
+    refusals(b.look_up(desk(PASSPORT).examiners[0], &id.reference()).await);
+    refusals(b.verify_for(desk(PASSPORT).leader).await);
+}
+
+#[tokio::test]
+async fn d1_nothing_personal_lies_in_clear_in_the_data_folder() {
+    let house = House::new().await;
+    let id = house.matched(form(PASSPORT)).await;
+    // And a draft, a look-up, and an image that nobody has sent yet.
+    house.drafted(REQUESTER, Form { investigation: "OP-CANARY-DRAFT".into(), ..form(PASSPORT) }, &probe(), 0).await;
+    house.bureau.look_up(desk(PASSPORT).leader, "OP-CANARY-1").await.unwrap();
+    house.bureau.verify().await.unwrap();
+    let name = house.bureau.answer(REQUESTER, id).await.unwrap();
+    assert!(format!("{name:?}").contains("Zephyrine Canary"), "the canary is in what was shared, so it was stored");
+    // As written, and as hexadecimal or UTF-16 would carry it.
+    let words = ["Canaryrecipient", "Canaryoffence", "Canaryperson", "Canary-", "CANARYPASS", "Canarywharf", "OP-CANARY", "opcanary", "anarious", "canariously", "Example"];
+    let mut needles: Vec<(String, Vec<u8>)> = vec![];
+    for word in words {
+        needles.push((word.into(), word.as_bytes().to_vec()));
+        needles.push((format!("{word} in hexadecimal"), word.bytes().flat_map(|b| format!("{b:02x}").into_bytes()).collect()));
+        needles.push((format!("{word} in UTF-16"), word.encode_utf16().flat_map(u16::to_le_bytes).collect()));
+    }
+    needles.push(("a JPEG's first bytes".into(), vec![0xFF, 0xD8, 0xFF, 0xE0, 0x00, 0x10, b'J', b'F', b'I', b'F']));
+    needles.push(("a part of the probe's file".into(), probe()[20_000..20_032].to_vec()));
+    let looked = files(&house.folder.path().join("store"));
+    assert!(looked.iter().any(|(p, _)| p.ends_with("records.db")) && looked.len() > 6);
+    for (path, bytes) in &looked {
+        for (what, needle) in &needles {
+            assert!(!holds_bytes(bytes, needle), "{} holds {what}", path.display());
+        }
+        assert!(!bytes.starts_with(&[0xFF, 0xD8, 0xFF]) && !bytes.starts_with(b"\x89PNG"), "{}", path.display());
+    }
+    // The galleries' files hold templates and attributes, no words.
+    for (path, bytes) in files(&house.folder.path().join("galleries")) {
+        assert!(!holds_bytes(&bytes, b"Canary") && !holds_bytes(&bytes, b"CANARY"), "{}", path.display());
+    }
+}
+
+#[tokio::test]
+async fn d1_the_master_key_is_needed_to_open_anything() {
+    let house = House::new().await;
+    house.received(form(PASSPORT), SOUGHT).await;
+    let key = house.folder.path().join("store/secrets/master.key");
+    let bytes = std::fs::read(&key).unwrap();
+    let mut other = bytes.clone();
+    let at = other.len() / 2;
+    other[at] ^= 1;
+    std::fs::write(&key, other).unwrap();
+    house.bureau.store().clone().close().await;
+    assert!(store::Store::open(&house.folder.path().join("store")).await.is_err());
+    std::fs::write(&key, bytes).unwrap();
+    store::Store::open(&house.folder.path().join("store")).await.unwrap();
+}
+
+#[tokio::test]
+async fn d5_whatever_is_changed_behind_the_product_is_named() {
+    let house = House::new().await;
+    let id = house.received(form(PASSPORT), SOUGHT).await;
+    house.holds().await;
+    house.sql("CREATE TABLE kept AS SELECT * FROM event").await;
+    let name = id.to_string();
+    for (statement, mend, expected) in [
+        (
+            "UPDATE event SET header = replace(header, '\"kind\":\"approved\"', '\"kind\":\"returned\"') WHERE kind = 'approved'",
+            "UPDATE event SET header = replace(header, '\"kind\":\"returned\"', '\"kind\":\"approved\"') WHERE kind = 'approved'",
+            "its header, its place or its commitment was changed",
+        ),
+        (
+            "UPDATE event SET outcome = 'urgent' WHERE kind = 'received'",
+            "UPDATE event SET outcome = NULL WHERE kind = 'received'",
+            "the columns searched by disagree with its header",
+        ),
+        (
+            "UPDATE event SET sealed = zeroblob(length(sealed)) WHERE kind = 'prepared'",
+            "UPDATE event SET sealed = (SELECT k.sealed FROM kept k WHERE k.position = event.position)",
+            "its sealed payload does not open",
+        ),
+        (
+            "UPDATE event SET sealed = NULL WHERE kind = 'prepared'",
+            "UPDATE event SET sealed = (SELECT k.sealed FROM kept k WHERE k.position = event.position)",
+            "it was never erased",
+        ),
+        (
+            "DELETE FROM event WHERE kind = 'received'",
+            "INSERT INTO event SELECT * FROM kept WHERE kind = 'received'",
+            "it has 3 events, its version says 4",
+        ),
+    ] {
+        assert!(house.sql(statement).await >= 1, "{statement}");
+        let verified = house.bureau.verify().await.unwrap();
+        let fault = verified.fault.unwrap_or_default();
+        let named = fault.contains(&name) || fault.contains("leaf");
+        assert!(!verified.verified && named && (fault.contains(expected) || fault.contains("no event has this place")), "{statement}: {fault}");
+        house.sql(mend).await;
+        house.holds().await;
+    }
+    // An image that is part of the record.
+    let blob = files(&house.folder.path().join("store/blobs")).pop().unwrap();
+    std::fs::write(&blob.0, &blob.1[..blob.1.len() - 1]).unwrap();
+    let fault = house.bureau.verify().await.unwrap().fault.unwrap_or_default();
+    assert!(fault.contains("missing or changed") && fault.contains(&name), "{fault}");
+    std::fs::write(&blob.0, &blob.1).unwrap();
+    // A checkpoint signed by somebody else, and a tree that lost its newest leaf.
+    house.sql("UPDATE checkpoint SET note = replace(note, 'example.test', 'example.fake')").await;
+    assert!(house.bureau.verify().await.unwrap().fault.unwrap_or_default().contains("checkpoint"));
+}
+
+#[tokio::test]
+async fn d5_a_row_that_its_events_do_not_lead_to_is_named_by_replay() {
+    let house = House::new().await;
+    let id = house.authorised(form(PASSPORT), SOUGHT).await.0;
+    house.holds().await;
+    house.sql("CREATE TABLE kept AS SELECT * FROM request_row").await;
+    for statement in [
+        "UPDATE request_row SET state = 'closed'",
+        "UPDATE request_row SET urgent = 1",
+        "UPDATE request_row SET sensitive = 1",
+        "UPDATE request_row SET assignee = requester",
+        "UPDATE request_row SET gallery = 'immigration'",
+        "UPDATE request_row SET due_at = due_at + 86400000000",
+        "UPDATE request_row SET received_at = received_at - 1",
+        "UPDATE request_row SET flags = replace(flags, 'false', 'true')",
+        "UPDATE request_row SET version = version + 1",
+        "INSERT INTO request_people SELECT request, requester, 'examiner' FROM request_row",
+        "DELETE FROM request_people WHERE role = 'assessor'",
+        "DELETE FROM request_row",
+    ] {
+        assert!(house.sql(statement).await >= 1, "{statement}");
+        assert_eq!(house.bureau.replay().await.unwrap().differing, [id.reference()], "{statement}");
+        house.sql("DELETE FROM request_row").await;
+        house.sql("INSERT INTO request_row SELECT * FROM kept").await;
+        house.sql("DELETE FROM request_people WHERE role = 'examiner'").await;
+        house.sql("INSERT OR IGNORE INTO request_people SELECT request, assignee, 'assessor' FROM request_row").await;
+        assert!(house.bureau.replay().await.unwrap().differing.is_empty(), "mended after {statement}");
+    }
+}
+
+#[tokio::test]
+async fn d3_candidates_that_nobody_confirmed_go_at_the_conclusion() {
+    let house = House::new().await;
+    let (id, probe) = house.searched(form(PASSPORT), SOUGHT).await;
+    let store = house.bureau.store().clone();
+    let listed = |records: Vec<casework::record::OpenedRecord>| records.into_iter().find(|r| r.header.kind == "listed").unwrap();
+    assert!(listed(store.load(StreamId::Request(id)).await.unwrap()).payload.is_some());
+    house.answer(id, probe).await;
+    let request = house.open(id).await;
+    assert!(request.erased.contains(&RetentionClass::Candidates));
+    let record = listed(store.load(StreamId::Request(id)).await.unwrap());
+    assert!(record.payload.is_none(), "the list and its scores are gone");
+    let facts = request.probe(probe).unwrap().facts.clone().expect("how it was searched is the record");
+    assert_eq!(facts.searched, house.bureau.gallery(PASSPORT).unwrap().len());
+    // The match is kept: it can still be answered with.
+    let (candidate, _) = the_match(&request);
+    house.bureau.answer(REQUESTER, id).await.unwrap();
+    assert!(!house.bureau.answer_image(REQUESTER, id, candidate).await.unwrap().is_empty());
+    house.holds().await;
+}
+
+#[tokio::test]
+async fn d3_images_go_thirty_days_and_the_record_six_years_after_closing() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let id = house.matched(form(PASSPORT)).await;
+    let holder = desk(PASSPORT).assessors[0];
+    house.act_and_work(holder, id, Command::Close).await;
+    let image = house.open(id).await.probes[0].id;
+    let blobs = || files(&house.folder.path().join("store/blobs")).len();
+    assert_eq!(blobs(), 2, "the original and its rendering");
+    b.probe_image(REQUESTER, id, image).await.unwrap();
+    house.clock.days(29);
+    house.work().await;
+    assert_eq!(blobs(), 2, "not before its time");
+
+    house.clock.days(2);
+    house.work().await;
+    assert_eq!(blobs(), 0);
+    assert!(house.open(id).await.erased.contains(&RetentionClass::Images));
+    assert!(matches!(b.probe_image(REQUESTER, id, image).await, Err(BureauError::Gone)));
+    assert!(b.request(REQUESTER, id).await.unwrap().form.is_some(), "the record stays");
+    house.holds().await;
+    // The same image in a later request is not remembered any more.
+    let again = house.received(form(PASSPORT), SOUGHT).await;
+    assert!(!house.open(again).await.image_seen_before);
+
+    house.clock.days(6 * 365 - 40);
+    house.work().await;
+    assert!(house.open(id).await.form.is_some(), "not before its time");
+    house.clock.days(45);
+    house.work().await;
+    let gone = house.open(id).await;
+    assert_eq!((gone.state, gone.form.is_none(), gone.requester), (State::Erased, true, None));
+    let records = b.store().load(StreamId::Request(id)).await.unwrap();
+    let still: Vec<_> = records.iter().filter(|r| r.payload.is_some()).map(|r| r.header.kind.clone()).collect();
+    assert!(still.is_empty() || still == ["erased"], "{still:?}");
+    assert!(house.looks(id).await.is_empty(), "who looked goes with what was looked at");
+    assert!(b.look_up(desk(PASSPORT).leader, &id.reference()).await.unwrap().is_empty());
+    refusals(b.request(REQUESTER, id).await);
+    // The log still verifies, statistics still count it, and the other request is untouched.
+    house.holds().await;
+    let counts = b.statistics(AUDITOR).await.unwrap();
+    assert!(format!("{counts:?}").contains("atch"), "{counts:?}");
+    assert!(house.open(again).await.form.is_some());
+}
+
+#[tokio::test]
+async fn d3_a_withdrawn_request_is_closed_and_forgotten_like_the_rest() {
+    let house = House::new().await;
+    let (id, _) = house.searched(form(PASSPORT), SOUGHT).await;
+    house.act_and_work(REQUESTER, id, Command::Withdraw { reason: "He came in by himself.".into() }).await;
+    assert!(house.open(id).await.erased.contains(&RetentionClass::Candidates));
+    house.act_and_work(desk(PASSPORT).leader, id, Command::Close).await;
+    house.clock.days(31);
+    house.work().await;
+    assert!(house.open(id).await.erased.contains(&RetentionClass::Images));
+    assert!(files(&house.folder.path().join("store/blobs")).is_empty());
+    house.holds().await;
+}
+
+#[tokio::test]
+async fn d3_what_belongs_to_nothing_is_tidied_away_and_nothing_else() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let id = house.received(form(PASSPORT), SOUGHT).await;
+    let (draft, version) = house.drafted(REQUESTER, form(PASSPORT), &probe(), 0).await;
+    let orphan = b.store().put_blob(StreamId::Request(draft), RetentionClass::Images, b"half of a pair", b.now()).await.unwrap();
+    b.tidy().await.unwrap();
+    assert!(b.store().get_blob(orphan).await.unwrap().is_some(), "it may be on its way to its commit");
+    house.clock.days(2);
+    b.tidy().await.unwrap();
+    assert!(b.store().get_blob(orphan).await.unwrap().is_none());
+    let kept = b.draft(REQUESTER, draft).await.unwrap();
+    b.draft_image(REQUESTER, draft, kept.form.images[0].probe).await.unwrap();
+    assert_eq!(kept.version, version);
+    b.probe_image(APPROVER, id, house.open(id).await.probes[0].id).await.unwrap();
+    house.holds().await;
+}

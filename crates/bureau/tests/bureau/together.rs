@@ -1,0 +1,312 @@
+//! Several hands at once, and the same hand twice: exactly one thing happens, and everybody is told.
+
+use crate::house::{House, NCA_REQUESTER, OTHER_REQUESTER, SOUGHT, cites, engine, form, once, photograph, probe, refusals};
+use bureau::{BureauError, assess::List};
+use casework::{
+    assess::Decision,
+    clause::Clause,
+    command::Command,
+    event::Event,
+    form::{Declaration, Field, Form, Nationality},
+    ids::{AuthorisationId, PersonId, RequestId},
+    record::{GalleryId, StreamId},
+    request::State,
+    testing::{APPROVER, NCA_APPROVER, REQUESTER, World, desk},
+};
+use std::collections::BTreeSet;
+
+const PASSPORT: GalleryId = GalleryId::Passport;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn s2_a_double_submit_is_one_request() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let (id, version) = house.drafted(REQUESTER, form(PASSPORT), &probe(), SOUGHT).await;
+    let send = || b.send(REQUESTER, id, version, once("one form, sent twice"));
+    let (first, second, third) = tokio::join!(send(), send(), send());
+    for ids in [first, second, third, send().await] {
+        assert_eq!(ids.unwrap(), [id], "everybody is told of the same request");
+    }
+    assert_eq!(house.events(id).await.len(), 1);
+    assert_eq!(b.list(REQUESTER, List::Mine, None, 1).await.unwrap().total, 1);
+    // The approver's button, pressed twice.
+    let approve = || b.act(APPROVER, id, Command::Approve, Some(1), once("approved twice"));
+    let (first, second) = tokio::join!(approve(), approve());
+    assert!(first.is_ok() && second.is_ok());
+    assert_eq!(house.events(id).await.iter().filter(|e| matches!(e, Event::Approved { .. })).count(), 1);
+}
+
+#[tokio::test]
+async fn v1_a_used_token_tells_nobody_anything() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let sensitive = Form { vulnerable: Some(true), vulnerable_words: "Fled abuse.".into(), ..form(PASSPORT) };
+    let (hidden, version) = house.drafted(REQUESTER, sensitive, &probe(), SOUGHT).await;
+    b.send(REQUESTER, hidden, version, once("hers")).await.unwrap();
+    // Another officer, with a token of their own that was used, or with hers.
+    let (own, version) = house.drafted(OTHER_REQUESTER, form(PASSPORT), &probe(), SOUGHT).await;
+    b.send(OTHER_REQUESTER, own, version, once("theirs")).await.unwrap();
+    let unknown = refusals(b.send(OTHER_REQUESTER, RequestId(uuid::Uuid::now_v7()), 1, once("fresh")).await);
+    for token in ["hers", "theirs", "fresh"] {
+        assert_eq!(refusals(b.send(OTHER_REQUESTER, hidden, 1, once(token)).await), unknown, "{token}");
+        let withdraw = Command::Withdraw { reason: "Curiosity.".into() };
+        assert_eq!(refusals(b.act(OTHER_REQUESTER, hidden, withdraw, None, once(token)).await), unknown, "{token}");
+    }
+    // A token used on one request is fresh on another.
+    house.act(APPROVER, hidden, Command::Approve).await;
+    b.act(APPROVER, own, Command::Approve, None, once("hers")).await.unwrap();
+    assert_eq!(house.open(own).await.state, State::Received);
+}
+
+#[tokio::test]
+async fn s1_a_stale_tab_is_told_and_the_first_save_stays() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let id = b.new_draft(REQUESTER).await.unwrap();
+    let saved = Form { investigation: "OP-FIRST-TAB".into(), ..Form::new() };
+    let version = b.save_draft(REQUESTER, id, 1, saved).await.unwrap();
+    let late = Form { investigation: "OP-SECOND-TAB".into(), ..Form::new() };
+    assert!(matches!(b.save_draft(REQUESTER, id, 1, late).await, Err(BureauError::Overtaken)));
+    assert!(matches!(b.add_image(REQUESTER, id, 1, &probe(), None).await, Err(BureauError::Overtaken)));
+    assert!(matches!(b.send(REQUESTER, id, 1, None).await, Err(BureauError::Overtaken)));
+    let draft = b.draft(REQUESTER, id).await.unwrap();
+    assert_eq!((draft.form.investigation.as_str(), draft.version, draft.form.images.len()), ("OP-FIRST-TAB", version, 0));
+    assert!(crate::search::files(&house.folder.path().join("store/blobs")).is_empty(), "the overtaken image is not kept");
+    // A save cannot smuggle an image in or out.
+    let (id, version) = house.drafted(REQUESTER, form(PASSPORT), &probe(), SOUGHT).await;
+    b.save_draft(REQUESTER, id, version, form(PASSPORT)).await.unwrap();
+    assert_eq!(b.draft(REQUESTER, id).await.unwrap().form.images.len(), 1);
+}
+
+#[tokio::test]
+async fn s1_everything_missing_is_said_at_once_and_the_draft_stays() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let id = b.new_draft(REQUESTER).await.unwrap();
+    let said = refusals(b.send(REQUESTER, id, 1, once("too early")).await);
+    let fields: BTreeSet<Field> = said.iter().filter_map(|r| r.field).collect();
+    for field in [Field::Investigation, Field::Nationality, Field::Purposes, Field::Offence, Field::Images, Field::Vulnerable, Field::Declarations] {
+        assert!(fields.contains(&field), "{field} of {fields:?}");
+    }
+    assert_eq!(house.open(id).await.version, 0, "nothing is recorded");
+    // The same page, completed, is sent with the same token.
+    let version = b.save_draft(REQUESTER, id, 1, form(PASSPORT)).await.unwrap();
+    let (version, image, _) = b.add_image(REQUESTER, id, version, &photograph("sample2.jpg"), None).await.unwrap();
+    let version = b.describe_image(REQUESTER, id, version, image, Some(0), Some(casework::form::Source::Supervised)).await.unwrap();
+    assert_eq!(b.send(REQUESTER, id, version, once("too early")).await.unwrap(), [id]);
+    assert!(b.drafts(REQUESTER).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn r1_two_people_taking_a_request_at_once_one_has_it_and_the_other_is_told() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let id = house.received(form(PASSPORT), SOUGHT).await;
+    let [one, two] = desk(PASSPORT).assessors;
+    let version = house.open(id).await.version;
+    let take = |who: PersonId| b.act(who, id, Command::Take { no_conflict: true }, Some(version), None);
+    let (first, second) = tokio::join!(take(one), take(two));
+    assert_eq!(usize::from(first.is_ok()) + usize::from(second.is_ok()), 1);
+    let told = [first, second].into_iter().find_map(Result::err).unwrap();
+    assert!(matches!(told, BureauError::Overtaken | BureauError::Refused(_)), "{told:?}");
+    assert!(told.to_string().contains("changed since you opened it") || told.to_string().contains("already taken"), "{told}");
+    let holder = house.open(id).await.assignee.unwrap();
+    assert!([one, two].contains(&holder));
+    // From a page without a version, the words say what happened.
+    let loser = if holder == one { two } else { one };
+    let said = refusals(b.act(loser, id, Command::Take { no_conflict: true }, None, None).await);
+    assert!(said.iter().any(|r| r.words.contains("Someone else has already taken it")), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m1_two_decisions_on_one_image_at_once_are_one_decision() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let id = house.received(form(PASSPORT), SOUGHT).await;
+    let holder = desk(PASSPORT).assessors[0];
+    house.act(holder, id, Command::Take { no_conflict: true }).await;
+    let request = house.open(id).await;
+    let probe = request.probes[0].id;
+    let assess = |seen: Option<u64>| {
+        let assessment = Box::new(World::new().assessment(PASSPORT));
+        let authorisation = AuthorisationId(uuid::Uuid::now_v7());
+        b.act(holder, id, Command::Assess { probe, assessment, decision: Decision::Authorise, authorisation }, seen, None)
+    };
+    let (first, second) = tokio::join!(assess(Some(request.version)), assess(Some(request.version)));
+    assert_eq!(usize::from(first.is_ok()) + usize::from(second.is_ok()), 1, "one decides");
+    let (first, second) = tokio::join!(assess(None), assess(None));
+    assert!(first.is_err() && second.is_err());
+    let decisions = house.events(id).await.iter().filter(|e| matches!(e, Event::Authorised { .. })).count();
+    assert_eq!(decisions, 1);
+    // Leave used from two tabs at once is one search.
+    let start = || b.act_and_work(holder, id, Command::StartSearch { probe }, None, None);
+    let (first, second) = tokio::join!(start(), start());
+    assert_eq!(usize::from(first.is_ok()) + usize::from(second.is_ok()), 1);
+    house.work().await;
+    assert_eq!(house.events(id).await.iter().filter(|e| matches!(e, Event::Searched { .. })).count(), 1);
+    house.holds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m2_two_examiners_at_once_do_not_get_in_each_others_way() {
+    let house = House::new().await;
+    let (id, probe) = house.searched(form(PASSPORT), SOUGHT).await;
+    let [one, two, three, _] = desk(PASSPORT).examiners;
+    let b = &house.bureau;
+    let (first, second, third) = tokio::join!(b.take_up(one, id, probe), b.take_up(two, id, probe), b.take_up(three, id, probe));
+    let joined = [first, second, third];
+    assert_eq!(joined.iter().filter(|j| j.is_ok()).count(), 2, "two are wanted, and the third is told");
+    assert!(cites(&refusals(joined.into_iter().find(Result::is_err).unwrap()), Clause::M2));
+    // Both give their opinions on the page as they opened it; neither is told that the other was quicker.
+    let examiners: Vec<_> = house.open(id).await.probes[0].examiners.iter().map(|e| e.person).collect();
+    let look = async |who: PersonId| {
+        let sheet = b.comparison(who, id, probe).await.unwrap().sheet;
+        for (n, c) in sheet.candidates.iter().enumerate() {
+            let opinion = World::visual(casework::review::Conclusion::StronglySame);
+            let version = sheet.version + n as u64;
+            b.act(who, id, Command::GiveVisual { probe, candidate: c.id, opinion, version }, None, None).await.unwrap();
+        }
+    };
+    tokio::join!(look(examiners[0]), look(examiners[1]));
+    let request = house.open(id).await;
+    assert!(request.probes[0].candidates.iter().all(|c| c.opinions.len() == 2));
+    house.holds().await;
+}
+
+#[tokio::test]
+async fn s2_the_same_investigation_twice_is_refused_and_the_same_image_is_noted() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let first = Form { investigation: "OP/2026-7 Heron".into(), ..form(PASSPORT) };
+    let one = house.received(first.clone(), SOUGHT).await;
+    // Written otherwise, it is the same investigation.
+    let same = Form { investigation: "op 20267 HERON".into(), ..form(PASSPORT) };
+    let (id, version) = house.drafted(REQUESTER, same.clone(), &photograph("sample5.jpg"), 0).await;
+    let said = refusals(b.send(REQUESTER, id, version, once("same")).await);
+    assert!(cites(&said, Clause::S2) && said.iter().any(|r| r.field == Some(Field::Investigation)), "{said:?}");
+    b.draft(REQUESTER, id).await.unwrap();
+    // Another force's investigation of that name is another investigation, to the other gallery too.
+    let (other, version) = house.drafted(NCA_REQUESTER, same.clone(), &photograph("sample5.jpg"), 0).await;
+    b.send(NCA_REQUESTER, other, version, None).await.unwrap();
+    let foreign = Form { investigation: same.investigation.clone(), ..form(GalleryId::Immigration) };
+    house.received(foreign, SOUGHT).await;
+    // Once the first is over, it may be asked again.
+    house.act(REQUESTER, one, Command::Withdraw { reason: "Sent too early.".into() }).await;
+    let version = b.draft(REQUESTER, id).await.unwrap().version;
+    b.send(REQUESTER, id, version, once("same")).await.unwrap();
+
+    // The same image in another request: a note to the officer, and to staff, not to the force.
+    let id = b.new_draft(REQUESTER).await.unwrap();
+    let version = b.save_draft(REQUESTER, id, 1, form(PASSPORT)).await.unwrap();
+    let (version, image, notes) = b.add_image(REQUESTER, id, version, &probe(), Some("still.jpg")).await.unwrap();
+    assert!(notes.iter().any(|n| n.words.contains("already in another request")), "{notes:?}");
+    let version = b.describe_image(REQUESTER, id, version, image, Some(SOUGHT), Some(casework::form::Source::Unsupervised)).await.unwrap();
+    b.send(REQUESTER, id, version, None).await.unwrap();
+    house.act(APPROVER, id, Command::Approve).await;
+    assert!(b.request(desk(PASSPORT).leader, id).await.unwrap().image_seen_before);
+    assert!(!b.request(REQUESTER, id).await.unwrap().image_seen_before);
+}
+
+#[tokio::test]
+async fn s3_a_linked_pair_is_sent_whole_or_not_at_all_each_with_its_own_images() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let unsure = Form { nationality: Some(Nationality::Unsure), ..form(PASSPORT) };
+    let (id, version) = house.drafted(REQUESTER, unsure.clone(), &probe(), SOUGHT).await;
+    let requests = async || b.store().streams().await.unwrap().iter().filter(|(s, _)| matches!(s, StreamId::Request(_))).count();
+    // The second half cannot be written: then the first is not either, and the draft stays.
+    house.sql("CREATE TRIGGER no_second BEFORE INSERT ON request_row WHEN NEW.gallery = 'immigration' BEGIN SELECT RAISE(ABORT, 'no'); END").await;
+    assert!(b.send(REQUESTER, id, version, once("pair")).await.is_err());
+    assert_eq!(requests().await, 0);
+    b.draft(REQUESTER, id).await.unwrap();
+    house.sql("DROP TRIGGER no_second").await;
+
+    let ids = b.send(REQUESTER, id, version, once("pair")).await.unwrap();
+    assert_eq!((ids.len(), ids[0]), (2, id));
+    assert_eq!(b.send(REQUESTER, id, version, once("pair")).await.unwrap(), ids, "sent again, the same pair");
+    let (one, two) = (house.open(ids[0]).await, house.open(ids[1]).await);
+    assert_eq!((one.gallery, two.gallery), (Some(PASSPORT), Some(GalleryId::Immigration)));
+    assert_eq!((one.twin, two.twin), (Some(ids[1]), Some(ids[0])));
+    assert!(!one.image_seen_before && !two.image_seen_before, "a pair's own image is not somebody else's");
+    let (a, z) = (&one.form.as_ref().unwrap().images[0], &two.form.as_ref().unwrap().images[0]);
+    assert!(a.original != z.original && a.rendering != z.rendering && a.probe != z.probe);
+    assert_eq!(a.digest, z.digest);
+    // Each is approved, searched and forgotten on its own: one withdrawn, closed and erased leaves the other.
+    for id in &ids {
+        house.act_and_work(APPROVER, *id, Command::Approve).await;
+    }
+    house.act(REQUESTER, ids[0], Command::Withdraw { reason: "A British match came another way.".into() }).await;
+    house.act_and_work(desk(PASSPORT).leader, ids[0], Command::Close).await;
+    house.clock.days(31);
+    house.work().await;
+    assert!(b.store().get_blob(a.original).await.unwrap().is_none());
+    assert_eq!(b.store().get_blob(z.original).await.unwrap().unwrap(), probe());
+    house.holds().await;
+}
+
+#[tokio::test]
+async fn s9_returned_edited_and_sent_again_is_the_same_request() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let id = house.prepared(form(PASSPORT), SOUGHT).await;
+    house.act(APPROVER, id, Command::Return { reasons: "Say more of the harm.".into() }).await;
+    refusals(b.edit_returned(OTHER_REQUESTER, id).await);
+    assert_eq!(b.edit_returned(REQUESTER, id).await.unwrap(), id);
+    let draft = b.draft(REQUESTER, id).await.unwrap();
+    assert_eq!(draft.returned.as_deref(), Some("Say more of the harm."));
+    let kept = draft.form.images[0].clone();
+    let form = Form { harm: "A broken wrist, and months out of work.".into(), ..draft.form };
+    let version = b.save_draft(REQUESTER, id, draft.version, form).await.unwrap();
+    // Its image may go and come again; the recorded one stays with the record.
+    let version = b.remove_image(REQUESTER, id, version, kept.probe).await.unwrap();
+    assert!(b.store().get_blob(kept.original).await.unwrap().is_some());
+    let (version, image, _) = b.add_image(REQUESTER, id, version, &photograph("sample5.jpg"), None).await.unwrap();
+    let version = b.describe_image(REQUESTER, id, version, image, Some(0), Some(casework::form::Source::Supervised)).await.unwrap();
+    assert_eq!(b.send(REQUESTER, id, version, None).await.unwrap(), [id]);
+    house.act_and_work(APPROVER, id, Command::Approve).await;
+    let request = house.open(id).await;
+    assert_eq!((request.state, request.probes.len()), (State::Received, 1));
+    assert_eq!(request.form.unwrap().harm, "A broken wrist, and months out of work.");
+    house.holds().await;
+}
+
+#[tokio::test]
+async fn s1_a_rejected_form_is_copied_into_a_new_one_linked_to_it() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let id = house.received(form(PASSPORT), SOUGHT).await;
+    let holder = desk(PASSPORT).assessors[0];
+    house.act(holder, id, Command::Take { no_conflict: true }).await;
+    refusals(b.copy_rejected(REQUESTER, id).await);
+    house.act(holder, id, Command::Reject { missing: vec![(Field::Harm, "It does not say whose.".into())] }).await;
+    refusals(b.copy_rejected(OTHER_REQUESTER, id).await);
+    let copy = b.copy_rejected(REQUESTER, id).await.unwrap();
+    let draft = b.draft(REQUESTER, copy).await.unwrap();
+    assert_eq!(draft.replaces, Some(id));
+    assert!(draft.form.images.is_empty() && draft.form.declarations.is_empty(), "given afresh");
+    assert_eq!(draft.form.offence, house.open(id).await.form.unwrap().offence);
+    // The same investigation is free again, since the first form was rejected.
+    let form = Form { declarations: <Declaration as strum::IntoEnumIterator>::iter().collect(), ..draft.form };
+    let version = b.save_draft(REQUESTER, copy, draft.version, form).await.unwrap();
+    let (version, image, _) = b.add_image(REQUESTER, copy, version, &probe(), None).await.unwrap();
+    let version = b.describe_image(REQUESTER, copy, version, image, Some(SOUGHT), Some(casework::form::Source::Unsupervised)).await.unwrap();
+    b.send(REQUESTER, copy, version, None).await.unwrap();
+    assert_eq!(house.open(copy).await.replaces, Some(id));
+    assert_eq!(b.request(APPROVER, copy).await.unwrap().replaces, Some(id));
+}
+
+#[tokio::test]
+async fn s9_two_forces_do_not_meet() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let (id, version) = house.drafted(NCA_REQUESTER, form(PASSPORT), &probe(), SOUGHT).await;
+    b.send(NCA_REQUESTER, id, version, None).await.unwrap();
+    let unknown = refusals(b.request(APPROVER, RequestId(uuid::Uuid::now_v7())).await);
+    assert_eq!(refusals(b.request(APPROVER, id).await), unknown);
+    assert_eq!(refusals(b.act(APPROVER, id, Command::Approve, None, None).await), unknown);
+    assert_eq!(b.list(APPROVER, List::Approval, None, 1).await.unwrap().total, 0);
+    assert_eq!(b.list(NCA_APPROVER, List::Approval, None, 1).await.unwrap().total, 1);
+    house.act_and_work(NCA_APPROVER, id, Command::Approve).await;
+    assert_eq!(house.open(id).await.state, State::Received);
+    assert_eq!(engine().model().id, b.engine().model().id);
+}

@@ -1,0 +1,406 @@
+//! Non-interference (M2): the second examiner's pages are the same byte for byte whatever the first did.
+//!
+//! One house is taken to the moment of comparison and copied; in each copy the first examiner does
+//! something else, before the second begins or while they work. The second then does exactly the same in
+//! each, and every page, picture and redirect that they get is held against the first copy's. Only a
+//! session's own form tokens differ; they are made equal.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, header},
+};
+use bureau::{Bureau, Clock, Parts, enrol::Enrolment};
+use casework::{
+    command::Command,
+    disclosure::Biography,
+    form::Nationality,
+    ids::{PersonId, ProbeId, RequestId},
+    policy::BioField,
+    record::GalleryId,
+    request::ProbeState,
+    review::{Agreement, Component, Conclusion, Informed, Visual},
+};
+use decoder::{Decoder, PixelArea, Rgb8};
+use demo::{people, stories};
+use face::{Engine, OnnxEngine, Pack};
+use gallery::{LocalGallery, ModelId, Settings};
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use store::Store;
+use tower::ServiceExt;
+
+/// The demo's people and stories, as the binary has them.
+#[path = "../src/demo"]
+mod demo {
+    #[allow(dead_code)]
+    pub mod people;
+    #[allow(dead_code)]
+    pub mod stories;
+}
+
+const HOST: &str = "127.0.0.1:8080";
+const FIRST: PersonId = people::LIN;
+const SECOND: PersonId = people::CLARKE;
+
+/// Stands still, so that nothing on a page depends on how fast the test runs.
+struct Still(Timestamp);
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+struct Ground {
+    pack: Pack,
+    engine: Arc<dyn Engine>,
+    clock: Arc<Still>,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let pack = Pack::open(&root().join("build/packs/bundled")).expect("run `make setup` first");
+        let engine = OnnxEngine::load(&pack, &root().join("build/onnxruntime/libonnxruntime.so")).expect("run `make setup` first");
+        Self { pack, engine: Arc::new(engine), clock: Arc::new(Still(Timestamp::now())) }
+    }
+
+    async fn open(&self, dir: &Path) -> Arc<Bureau> {
+        let at = dir.join("store");
+        let store = if at.exists() { Store::open(&at).await } else { Store::create(&at, "countersign/log").await }.unwrap();
+        let model = ModelId::new(self.engine.model().id.as_str()).unwrap();
+        let gallery =
+            LocalGallery::open_or_create(&dir.join("passport"), &model, self.engine.model().dimension, Settings::default()).unwrap();
+        Arc::new(Bureau::new(Parts {
+            store,
+            engine: self.engine.clone(),
+            galleries: BTreeMap::from([(GalleryId::Passport, Arc::new(gallery))]),
+            decoder: Decoder::new(env!("CARGO_BIN_EXE_countersign").into(), vec!["decode-child".into()]),
+            clock: self.clock.clone(),
+            specification: face::ImageSpecification::default(),
+        }))
+    }
+
+    /// A house with a comparison of at least two candidates waiting: the same face is held twice, as two
+    /// photographs that differ in their frame.
+    async fn comparing(&self, dir: &Path) -> (Arc<Bureau>, RequestId, ProbeId) {
+        std::fs::create_dir_all(dir).unwrap();
+        let bureau = self.open(dir).await;
+        bureau.found_register(people::register(casework::calendar::london_date(bureau.now()))).await.unwrap();
+        let samples = self.pack.samples().unwrap();
+        let bytes = std::fs::read(samples.join("sample1.jpg")).unwrap();
+        let pixels = bureau.decode(&bytes).await.unwrap();
+        let faces = bureau.faces(&pixels).await.unwrap();
+        let whole = Rgb8::new(pixels.width, pixels.height, pixels.data).unwrap();
+        for (n, f) in faces.iter().enumerate() {
+            for margin in [0.45, 0.6] {
+                let area = PixelArea { x: f.area.x, y: f.area.y, width: f.area.width, height: f.area.height };
+                let image = whole.crop(area.padded(margin)).unwrap().to_jpeg(92).unwrap();
+                let biography = Biography([(BioField::Name, format!("Invented {n}"))].into());
+                // A crop that shows a neighbour too is refused, which is as well here.
+                let _ = bureau.enrol_one(GalleryId::Passport, Enrolment { image, biography }).await;
+            }
+        }
+        let photograph = std::fs::read(samples.join("sample3.jpg")).unwrap();
+        let form = stories::form("NS/2026/0500", Nationality::British);
+        let id = stories::submitted(&bureau, stories::PASSPORT, form, &photograph, 1).await.unwrap()[0];
+        let probe = stories::authorised(&bureau, stories::PASSPORT, id).await.unwrap();
+        bureau.act_and_work(people::VERMA, id, Command::StartSearch { probe }, None, None).await.unwrap();
+        let found = bureau.open(id).await.unwrap().probe(probe).unwrap().candidates.len();
+        assert!(found >= 2, "an order needs two candidates, and the search found {found}");
+        (bureau, id, probe)
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    // The store refuses folders that others could read.
+    std::fs::set_permissions(to, std::fs::metadata(from).unwrap().permissions()).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()));
+        } else {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
+}
+
+/// What the first examiner does in one copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum First {
+    Nothing,
+    TakesUp,
+    LocksVisual(Conclusion),
+    Concludes(Conclusion),
+    DeclaresConflict,
+}
+
+impl First {
+    async fn acts(self, bureau: &Bureau, id: RequestId, probe: ProbeId) {
+        if self == Self::Nothing {
+            return;
+        }
+        bureau.take_up(FIRST, id, probe).await.unwrap();
+        if self == Self::DeclaresConflict {
+            let words = "I know the officer who asks.".into();
+            bureau.act_and_work(FIRST, id, Command::DeclareConflict { words }, None, None).await.unwrap();
+        }
+        let (Self::LocksVisual(conclusion) | Self::Concludes(conclusion)) = self else { return };
+        let sheet = bureau.comparison(FIRST, id, probe).await.unwrap().sheet;
+        let mut version = 0;
+        for c in &sheet.candidates {
+            bureau.comparison_candidate(FIRST, id, probe, c.id).await.unwrap();
+            let opinion = Visual { conclusion, components: [(Component::Nose, Agreement::Alike)].into(), words: "What I saw.".into() };
+            let command = Command::GiveVisual { probe, candidate: c.id, opinion, version };
+            bureau.act_and_work(FIRST, id, command, None, None).await.unwrap();
+            version += 1;
+        }
+        if matches!(self, Self::LocksVisual(_)) {
+            return;
+        }
+        for c in &sheet.candidates {
+            bureau.informed(FIRST, id, probe, c.id).await.unwrap();
+            let opinion = Informed { same_person: conclusion.supports_same(), reasons: "As I saw.".into() };
+            let command = Command::GiveInformed { probe, candidate: c.id, opinion, version };
+            bureau.act_and_work(FIRST, id, command, None, None).await.unwrap();
+            version += 1;
+        }
+    }
+}
+
+/// Everything that one browser got, in order.
+type Transcript = Vec<(String, Vec<u8>)>;
+
+/// The second examiner's browser.
+struct Browser {
+    router: Router,
+    cookie: String,
+    got: Transcript,
+}
+
+impl Browser {
+    async fn sign_in(bureau: Arc<Bureau>) -> Self {
+        let config = web::Config { hosts: vec![HOST.into()], demo: true, secure: false };
+        let router = web::router(web::AppState::over(config, bureau).unwrap());
+        let mut b = Self { router, cookie: String::new(), got: vec![] };
+        let page = b.get("/sign-in").await;
+        b.post("/sign-in", &[("_csrf", &field(&page, "_csrf")), ("person", &SECOND.to_string())]).await;
+        b.got.clear();
+        b
+    }
+
+    async fn send(&mut self, name: String, request: axum::http::request::Builder, body: Body) -> Vec<u8> {
+        let request = request.header(header::HOST, HOST).header(header::COOKIE, &self.cookie).body(body).unwrap();
+        let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+        if let Some(set) = parts.headers.get(header::SET_COOKIE) {
+            self.cookie = set.to_str().unwrap().split(';').next().unwrap().to_owned();
+        }
+        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        let mut headers: Vec<String> = parts.headers.iter()
+            .filter(|(n, _)| !["set-cookie", "x-request-id"].contains(&n.as_str()))
+            .map(|(n, v)| format!("{n}: {}", v.to_str().unwrap()))
+            .collect();
+        headers.sort();
+        let mut bytes = format!("{} {}\n\n", parts.status, headers.join("\n")).into_bytes();
+        bytes.extend(equalised(&body));
+        self.got.push((name, bytes));
+        body
+    }
+
+    async fn get(&mut self, path: &str) -> String {
+        let body = self.send(format!("GET {path}"), Request::get(path), Body::empty()).await;
+        String::from_utf8_lossy(&body).into_owned()
+    }
+
+    async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> String {
+        let form: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded").header("origin", format!("http://{HOST}"));
+        let body = self.send(format!("POST {path}"), request, Body::from(form)).await;
+        String::from_utf8_lossy(&body).into_owned()
+    }
+
+    /// Fills in the form of a page and sends it.
+    async fn fill(&mut self, path: &str, fields: &[(&str, &str)]) -> String {
+        let page = self.get(path).await;
+        let ours: Vec<(&str, String)> = ["_csrf", "_for", "_once", "_version"].into_iter()
+            .filter(|n| page.contains(&format!("name=\"{n}\" value=\""))).map(|n| (n, last_field(&page, n))).collect();
+        let mut all: Vec<(&str, &str)> = ours.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        all.extend_from_slice(fields);
+        self.post(path, &all).await
+    }
+
+    /// Every page, picture and redirect that this examiner can reach.
+    async fn look_everywhere(&mut self, base: &str, candidates: &[String]) {
+        self.get("/review").await;
+        self.get(base).await;
+        for tail in ["take-up", "empty", "vulnerable", "conflict", "probe.jpg", "probe.jpg?steps=pi-pb"] {
+            self.get(&format!("{base}/{tail}")).await;
+        }
+        for c in candidates {
+            for tail in ["", "/held.jpg", "/informed"] {
+                self.get(&format!("{base}/{c}{tail}")).await;
+            }
+        }
+        let request = base.split('/').nth(2).unwrap();
+        self.get(&format!("/assess/{request}")).await;
+    }
+}
+
+/// Form tokens made equal: they are random in every session and every page.
+fn equalised(body: &[u8]) -> Vec<u8> {
+    let Ok(text) = std::str::from_utf8(body) else { return body.to_vec() };
+    let mut out = text.to_owned();
+    for name in ["_csrf", "_once"] {
+        let mark = format!("name=\"{name}\" value=\"");
+        let mut at = 0;
+        while let Some(found) = out[at..].find(&mark) {
+            let start = at + found + mark.len();
+            let end = start + out[start..].find('"').unwrap();
+            out.replace_range(start..end, "TOKEN");
+            at = start;
+        }
+    }
+    out.into_bytes()
+}
+
+fn field(page: &str, name: &str) -> String {
+    let mark = format!("name=\"{name}\" value=\"");
+    let at = page.find(&mark).unwrap_or_else(|| panic!("no {name}")) + mark.len();
+    page[at..].split('"').next().unwrap().to_owned()
+}
+
+/// The page's own form comes after the one that signs out.
+fn last_field(page: &str, name: &str) -> String {
+    let mark = format!("name=\"{name}\" value=\"");
+    let at = page.rfind(&mark).unwrap() + mark.len();
+    page[at..].split('"').next().unwrap().to_owned()
+}
+
+/// When the first examiner acts, seen from the second one's work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    BeforeTheOtherLooks,
+    AfterTheOthersFirstOpinion,
+    BeforeTheOthersConclusions,
+    AfterTheOtherHasFinished,
+}
+
+/// The second examiner's whole work in one copy, the first acting at one moment.
+async fn work(bureau: Arc<Bureau>, id: RequestId, probe: ProbeId, first: First, when: When) -> Transcript {
+    let mut b = Browser::sign_in(bureau.clone()).await;
+    let base = format!("/review/{id}/{probe}");
+    let acts = async |moment: When| {
+        if moment == when {
+            first.acts(&bureau, id, probe).await;
+        }
+    };
+    let order: Vec<String> =
+        bureau.comparison(SECOND, id, probe).await.unwrap().sheet.candidates.iter().map(|c| c.id.to_string()).collect();
+    acts(When::BeforeTheOtherLooks).await;
+    b.look_everywhere(&base, &order).await;
+    for (n, c) in order.iter().enumerate() {
+        let opinion = [("part-nose", "alike"), ("conclusion", "same"), ("words", "The nose agrees."), ("action", "lock")];
+        b.fill(&format!("{base}/{c}"), &opinion).await;
+        if n == 0 {
+            acts(When::AfterTheOthersFirstOpinion).await;
+            b.look_everywhere(&base, &order).await;
+        }
+    }
+    acts(When::BeforeTheOthersConclusions).await;
+    b.look_everywhere(&base, &order).await;
+    for c in &order {
+        b.fill(&format!("{base}/{c}/informed"), &[("same", "yes"), ("reasons", "The record agrees.")]).await;
+    }
+    acts(When::AfterTheOtherHasFinished).await;
+    b.look_everywhere(&base, &order).await;
+    b.got
+}
+
+fn same(reference: &Transcript, other: &Transcript, what: &str) {
+    assert_eq!(reference.len(), other.len(), "{what}: as many answers");
+    for ((name, a), (other_name, b)) in reference.iter().zip(other) {
+        assert_eq!(name, other_name);
+        if a != b {
+            let (a, b) = (String::from_utf8_lossy(a), String::from_utf8_lossy(b));
+            let line = a.lines().zip(b.lines()).find(|(x, y)| x != y);
+            panic!("{what}: {name} differs: {line:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m2_the_second_examiners_pages_are_the_same_whatever_the_first_did() {
+    let ground = Ground::new();
+    let temp = tempfile::tempdir().unwrap();
+    let origin = temp.path().join("origin");
+    // Each house stays open while it is copied, so that no file is being put away meanwhile.
+    let (_held, id, probe) = ground.comparing(&origin).await;
+    let mut copies = 0;
+    let mut fork = |from: &Path| {
+        copies += 1;
+        let to = temp.path().join(format!("copy-{copies}"));
+        copy(from, &to);
+        to
+    };
+
+    // Before the second takes it up: the way in looks the same.
+    let mut reference: Option<Transcript> = None;
+    for first in [First::Nothing, First::TakesUp, First::LocksVisual(Conclusion::StronglyDifferent), First::Concludes(Conclusion::StronglySame)] {
+        let bureau = ground.open(&fork(&origin)).await;
+        first.acts(&bureau, id, probe).await;
+        let mut b = Browser::sign_in(bureau).await;
+        b.get("/review").await;
+        b.get(&format!("/review/{id}/{probe}/take-up")).await;
+        b.get(&format!("/review/{id}/{probe}")).await;
+        match &reference {
+            None => reference = Some(b.got),
+            Some(r) => same(r, &b.got, &format!("before taking up, the first {first:?}")),
+        }
+    }
+
+    // Their own order is drawn once, then copied.
+    let begun = fork(&origin);
+    let held = ground.open(&begun).await;
+    held.take_up(SECOND, id, probe).await.unwrap();
+    let quiet = {
+        let bureau = ground.open(&fork(&begun)).await;
+        work(bureau, id, probe, First::Nothing, When::BeforeTheOtherLooks).await
+    };
+    let pages = quiet.iter().filter(|(_, b)| b.starts_with(b"200")).count();
+    assert!(pages > 30, "only {pages} of {} answers were pages or pictures: the test sees too little", quiet.len());
+    assert!(quiet.iter().any(|(n, b)| n.ends_with("/informed") && b.starts_with(b"200")), "the informed step was reached");
+
+    let mut ends = vec![];
+    for (first, when) in [
+        (First::TakesUp, When::BeforeTheOtherLooks),
+        (First::DeclaresConflict, When::BeforeTheOtherLooks),
+        (First::LocksVisual(Conclusion::StronglyDifferent), When::BeforeTheOtherLooks),
+        (First::Concludes(Conclusion::StronglySame), When::BeforeTheOtherLooks),
+        (First::Concludes(Conclusion::StronglyDifferent), When::BeforeTheOtherLooks),
+        (First::Concludes(Conclusion::StronglySame), When::AfterTheOthersFirstOpinion),
+        (First::Concludes(Conclusion::CannotSay), When::BeforeTheOthersConclusions),
+        (First::Concludes(Conclusion::StronglySame), When::AfterTheOtherHasFinished),
+        (First::Concludes(Conclusion::StronglyDifferent), When::AfterTheOtherHasFinished),
+    ] {
+        let bureau = ground.open(&fork(&begun)).await;
+        let got = work(bureau.clone(), id, probe, first, when).await;
+        same(&quiet, &got, &format!("the first {first:?} {when:?}"));
+        ends.push(bureau.open(id).await.unwrap().probe(probe).unwrap().state.clone());
+    }
+    // The copies did part: otherwise equality would mean nothing.
+    assert!(ends.contains(&ProbeState::Concluded), "in some copy both agreed");
+    assert!(ends.iter().any(|e| matches!(e, ProbeState::Adjudicating(_))), "in some copy they differed");
+    assert!(ends.contains(&ProbeState::Comparing), "in some copy the first had not finished");
+}
