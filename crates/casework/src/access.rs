@@ -152,8 +152,8 @@ fn row(action: Action) -> Row {
         A::DecideSharing => (&[R::Assessor], &[State::Responding], Clause::O10),
         A::Answer => (&[R::Assessor], &[State::Responding], Clause::O10),
         A::Collect => (&[R::Requester], &[State::Answered, State::Closed], Clause::V2),
-        A::AskReview => (&[R::Requester], &[State::Rejected, State::Answered], Clause::W2),
-        A::DecideReview => (&[R::TeamLeader], &[State::Rejected, State::Answered], Clause::W3),
+        A::AskReview => (&[R::Requester], &[State::Rejected, State::Answered, State::Closed], Clause::W2),
+        A::DecideReview => (&[R::TeamLeader], &[State::Rejected, State::Answered, State::Closed], Clause::W3),
         A::AskOnward => (&[R::Requester], &[State::Answered, State::Closed], Clause::V3),
         A::DecideOnward => (&[R::Assessor, R::TeamLeader], &[State::Answered, State::Closed], Clause::V3),
         A::Close => (&[R::Assessor, R::TeamLeader], &[State::Answered, State::Rejected, State::Withdrawn], Clause::D3),
@@ -249,7 +249,8 @@ pub fn staff_refusals(actor: &Actor, gallery: GalleryId, ctx: &Context<'_>) -> V
 #[must_use]
 pub fn refusals(request: &Request, action: Action, ctx: &Context<'_>) -> Vec<Refusal> {
     let Some(actor) = ctx.actor else {
-        let worker_only = row(action).roles.is_empty();
+        // Closing is a person's step, and a worker's once nothing has happened for the policy's time.
+        let worker_only = row(action).roles.is_empty() || action == Action::Close;
         return if worker_only { vec![] } else { vec![refuse(&[Clause::P2], "Only a person can do this.")] };
     };
     let nothing_there = request.version == 0 && action != Action::Prepare;

@@ -3,7 +3,7 @@
 use crate::{
     assess::{Assessment, Handling},
     clause::Clause,
-    form::Form,
+    form::{Form, Purpose},
     ids::{AuthorisationId, CandidateId, Digest, LeoId, PersonId, ProbeId, ReferenceId, RequestId, TeamId},
     people::Rank,
     policy::BioField,
@@ -14,6 +14,7 @@ use crate::{
 };
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Who did it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +39,8 @@ pub struct Authorisation {
     pub face: usize,
     /// The gallery.
     pub gallery: GalleryId,
+    /// The purposes that were assessed.
+    pub purposes: BTreeSet<Purpose>,
     /// The policy version it was given under.
     pub policy: String,
     /// The instant from which it is dead.
@@ -148,7 +151,7 @@ pub enum Event {
     /// The approver approved it (S9).
     Approved { rank: Option<Rank>, by_delegation: bool },
     /// It left the force.
-    Submitted,
+    Submitted { urgent: bool },
     /// It arrived complete; the answer is due on this London date.
     Received { due: Date },
     /// It was not on the template or not complete (S1), and the force is told what is missing (W1).
@@ -281,7 +284,7 @@ impl Event {
             Self::ReviewDecided { result, .. } => Some(result.to_string()),
             Self::OnwardDecided { allowed, .. } => Some(if *allowed { "allowed" } else { "refused" }.into()),
             Self::Erased { class } => Some(class.to_string()),
-            Self::Prepared { form, .. } if form.urgent == Some(true) => Some("urgent".into()),
+            Self::Submitted { urgent: true } => Some("urgent".into()),
             _ => None,
         }
     }

@@ -163,6 +163,8 @@ pub struct Policy {
     pub urgent_within_working_days: u16,
     /// Days that leave to search lasts.
     pub authorisation_days: u16,
+    /// Days without an event after which a worker closes what has ended or was abandoned.
+    pub close_after_idle_days: u16,
     /// Days that images and templates live after closing.
     pub images_days_after_closing: u16,
     /// Years that the record lives after closing (D3: a ceiling).

@@ -43,8 +43,10 @@ pub fn counts_by<'a, K: Ord>(headers: impl IntoIterator<Item = &'a Header>, key:
         let Some(key) = key(h) else { continue };
         let c = out.entry(key).or_default();
         match h.kind.as_str() {
-            "submitted" => c.received += 1,
-            "prepared" if h.outcome.as_deref() == Some("urgent") => c.urgent += 1,
+            "submitted" => {
+                c.received += 1;
+                c.urgent += u32::from(h.outcome.as_deref() == Some("urgent"));
+            }
             "rejected" => c.rejected += 1,
             "authorised" => c.authorised += 1,
             "declined" => {

@@ -204,6 +204,10 @@ pub struct Request {
     pub reviews: Vec<Review>,
     /// Onward sharing asked for.
     pub onward: Vec<Onward>,
+    /// Whether the force took it back: nothing reopens it then.
+    pub withdrawn: bool,
+    /// When anything last happened to it.
+    pub changed_at: Option<Timestamp>,
     /// When it was closed.
     pub closed_at: Option<Timestamp>,
     /// The classes that are gone.
@@ -214,7 +218,7 @@ pub struct Request {
 #[derive(Debug, thiserror::Error)]
 pub enum FoldError {
     /// A payload is not an event.
-    #[error("event {seq} ({kind}) cannot be read: {source}")]
+    #[error("event {seq} ({kind}) cannot be read")]
     Unreadable {
         /// Position in the stream.
         seq: u64,
@@ -274,6 +278,8 @@ impl Request {
             collected_at: None,
             reviews: vec![],
             onward: vec![],
+            withdrawn: false,
+            changed_at: None,
             closed_at: None,
             erased: BTreeSet::new(),
         }
@@ -305,6 +311,7 @@ impl Request {
                 }
                 None => {
                     request.version += 1;
+                    request.changed_at = Some(r.header.at);
                     request.gallery = request.gallery.or(r.header.gallery);
                     request.leo = request.leo.or(r.header.leo);
                     request.erased.insert(r.header.class);
@@ -350,8 +357,9 @@ impl Request {
     /// Leave to search a probe: the only way to get the value that a search needs (M1).
     #[must_use]
     pub fn leave_to_search(&self, probe: ProbeId, leave: AuthorisationId) -> Option<LeaveToSearch> {
+        let at_work = matches!(self.state, State::Assessing | State::Clarifying | State::Searching | State::Comparing);
         match &self.probe(probe)?.state {
-            ProbeState::Started(a) if a.id == leave => Some(LeaveToSearch { request: self.id, authorisation: a.clone() }),
+            ProbeState::Started(a) if a.id == leave && at_work => Some(LeaveToSearch { request: self.id, authorisation: a.clone() }),
             _ => None,
         }
     }
@@ -410,6 +418,7 @@ impl Request {
     /// than panicked on, and `audit replay` shows the difference.
     pub fn apply(&mut self, entry: &Entry, at: Timestamp) {
         self.version += 1;
+        self.changed_at = Some(at);
         match entry.event.clone() {
             Event::Prepared { form, gallery, leo, twin, replaces, image_seen_before } => {
                 self.state = State::AwaitingApproval;
@@ -436,7 +445,7 @@ impl Request {
                     self.approver = Some(p);
                 }
             }
-            Event::Submitted => {}
+            Event::Submitted { .. } => {}
             Event::Received { due } => {
                 self.state = State::Received;
                 self.received_at.get_or_insert(at);
@@ -448,7 +457,10 @@ impl Request {
                 self.deciders.extend(by);
                 self.decided_by_team = team.or(self.decided_by_team);
             }
-            Event::Withdrawn { .. } => self.state = State::Withdrawn,
+            Event::Withdrawn { .. } => {
+                self.state = State::Withdrawn;
+                self.withdrawn = true;
+            }
             Event::Taken { person, team } | Event::Allocated { to: person, team, .. } => {
                 self.assignee = Some(person);
                 self.held_by.insert(person);
@@ -605,6 +617,9 @@ impl Request {
                     self.state = State::Received;
                     self.outcome = None;
                     self.recipient = None;
+                    self.released_at = None;
+                    self.collected_at = None;
+                    self.closed_at = None;
                     for p in &mut self.probes {
                         if matches!(p.state, ProbeState::Declined { .. }) {
                             p.state = ProbeState::Pending;

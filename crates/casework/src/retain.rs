@@ -39,7 +39,9 @@ pub fn due(request: &Request, policy: &Policy, today: Date) -> Vec<Due> {
     if searched && (concluded || over) {
         add(RetentionClass::Candidates, today, "Nobody confirmed these candidates, so they go at once.");
     }
-    if let Some(closed) = request.closed_at.map(calendar::london_date) {
+    // A review that waits could need the images again.
+    let waiting = request.reviews.iter().any(|r| r.result.is_none());
+    if let Some(closed) = request.closed_at.map(calendar::london_date).filter(|_| !waiting) {
         add(
             RetentionClass::Images,
             calendar::after(closed, Period::Days(policy.images_days_after_closing)),
@@ -52,6 +54,15 @@ pub fn due(request: &Request, policy: &Policy, today: Date) -> Vec<Due> {
         );
     }
     out
+}
+
+/// The London date from which a worker closes a request that has ended, or was abandoned before its
+/// approval; none while somebody is at work on it. Without it nothing would ever begin to be forgotten.
+#[must_use]
+pub fn close_due(request: &Request, policy: &Policy) -> Option<Date> {
+    let idle = matches!(request.state, State::AwaitingApproval | State::Returned | State::Rejected | State::Answered | State::Withdrawn);
+    let since = calendar::london_date(request.changed_at.filter(|_| idle)?);
+    Some(calendar::after(since, Period::Days(policy.close_after_idle_days)))
 }
 
 /// What will be due after closing, and when.

@@ -203,7 +203,13 @@ pub fn sheet(request: &Request, probe: ProbeId, examiner: PersonId) -> Option<Bl
 /// the force says and the held biographies.
 #[must_use]
 pub fn ready_to_be_informed(request: &Request, probe: ProbeId, examiner: PersonId) -> bool {
-    sheet(request, probe, examiner).is_some_and(|s| !s.candidates.is_empty() && s.candidates.iter().all(|c| c.visual.is_some()))
+    let looked = |p: &Probe| {
+        let opinion = |id| p.candidate(id).and_then(|c| c.opinions.get(&examiner));
+        p.asked_of(examiner).into_iter().all(|id| opinion(id).is_some_and(|o| o.visual.is_some()))
+    };
+    // On every image of the request that they examine: the story is the same for all of them.
+    sheet(request, probe, examiner).is_some_and(|s| !s.candidates.is_empty())
+        && request.probes.iter().filter(|p| p.examiners.iter().any(|e| e.person == examiner)).all(looked)
 }
 
 /// Whether a further examiner is wanted on a probe.

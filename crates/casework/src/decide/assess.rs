@@ -66,6 +66,7 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
                             digest,
                             face,
                             gallery,
+                            purposes: assessment.purposes.clone(),
                             policy: ctx.policy.version.clone(),
                             expires,
                             by: actor.person,

@@ -9,7 +9,9 @@ use crate::{
     disclosure,
     event::{Event, ReviewResult, Sharing},
     refusal::{Refusal, refuse},
-    request::{ProbeState, Request, State},
+    people::Role,
+    record::RetentionClass,
+    request::{Outcome, ProbeState, Request, State},
     retain,
 };
 
@@ -51,7 +53,8 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
             if request.state != State::Answering {
                 out.push(refuse(&[Clause::O10], "There is no answer waiting to leave."));
             }
-            if let Some(gallery) = request.gallery {
+            // A lapsed agreement stops data, not the news that there is none.
+            if let (Some(gallery), Some(Outcome::Match)) = (request.gallery, request.outcome) {
                 out.extend(ctx.register.force_refusals(request.leo, gallery, ctx.today()));
             }
             out.extend(disclosure::refusals(request, ctx.policy));
@@ -74,6 +77,12 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
             }
             if request.reviews.iter().any(|r| r.result.is_none()) {
                 out.push(refuse(&[Clause::W2], "A review is already under way."));
+            }
+            if request.withdrawn {
+                out.push(refuse(&[Clause::W4], "You withdrew this request, so there is no decision to review."));
+            }
+            if request.erased.contains(&RetentionClass::Images) {
+                out.push(refuse(&[Clause::D3], "The images are erased, so nothing can be decided anew. Send a new request."));
             }
             finish(vec![Event::ReviewAsked { reasons: reasons.clone() }], out)
         }
@@ -101,6 +110,13 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
         }
         Command::Close => {
             let mut out = vec![];
+            match ctx.actor {
+                None if retain::close_due(request, ctx.policy).is_none_or(|due| due > ctx.today()) => {
+                    out.push(refuse(&[Clause::D3], "It is not yet due to be closed."));
+                }
+                Some(actor) if !actor.has(Role::TeamLeader) => out.extend(holder_refusals(request, ctx)),
+                _ => {}
+            }
             if request.reviews.iter().any(|r| r.result.is_none()) || request.onward.iter().any(|o| o.decision.is_none()) {
                 out.push(refuse(&[Clause::W5, Clause::V3], "The force still waits for an answer."));
             }

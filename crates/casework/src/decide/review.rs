@@ -61,7 +61,7 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
                 Some(o) if o.informed.is_some() => out.push(refuse(&[Clause::M2], "Your conclusion is already given.")),
                 // The informed step shows what the force says, which bears on every candidate.
                 Some(o) if o.visual.is_some() => {
-                    if !all_looked_at(p, actor) {
+                    if !review::ready_to_be_informed(request, *probe, actor.person) {
                         out.push(refuse(
                             &[Clause::M2],
                             "Give your visual opinion on every candidate first, before anything else is shown.",
@@ -95,14 +95,11 @@ fn own<'a>(p: &'a Probe, candidate: CandidateId, actor: &Actor) -> Option<&'a cr
     p.candidate(candidate)?.opinions.get(&actor.person)
 }
 
-fn all_looked_at(p: &Probe, actor: &Actor) -> bool {
-    p.asked_of(actor.person).into_iter().all(|id| own(p, id, actor).is_some_and(|o| o.visual.is_some()))
-}
-
 /// An examiner must not have seen what the force says: holders, deciders and the force itself are out.
 fn blind_refusals(request: &Request, actor: &Actor) -> Vec<Refusal> {
     let p = actor.person;
-    if request.held_by.contains(&p) || request.deciders.contains(&p) || request.requester == Some(p) || request.approver == Some(p) {
+    let informed = request.probes.iter().flat_map(|p| &p.candidates).any(|c| c.opinions.get(&p).is_some_and(|o| o.informed.is_some()));
+    if informed || request.held_by.contains(&p) || request.deciders.contains(&p) || request.requester == Some(p) || request.approver == Some(p) {
         vec![refuse(&[Clause::M2], "You have seen the rest of this request, so you cannot give a blind opinion on it.")]
     } else {
         vec![]

@@ -44,8 +44,12 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
         }
         Command::RecordSearch { probe, authorisation, facts, found } => {
             let mut out = at_work(request);
-            if request.leave_to_search(*probe, *authorisation).is_none() {
-                out.push(refuse(&[Clause::M1], "No such search was started."));
+            match request.leave_to_search(*probe, *authorisation) {
+                None => out.push(refuse(&[Clause::M1], "No such search was started.")),
+                Some(leave) if ctx.now >= leave.authorisation().expires => {
+                    out.push(refuse(&[Clause::M1], "Leave to search expired before the search was made."));
+                }
+                Some(_) => {}
             }
             if found.len() > CANDIDATES_MAX {
                 out.push(refuse(
@@ -73,7 +77,7 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
         Command::ExpireAuthorisation { probe } => {
             let mut out = at_work(request);
             match request.probe(*probe).map(|p| &p.state) {
-                Some(ProbeState::Authorised(a)) if ctx.now >= a.expires => {}
+                Some(ProbeState::Authorised(a) | ProbeState::Started(a)) if ctx.now >= a.expires => {}
                 _ => out.push(refuse(&[Clause::M1], "Nothing has expired.")),
             }
             finish(vec![Event::AuthorisationExpired { probe: *probe }], out)

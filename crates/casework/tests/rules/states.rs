@@ -206,7 +206,8 @@ fn the_state_diagram_is_as_printed() {
 fn what_is_over_stays_over(edges: &Edges) {
     let from = |state| -> BTreeSet<State> { edges.keys().filter(|(f, t)| *f == state && f != t).map(|(_, t)| *t).collect() };
     assert_eq!(from(State::Withdrawn), [State::Closed].into());
-    assert_eq!(from(State::Closed), [State::Erased].into());
+    // W2: a closed request may still be reviewed, and a changed decision opens it again.
+    assert_eq!(from(State::Closed), [State::Received, State::Erased].into());
     assert_eq!(from(State::Erased), BTreeSet::new());
     // An answer leaves by one door only.
     let into: Vec<_> = edges.iter().filter(|((f, t), _)| *t == State::Answered && f != t).collect();
