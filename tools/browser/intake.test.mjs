@@ -320,7 +320,7 @@ test('an approver returns a request, it is changed, and is approved', async () =
   assert.match(await sam.locator('main').innerText(), /waits for a caseworker/i)
 })
 
-test('nobody approves their own request', async () => {
+test('nobody approves their own request, and a question to the force is answered', async () => {
   const tom = await as(TOM)
   const request = await waiting(tom, { investigation: 'NS/2026/0905' })
   const id = request.split('/').pop()
@@ -328,6 +328,26 @@ test('nobody approves their own request', async () => {
   assert.match(await tom.locator('main').innerText(), /a different person from the requester/)
   assert.equal(await tom.getByRole('button', { name: 'Approve', exact: true }).count(), 0)
   await h.check(tom, 'approval-own')
+
+  const helen = await as(HELEN)
+  await helen.goto(h.url(`/intake/approval/${id}/approve`))
+  await press(helen, 'Approve and submit')
+  const asha = await as('Asha Verma') // caseworker, passport gallery
+  await asha.goto(h.url(`/assess/${id}`))
+  await asha.getByLabel('No, I have none').check()
+  await press(asha, 'Continue')
+  await asha.goto(h.url(`/assess/${id}/clarify`))
+  await asha.getByLabel('Your question').fill('Was he seen at the counter, or only outside?')
+  await press(asha, 'Send the question')
+  await tom.goto(h.url(request))
+  assert.match(await tom.locator('main').innerText(), /Was he seen at the counter/)
+  await h.check(tom, 'intake-question')
+  await tom.getByRole('button', { name: 'Answer the question' }).click()
+  await tom.getByLabel('Your answer').fill('Only outside.')
+  await h.check(tom, 'intake-clarification')
+  await press(tom, 'Send')
+  assert.match(await notice(tom), /Your answer was sent/)
+  assert.match(await tom.locator('main').innerText(), /Only outside\./)
 })
 
 test('a rejected request: everything that was missing, a copy, a review, and a flag', async () => {
@@ -372,5 +392,27 @@ test('answers are opened knowingly, and read', async () => {
       assert.notEqual((await other.request.get(h.url(link), { maxRedirects: 0 })).status(), 200, 'it leads elsewhere or is not found')
     }
   }
-  assert.ok(seen.includes('match') && seen.includes('declined'), seen.join())
+  assert.ok(['match', 'declined', 'unopened'].every((kind) => seen.includes(kind)), seen.join())
+})
+
+test('an answer found to be sensitive is passed on only by leave', async () => {
+  const page = await as(SAM)
+  await page.goto(h.url('/respond/answers'))
+  await page.locator('main table a').first().click()
+  const answer = path(page)
+  await page.getByRole('link', { name: 'Say that the person may be vulnerable' }).click()
+  await page.getByLabel('Why may the person be vulnerable?').fill('She told us that she fled under a new name.')
+  await press(page, 'Flag as vulnerable')
+  assert.match(await notice(page), /handled as sensitive/)
+  await page.goto(h.url(answer))
+  assert.match(await page.locator('main').innerText(), /may not pass it on to anybody/)
+  await page.getByRole('link', { name: 'Ask to pass it on' }).click()
+  await press(page, 'Ask')
+  assert.match(await page.locator('.govuk-error-summary').innerText(), /with whom/)
+  await page.getByLabel('Who needs it?').fill('DS Lee Park, Westshire Police')
+  await page.getByLabel('Why do they need it?').fill('They protect her now.')
+  await h.check(page, 'answer-onward')
+  await press(page, 'Ask')
+  assert.match(await page.locator('main').innerText(), /Waiting for our answer/)
+  await h.check(page, 'answer-sensitive')
 })

@@ -25,12 +25,25 @@ const RETRIES_MAX: usize = 8;
 pub struct Once(pub String);
 
 impl Once {
-    /// The token of this person on this request: sent by anybody else, or for another request, it is
-    /// another token, so a repeat tells nobody anything (V1).
-    pub(crate) fn of(&self, who: Option<PersonId>, request: RequestId) -> IdempotencyKey {
+    /// The token of this person for this command on this request: sent by anybody else, for another
+    /// request (V1), or with a changed decision, it is another token.
+    pub(crate) fn of(&self, who: Option<PersonId>, request: RequestId, command: Option<&Command>) -> IdempotencyKey {
         let who = who.map(|p| p.to_string()).unwrap_or_default();
-        IdempotencyKey(format!("{who}|{request}|{}", self.0))
+        let what = command.map(|c| crate::sha256(&comparable(c)).to_string()).unwrap_or_default();
+        IdempotencyKey(format!("{who}|{request}|{what}|{}", self.0))
     }
+}
+
+/// A command as bytes, without what the caller makes anew for each try. One that cannot be written
+/// (it holds a number that is not finite) is refused by `decide`.
+fn comparable(command: &Command) -> Vec<u8> {
+    let mut command = command.clone();
+    match &mut command {
+        Command::Assess { authorisation, .. } => *authorisation = casework::ids::AuthorisationId::fixed(0),
+        Command::Examine { order, .. } => order.clear(),
+        _ => {}
+    }
+    serde_json::to_vec(&command).unwrap_or_default()
 }
 
 /// What came of a command.
@@ -86,7 +99,7 @@ impl Bureau {
         &self, actor: Option<&Actor>, register: &Register, id: RequestId, command: &Command, seen: Option<u64>, with: With,
     ) -> Result<Done> {
         if let Some(token) = &with.once
-            && self.store.done_before(&token.of(actor.map(|a| a.person), id)).await?.is_some()
+            && self.store.done_before(&token.of(actor.map(|a| a.person), id, Some(command))).await?.is_some()
         {
             return Ok(Done { request: self.open(id).await?, events: vec![] });
         }
@@ -132,7 +145,7 @@ impl Bureau {
         let mut commit = Commit::new(StreamId::Request(request.id), request.version, records);
         commit.row = row(&next, register, now);
         commit.jobs = jobs;
-        commit.idempotency = with.once.as_ref().map(|o| o.of(actor.map(|a| a.person), request.id));
+        commit.idempotency = with.once.as_ref().map(|o| o.of(actor.map(|a| a.person), request.id, Some(command).filter(|c| c.action() != access::Action::Prepare)));
         commit.drop_draft = with.drop_draft;
         commit.blobs = with.blobs.clone();
         commit.index = events.iter().flat_map(|e| index(e, &next)).collect();

@@ -74,8 +74,13 @@ impl Bureau {
             visible_sensitive_to: Some(who), limit: PAGE_SIZE, offset: (page - 1).saturating_mul(PAGE_SIZE), ..QueueFilter::default()
         };
         self.narrow(&mut filter, &actor, list)?;
-        if let Some(state) = state {
-            filter.states = vec![state.to_string()];
+        if let Some(state) = state.map(|s| s.to_string()) {
+            // Narrows a list, never widens it.
+            let there = filter.states.is_empty() || filter.states.contains(&state);
+            if !there {
+                return Ok(Lines { lines: vec![], total: 0, page: 1, pages: 1 });
+            }
+            filter.states = vec![state];
         }
         if matches!(list, List::Comparison | List::Asked) {
             // These look at small facts of a row that SQL does not index: bounded by what is open.
@@ -84,13 +89,15 @@ impl Bureau {
         }
         let (rows, mut total) = self.store.queue(&filter).await?;
         let mut lines: Vec<RequestLine> = vec![];
+        let blind = |row: &store::QueueRow| examines(row, who);
         for row in &rows {
             let line = self.line(row, &register, who);
             let part = |name: &str| row.people.iter().any(|(p, r)| *p == who && r == name);
             let keep = match list {
                 List::Comparison => part("examiner") || ((line.flags.wants_examiner || line.flags.wants_empty_conclusion) && !part("assessor")),
                 List::Asked => line.flags.review_asked || line.flags.onward_asked,
-                _ => true,
+                // M2: how far a request has come would tell an examiner what another examiner did.
+                _ => actor.leo.is_some() || !blind(row),
             };
             if keep {
                 lines.push(line);
@@ -126,6 +133,17 @@ impl Bureau {
         }
         if !actor.has(Role::Auditor) {
             filter.gallery = Some(actor.gallery.ok_or_else(|| vec![casework::access::unknown()])?);
+        }
+        let may = match list {
+            List::Mine | List::Waiting | List::All | List::Ended => {
+                [Role::Assessor, Role::TeamLeader, Role::Siao, Role::Auditor].iter().any(|r| actor.has(*r))
+            }
+            List::Comparison => actor.has(Role::Examiner),
+            List::Asked => actor.has(Role::TeamLeader),
+            List::Approval => false,
+        };
+        if !may {
+            return Err(vec![refuse(&[Clause::R1], "Your role does not include this list.")].into());
         }
         filter.states = names(&OPEN);
         match list {
@@ -217,14 +235,16 @@ impl Bureau {
         let mut out = vec![];
         for id in ids {
             let request = self.open(id).await?;
-            if !casework::access::may_know(&request, &actor) {
+            let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now() };
+            if !access::refusals(&request, Action::SeeRequest, &ctx).is_empty() {
                 continue;
             }
             if let Some(row) = self.store.queue_row(id).await? {
                 out.push(self.line(&row, &register, who));
             }
         }
-        self.note_house("looked-up", who, &format!("{} found", out.len()), actor.gallery).await?;
+        let found: Vec<_> = out.iter().map(|l| l.reference.as_str()).collect();
+        self.note_house("looked-up", who, &format!("looked a reference up; found: {}", found.join(", ")), actor.gallery).await?;
         Ok(out)
     }
 
@@ -235,6 +255,9 @@ impl Bureau {
     pub async fn team_load(&self, who: PersonId) -> Result<Vec<Load>> {
         let (register, actor) = self.actor(who).await?;
         let today = casework::calendar::london_date(self.now());
+        if !actor.has(Role::TeamLeader) && !actor.has(Role::Assessor) {
+            return Err(vec![refuse(&[Clause::R3], "Your role does not include this list.")].into());
+        }
         let Some(gallery) = actor.gallery else { return Err(vec![casework::access::unknown()].into()) };
         let mut out = vec![];
         for p in register.people.values() {
@@ -290,4 +313,10 @@ pub struct Load {
     pub gallery: GalleryId,
     /// Open requests they hold.
     pub holds: u64,
+}
+
+/// Whether somebody examines a request that is still with us, by its row.
+pub(crate) fn examines(row: &store::QueueRow, who: PersonId) -> bool {
+    let with_us = row.state.parse::<State>().is_ok_and(|s| OPEN.contains(&s));
+    with_us && row.people.iter().any(|(p, part)| *p == who && part == "examiner")
 }

@@ -155,8 +155,8 @@ impl Bureau {
             return Err(vec![refuse_field(Clause::S2, Field::Images, "This image is already on the form. Each image needs to be added once.")].into());
         }
         let (image, mut notes) = self.take_in(id, bytes, name).await?;
-        if self.seen_before(id, None, &[digest]).await? {
-            notes.push(refuse_field(Clause::S2, Field::Images, "This image is already in another request. That is allowed where it belongs to another investigation; staff will see a note."));
+        if self.seen_before(id, None, &[digest], Some(who)).await? {
+            notes.push(refuse_field(Clause::S2, Field::Images, "This image is already in another of your requests. That is allowed where it belongs to another investigation; staff will see a note."));
         }
         let (probe, original, rendering) = (image.probe, image.original, image.rendering);
         kept.form.images.push(image);
@@ -307,7 +307,7 @@ impl Bureau {
     /// The requests that this very form was sent as, if it was.
     async fn sent_before(&self, who: PersonId, id: RequestId, once: Option<&Once>) -> Result<Option<Vec<RequestId>>> {
         let Some(token) = once else { return Ok(None) };
-        if self.store.done_before(&token.of(Some(who), id)).await?.is_none() {
+        if self.store.done_before(&token.of(Some(who), id, None)).await?.is_none() {
             return Ok(None);
         }
         let request = self.open(id).await?;
@@ -325,7 +325,7 @@ impl Bureau {
             twin: *twin,
             replaces,
             same_investigation: self.same_investigation(actor, request.id, *gallery, &form.investigation).await?,
-            image_seen_before: self.seen_before(request.id, *twin, &digests).await?,
+            image_seen_before: self.seen_before(request.id, *twin, &digests, None).await?,
         };
         let (commit, _, _) = self.decided(Some(actor), register, request, &command, None, &with)?;
         Ok(commit)
@@ -357,10 +357,15 @@ impl Bureau {
         Ok(None)
     }
 
-    async fn seen_before(&self, id: RequestId, twin: Option<RequestId>, digests: &[casework::ids::Digest]) -> Result<bool> {
+    /// Whether an image is in another request that is not sensitive; with `own`, in one of that person's own.
+    async fn seen_before(&self, id: RequestId, twin: Option<RequestId>, digests: &[casework::ids::Digest], own: Option<PersonId>) -> Result<bool> {
         for digest in digests {
-            if self.store.lookup("image", &digest.0).await?.into_iter().any(|r| r != id && Some(r) != twin) {
-                return Ok(true);
+            for other in self.store.lookup("image", &digest.0).await? {
+                // V1: a sensitive request does not show itself in this way either.
+                let known = self.store.queue_row(other).await?.is_some_and(|r| !r.sensitive && own.is_none_or(|p| p == r.requester));
+                if other != id && Some(other) != twin && known {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
@@ -407,8 +412,17 @@ impl Bureau {
     /// # Errors
     /// As [`Bureau::act`].
     pub async fn act_and_work(&self, who: PersonId, id: RequestId, command: Command, seen: Option<u64>, once: Option<Once>) -> Result<Done> {
+        // M2: what follows from an examiner's step would take longer when the other had already finished,
+        // so it is left to the worker.
+        let blind = matches!(command.action(), Action::Examine | Action::GiveVisual | Action::GiveInformed | Action::ConcludeEmpty);
         let done = self.act(who, id, command, seen, once).await?;
-        self.work("inline").await?;
+        if blind {
+            return Ok(done);
+        }
+        if let Err(error) = self.work("inline").await {
+            // It is decided and recorded; a worker will carry on.
+            tracing::warn!(%error, "what follows from a decision is left to a worker");
+        }
         Ok(Done { request: self.open(id).await?, events: done.events })
     }
 }

@@ -146,10 +146,12 @@ impl Bureau {
         }
     }
 
-    /// Now, by the injected clock.
+    /// Now, by the injected clock, in whole microseconds: what storage keeps, so that an event's time
+    /// and a row's are the same.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.clock.now()
+        let now = self.clock.now();
+        Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 
     /// The policy in force today in London.

@@ -90,6 +90,15 @@ impl Bureau {
         Ok(register)
     }
 
+    /// Whether somebody may change the register, so that a page shows them how.
+    ///
+    /// # Errors
+    /// Refused when they are not on it.
+    pub async fn may_change_register(&self, who: PersonId) -> Result<bool> {
+        let (_, actor) = self.actor(who).await?;
+        Ok(self.house_access(&actor, casework::access::Action::ChangeRegister).is_ok())
+    }
+
     /// The register's changes, newest first.
     ///
     /// # Errors

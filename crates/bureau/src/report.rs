@@ -103,7 +103,8 @@ impl Bureau {
         let (_, actor) = self.actor(who).await?;
         self.house_access(&actor, Action::SeeLedger)?;
         if !actor.has(Role::Auditor) {
-            filter.gallery = actor.gallery; // a SIAO answers for one gallery (R3)
+            // A SIAO answers for one gallery (R3); one without a gallery for none.
+            filter.gallery = Some(actor.gallery.ok_or_else(|| vec![casework::access::unknown()])?);
         }
         self.note_house("log-read", who, "read the log", actor.gallery).await?;
         self.store.sequence(self.now()).await?;

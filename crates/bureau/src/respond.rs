@@ -8,6 +8,7 @@ use casework::{
     disclosure::{Biography, Disclosure},
     event::{Sharing, Thing},
     ids::{CandidateId, PersonId, ReferenceId, RequestId},
+    people::Role,
     policy::BioField,
     refusal::{Refusal, refuse},
     request::{Request, State},
@@ -34,7 +35,7 @@ impl Bureau {
     /// # Errors
     /// Refused to everybody else.
     pub async fn matches(&self, who: PersonId, id: RequestId) -> Result<Vec<MatchView>> {
-        let (request, _, _) = self.open_for(who, id, Action::SeeCandidates, Thing::Answer, "deciding what is shared").await?;
+        let (request, _, _) = self.open_for(who, id, Action::SeeCandidates).await?;
         if request.assignee != Some(who) {
             return Err(vec![refuse(&[Clause::R1], "Assign the request to yourself first.")].into());
         }
@@ -59,11 +60,12 @@ impl Bureau {
     /// # Errors
     /// Refused to everybody else.
     pub async fn match_image(&self, who: PersonId, id: RequestId, candidate: CandidateId) -> Result<Option<Vec<u8>>> {
-        let (request, ..) = self.open_for(who, id, Action::SeeCandidates, Thing::CandidateImage(candidate), "deciding what is shared").await?;
+        let (request, ..) = self.open_for(who, id, Action::SeeCandidates).await?;
         let matched = request.probes.iter().flat_map(casework::request::Probe::matches).any(|c| c.id == candidate);
         if request.assignee != Some(who) || !matched {
             return Err(vec![access::unknown()].into());
         }
+        self.consult(who, &request, Thing::CandidateImage(candidate), "deciding what is shared").await?;
         self.held_image(&request, candidate).await
     }
 
@@ -72,11 +74,13 @@ impl Bureau {
     /// # Errors
     /// Refused with everything that still stands in its way.
     pub async fn preview(&self, who: PersonId, id: RequestId) -> Result<Disclosure> {
-        let (request, actor, _) = self.open_for(who, id, Action::SeeAnswer, Thing::Answer, "previewing the answer").await?;
-        if actor.leo.is_some() {
-            return Err(vec![access::unknown()].into());
+        let (request, actor, _) = self.open_for(who, id, Action::SeeAnswer).await?;
+        if request.assignee != Some(who) && !actor.has(Role::TeamLeader) {
+            return Err(vec![refuse(&[Clause::V1], "Only the person who holds the request, or the team leader, sees its answer.")].into());
         }
-        self.assembled(&request).await
+        let answer = self.assembled(&request).await?;
+        self.consult(who, &request, Thing::Answer, "previewing the answer").await?;
+        Ok(answer)
     }
 
     /// The answer as it would arrive if it were sent to this person now; nothing is done.
@@ -84,10 +88,12 @@ impl Bureau {
     /// # Errors
     /// Refused with everything that sending it would be refused for.
     pub async fn preview_to(&self, who: PersonId, id: RequestId, recipient: &str, recipient_confirmed: bool, seen: Option<u64>) -> Result<Disclosure> {
-        self.open_for(who, id, Action::SeeAnswer, Thing::Answer, "previewing the answer").await?;
+        let (request, ..) = self.open_for(who, id, Action::SeeAnswer).await?;
         let command = Command::Answer { recipient: recipient.into(), recipient_confirmed };
         let done = self.check(who, id, command, seen).await?;
-        self.assembled(&done.request).await
+        let answer = self.assembled(&done.request).await?;
+        self.consult(who, &request, Thing::Answer, "previewing the answer").await?;
+        Ok(answer)
     }
 
     async fn assembled(&self, request: &Request) -> Result<Disclosure> {
@@ -129,7 +135,7 @@ impl Bureau {
     }
 
     async fn released_to(&self, who: PersonId, id: RequestId) -> Result<Request> {
-        let (request, ..) = self.open_for(who, id, Action::Collect, Thing::Answer, "opening the answer").await?;
+        let (request, ..) = self.open_for(who, id, Action::Collect).await?;
         let mut out: Vec<Refusal> = vec![];
         if request.requester != Some(who) {
             out.push(refuse(&[Clause::V2], "The answer is for the requester named on the form."));
@@ -137,6 +143,10 @@ impl Bureau {
         if request.released_at.is_none() || !matches!(request.state, State::Answered | State::Closed) {
             out.push(refuse(&[Clause::O10], "The answer has not been released yet."));
         }
-        if out.is_empty() { Ok(request) } else { Err(out.into()) }
+        if !out.is_empty() {
+            return Err(out.into());
+        }
+        self.consult(who, &request, Thing::Answer, "opening the answer").await?;
+        Ok(request)
     }
 }

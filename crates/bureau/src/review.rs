@@ -152,7 +152,8 @@ impl Bureau {
         for record in self.store.load(StreamId::Consulted(id)).await? {
             let Some(payload) = record.payload else { continue };
             let look: Consulted = serde_json::from_slice(&payload)?;
-            if look.by == who && matches!(look.thing, Thing::Form | Thing::History | Thing::Answer) {
+            let whole = matches!(look.thing, Thing::Probe(_)) && look.why == crate::views::WHOLE_IMAGE;
+            if look.by == who && (whole || matches!(look.thing, Thing::Form | Thing::History | Thing::Answer)) {
                 return Ok(true);
             }
         }
@@ -164,8 +165,14 @@ impl Bureau {
         if self.comparison(who, id, probe).await?.finished {
             return Err(vec![access::unknown()].into());
         }
-        let (request, ..) = self.open_for(who, id, Action::SeeComparison, thing, why).await?;
+        let (request, ..) = self.open_for(who, id, Action::SeeComparison).await?;
         let sheet = review::sheet(&request, probe, who).ok_or_else(|| vec![access::unknown()])?;
+        if let Thing::CandidateImage(candidate) = thing
+            && !sheet.candidates.iter().any(|c| c.id == candidate)
+        {
+            return Err(vec![access::unknown()].into());
+        }
+        self.consult(who, &request, thing, why).await?;
         Ok((request, sheet))
     }
 
@@ -208,10 +215,7 @@ impl Bureau {
     /// # Errors
     /// Refused as unknown to anyone who is not asked about this candidate.
     pub async fn comparison_candidate(&self, who: PersonId, id: RequestId, probe: ProbeId, candidate: CandidateId) -> Result<Option<Vec<u8>>> {
-        let (request, sheet) = self.examined(who, id, probe, Thing::CandidateImage(candidate), "comparing faces").await?;
-        if !sheet.candidates.iter().any(|c| c.id == candidate) {
-            return Err(vec![access::unknown()].into());
-        }
+        let (request, _) = self.examined(who, id, probe, Thing::CandidateImage(candidate), "comparing faces").await?;
         self.held_image(&request, candidate).await
     }
 
@@ -232,6 +236,12 @@ impl Bureau {
         let (true, Some(visual)) = (view.informed_open, own) else {
             return Err(vec![refuse(&[Clause::M2], "Give your visual opinion on every candidate first.")].into());
         };
+        let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now() };
+        let refusals = access::refusals(&request, Action::SeeComparison, &ctx);
+        if !refusals.is_empty() {
+            return Err(refusals.into());
+        }
+        self.consult(who, &request, Thing::Form, "informed conclusion").await?;
         self.consult(who, &request, Thing::Biography(candidate), "informed conclusion").await?;
         let form = request.form.as_ref().ok_or(BureauError::Gone)?;
         Ok(InformedView {

@@ -17,6 +17,9 @@ impl Bureau {
     pub(crate) async fn search_now(&self, id: RequestId, probe: ProbeId, authorisation: AuthorisationId) -> Result<()> {
         let request = self.open(id).await?;
         let Some(leave) = request.leave_to_search(probe, authorisation) else { return Ok(()) };
+        if self.now() >= leave.authorisation().expires {
+            return Ok(()); // the expiry's own job takes it back
+        }
         let image = request.image(probe).cloned().ok_or(BureauError::Gone)?;
         let original = self.store.get_blob(image.original).await?.ok_or(BureauError::Gone)?;
         let template = self.template_of(&leave, &original).await?;

@@ -182,6 +182,7 @@ impl Bureau {
         let open = !matches!(state, State::Answered | State::Closed | State::Erased | State::Withdrawn | State::Rejected | State::Draft | State::AwaitingApproval | State::Returned);
         let due = row.due_at.map(calendar::london_date).filter(|_| open);
         let name = |p: PersonId| name_of(register, Who::Person(p));
+        let police = register.people.get(&viewer).is_some_and(|p| matches!(p.at, casework::people::Affiliation::Leo(_)));
         RequestLine {
             id: row.request,
             reference: row.request.reference(),
@@ -195,18 +196,19 @@ impl Bureau {
             age_working_days: calendar::working_days(calendar::london_date(row.received_at), today),
             due_words: due.map(|d| calendar::due_in_words(today, d)),
             overdue: due.is_some_and(|d| d < today),
-            assignee: row.assignee.map(name),
+            assignee: row.assignee.filter(|_| !police).map(name),
             mine: row.assignee == Some(viewer),
             requester: name(row.requester),
-            flags: serde_json::from_str(&row.flags).unwrap_or_default(),
+            flags: if police && viewer != row.requester { Flags::default() } else { serde_json::from_str(&row.flags).unwrap_or_default() },
         }
     }
 
-    /// Opens a request for somebody who wants to do or see something, and records the look.
+    /// Opens a request for somebody who wants to see something of it. The look itself is recorded by the
+    /// caller ([`Bureau::consult`]), once it is sure that there is something to serve.
     ///
     /// # Errors
     /// Refused with every reason; as unknown to people who may not know that it exists (V1).
-    pub(crate) async fn open_for(&self, who: PersonId, id: RequestId, action: Action, thing: Thing, why: &str) -> Result<(Request, Actor, std::sync::Arc<Register>)> {
+    pub(crate) async fn open_for(&self, who: PersonId, id: RequestId, action: Action) -> Result<(Request, Actor, std::sync::Arc<Register>)> {
         let (register, actor) = self.actor(who).await?;
         let request = self.open(id).await?;
         if request.version == 0 {
@@ -217,7 +219,6 @@ impl Bureau {
         if !refusals.is_empty() {
             return Err(refusals.into());
         }
-        self.consult(who, &request, thing, why).await?;
         Ok((request, actor, register))
     }
 
@@ -226,7 +227,8 @@ impl Bureau {
     /// # Errors
     /// Refused with every reason.
     pub async fn request(&self, who: PersonId, id: RequestId) -> Result<RequestView> {
-        let (request, actor, register) = self.open_for(who, id, Action::SeeRequest, Thing::Form, "reading the request").await?;
+        let (request, actor, register) = self.open_for(who, id, Action::SeeRequest).await?;
+        self.consult(who, &request, Thing::Form, "reading the request").await?;
         let row = self.store.queue_row(id).await?.ok_or_else(|| vec![access::unknown()])?;
         let mut line = self.line(&row, &register, who);
         let police = actor.leo.is_some();
@@ -239,7 +241,8 @@ impl Bureau {
         let gallery = request.gallery.map(|g| policy.gallery(g));
         let sees_candidates = may.contains(&Action::SeeCandidates) && request.assignee == Some(who);
         let probes = request.probes.iter().enumerate().map(|(n, p)| probe_view(p, n + 1, police, sees_candidates)).collect();
-        let released = request.released_at.is_some() || !police;
+        // V2: within the force the answer is the requester's, and nobody's before it has left.
+        let released = !police || may.contains(&Action::SeeAnswer);
         Ok(RequestView {
             line,
             version: request.version,
@@ -259,7 +262,7 @@ impl Bureau {
             onward: request.onward.clone(),
             handling: request.handling,
             outcome: request.outcome.filter(|_| released),
-            recipient: request.recipient.clone(),
+            recipient: request.recipient.clone().filter(|_| released),
             released_at: request.released_at,
             collected_at: request.collected_at,
             due: request.due.map(calendar::date_in_words),
@@ -272,8 +275,10 @@ impl Bureau {
     /// # Errors
     /// Refused with every reason.
     pub async fn probe_image(&self, who: PersonId, id: RequestId, probe: ProbeId) -> Result<Vec<u8>> {
-        let (request, ..) = self.open_for(who, id, Action::SeeImage, Thing::Probe(probe), "looking at the image").await?;
-        self.rendering(request.image(probe).ok_or_else(|| vec![access::unknown()])?).await
+        let (request, ..) = self.open_for(who, id, Action::SeeImage).await?;
+        let bytes = self.rendering(request.image(probe).ok_or_else(|| vec![access::unknown()])?).await?;
+        self.consult(who, &request, Thing::Probe(probe), WHOLE_IMAGE).await?;
+        Ok(bytes)
     }
 
     /// What happened to a request and who looked, oldest first; looking at it is recorded too.
@@ -281,7 +286,8 @@ impl Bureau {
     /// # Errors
     /// Refused with every reason.
     pub async fn history(&self, who: PersonId, id: RequestId) -> Result<Vec<HistoryLine>> {
-        let (_, actor, register) = self.open_for(who, id, Action::SeeHistory, Thing::History, "reading the history").await?;
+        let (request, actor, register) = self.open_for(who, id, Action::SeeHistory).await?;
+        self.consult(who, &request, Thing::History, "reading the history").await?;
         let police = actor.leo.is_some();
         let team = |w: Who| match w {
             Who::System => String::new(),
@@ -292,7 +298,7 @@ impl Bureau {
             let entry = record.payload.as_deref().map(serde_json::from_slice::<Entry>).transpose()?;
             let by = entry.as_ref().map_or(Who::System, |e| e.by);
             let own = matches!(by, Who::Person(p) if register.people.get(&p).is_some_and(|p| matches!(p.at, casework::people::Affiliation::Leo(_))));
-            if police && entry.as_ref().is_some_and(|e| internal(&e.event)) {
+            if police && !told_to_the_force(&record.header.kind) {
                 continue;
             }
             out.push(HistoryLine {
@@ -370,14 +376,17 @@ fn thing_words(thing: Thing) -> &'static str {
     }
 }
 
-/// What the force does not see in its history: how staff came to the answer.
-fn internal(event: &Event) -> bool {
-    !matches!(
-        event,
-        Event::Prepared { .. } | Event::Returned { .. } | Event::Approved { .. } | Event::Submitted | Event::Received { .. }
-            | Event::Rejected { .. } | Event::Withdrawn { .. } | Event::ClarificationAsked { .. } | Event::ClarificationAnswered { .. }
-            | Event::Released { .. } | Event::Collected { .. } | Event::ReviewAsked { .. } | Event::ReviewDecided { .. }
-            | Event::OnwardAsked { .. } | Event::OnwardDecided { .. } | Event::Closed | Event::Erased { .. }
+/// Why a look at a probe is recorded when the whole image was seen, as the force sent it.
+pub(crate) const WHOLE_IMAGE: &str = "looking at the image";
+
+/// What the force sees in its history, by the header's kind, so that it holds after erasure too: its own
+/// steps and what it was told; never how staff came to the answer, nor that a search found anybody.
+fn told_to_the_force(kind: &str) -> bool {
+    matches!(
+        kind,
+        "prepared" | "returned" | "approved" | "submitted" | "received" | "rejected" | "withdrawn" | "clarification-asked"
+            | "clarification-answered" | "released" | "collected" | "review-asked" | "review-decided" | "onward-asked"
+            | "onward-decided" | "closed" | "erased"
     )
 }
 
@@ -391,7 +400,7 @@ fn words(event: &Event) -> String {
             rank.map(|r| format!(" ({})", r.label())).unwrap_or_default(),
             if *by_delegation { ", by recorded delegation" } else { "" }
         ),
-        Event::Submitted => "Submitted".into(),
+        Event::Submitted { .. } => "Submitted".into(),
         Event::Received { due } => format!("Received; answer due {}", calendar::date_in_words(*due)),
         Event::Rejected { missing, .. } => format!("Rejected as incomplete: {} to put right", missing.len()),
         Event::Withdrawn { .. } => "Withdrawn by the requester".into(),

@@ -45,6 +45,8 @@ pub enum Task {
     },
     /// Let the answer leave.
     Release,
+    /// Close what has ended, or was abandoned, and lain idle.
+    Close,
     /// Destroy a class of data that is due.
     Erase {
         /// The class.
@@ -58,6 +60,7 @@ impl Task {
             Self::Search { .. } => "search",
             Self::Expire { .. } => "expire",
             Self::Release => "release",
+            Self::Close => "close",
             Self::Erase { .. } => "erase",
         }
     }
@@ -86,6 +89,9 @@ pub(crate) fn jobs_after(before: &Request, after: &Request, policy: &Policy, now
         if !was.contains(&due.class) {
             out.push(Task::Erase { class: due.class }.job(now)?);
         }
+    }
+    if let Some(due) = retain::close_due(after, policy) {
+        out.push(Task::Close.job(casework::calendar::start_of(due))?);
     }
     if before.closed_at.is_none() && after.closed_at.is_some() {
         for (class, date) in retain::schedule(after, policy) {
@@ -166,15 +172,26 @@ impl Bureau {
             Task::Expire { probe } => {
                 let request = self.open(id).await?;
                 match request.probe(probe).map(|p| &p.state) {
-                    Some(ProbeState::Authorised(a)) if self.now() >= a.expires => {
+                    Some(ProbeState::Authorised(a) | ProbeState::Started(a)) if self.now() >= a.expires => {
                         self.act_as_worker(id, Command::ExpireAuthorisation { probe }).await.map(drop)
                     }
                     _ => Ok(()),
                 }
             }
             Task::Release => self.release(id).await,
+            Task::Close => self.close_if_idle(id).await,
             Task::Erase { class } => self.erase_if_due(id, class).await,
         }
+    }
+
+    async fn close_if_idle(&self, id: RequestId) -> Result<()> {
+        let request = self.open(id).await?;
+        let waits = request.reviews.iter().any(|r| r.result.is_none()) || request.onward.iter().any(|o| o.decision.is_none());
+        let today = casework::calendar::london_date(self.now());
+        if waits || retain::close_due(&request, self.policy()).is_none_or(|due| due > today) {
+            return Ok(()); // what happened meanwhile has made a later job of this
+        }
+        self.act_as_worker(id, Command::Close).await.map(drop)
     }
 
     async fn release(&self, id: RequestId) -> Result<()> {

@@ -100,7 +100,8 @@ async fn measure(args: &Args, folder: &std::path::Path) -> Result<()> {
     for (word, took) in &steps {
         println!("  {word:<16} {:>5.1} %", 100.0 * share(took));
     }
-    println!("With {} requests held against {few} ({waiting} on the work queue):", held.len());
+    let waiting = if waiting >= u64::from(store::QUEUE_COUNT_LIMIT) { format!("{waiting} or more") } else { waiting.to_string() };
+    println!("With {} requests held against {few} ({waiting} wait on the work queue):", held.len());
     for (name, ratio) in ratios {
         println!("  {name:<16} {ratio:>5.2}×");
     }

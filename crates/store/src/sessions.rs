@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use sqlx::Row;
 
 /// Largest session record, in bytes.
-pub const MAX_SESSION_BYTES: usize = 64 * 1024;
+pub const MAX_SESSION_BYTES: usize = 1024 * 1024;
 
 fn session_key(id: &[u8]) -> [u8; 32] {
     let mut key = [0; 32];

@@ -199,7 +199,7 @@ async fn s2_the_same_investigation_twice_is_refused_and_the_same_image_is_noted(
     let id = b.new_draft(REQUESTER).await.unwrap();
     let version = b.save_draft(REQUESTER, id, 1, form(PASSPORT)).await.unwrap();
     let (version, image, notes) = b.add_image(REQUESTER, id, version, &probe(), Some("still.jpg")).await.unwrap();
-    assert!(notes.iter().any(|n| n.words.contains("already in another request")), "{notes:?}");
+    assert!(notes.iter().any(|n| n.words.contains("already in another of your requests")), "{notes:?}");
     let version = b.describe_image(REQUESTER, id, version, image, Some(SOUGHT), Some(casework::form::Source::Unsupervised)).await.unwrap();
     b.send(REQUESTER, id, version, None).await.unwrap();
     house.act(APPROVER, id, Command::Approve).await;

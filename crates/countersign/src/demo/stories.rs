@@ -225,6 +225,12 @@ pub async fn examine(bureau: &Bureau, examiner: PersonId, id: RequestId, probe: 
 
 /// Decides what is shared, sends the answer, and has the requester open it.
 pub async fn respond(bureau: &Bureau, cast: Cast, id: RequestId) -> Result<Outcome> {
+    answered(bureau, cast, id).await?;
+    Ok(bureau.answer(cast.requester, id).await.into_diagnostic()?.outcome())
+}
+
+/// Decides what is shared and sends the answer, which then waits for the requester.
+pub async fn answered(bureau: &Bureau, cast: Cast, id: RequestId) -> Result<()> {
     for m in bureau.matches(cast.assessor, id).await.into_diagnostic()? {
         let request = bureau.open(id).await.into_diagnostic()?;
         let probe = request.probes.iter().find(|p| p.candidate(m.candidate).is_some()).map(|p| p.id).ok_or_else(|| miette!("no such probe"))?;
@@ -241,10 +247,10 @@ pub async fn respond(bureau: &Bureau, cast: Cast, id: RequestId) -> Result<Outco
     let recipient = view.form.map(|f| f.recipient).unwrap_or_default();
     bureau.preview(cast.assessor, id).await.into_diagnostic()?;
     bureau.act_and_work(cast.assessor, id, Command::Answer { recipient, recipient_confirmed: true }, None, None).await.into_diagnostic()?;
-    Ok(bureau.answer(cast.requester, id).await.into_diagnostic()?.outcome())
+    Ok(())
 }
 
-/// A request below the threshold, declined with clauses.
+/// A request below the threshold, declined with clauses; its answer waits to be opened.
 pub async fn declined(bureau: &Bureau, photograph: &[u8]) -> Result<RequestId> {
     let cast = Cast { requester: REID, ..PASSPORT };
     let form = Form {
@@ -274,7 +280,7 @@ pub async fn declined(bureau: &Bureau, photograph: &[u8]) -> Result<RequestId> {
         authorisation: AuthorisationId(Uuid::now_v7()),
     };
     bureau.act_and_work(cast.assessor, id, command, None, None).await.into_diagnostic()?;
-    respond(bureau, cast, id).await?;
+    answered(bureau, cast, id).await?;
     Ok(id)
 }
 

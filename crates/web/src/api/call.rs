@@ -19,8 +19,11 @@ use casework::{
     ids::{CandidateId, PersonId, ProbeId, RequestId},
 };
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
-use std::sync::Arc;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, DeserializeOwned, Unexpected, Visitor},
+};
+use std::{fmt, sync::Arc};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -91,9 +94,9 @@ impl Caller {
 
     /// Carries out a step, lets due jobs follow, and says how the request stands.
     pub(crate) async fn step(&self, id: RequestId, version: Version, command: Command) -> Answer<Stepped> {
-        let done = self.bureau.act_and_work(self.id, id, command, Some(version.0), self.once()?).await?;
+        let done = self.bureau.act_and_work(self.id, id, command, Some(version.number()), self.once()?).await?;
         let r = done.request;
-        Ok(Json(Stepped { id: r.id.0, reference: r.id.reference(), state: r.state.into(), version: Version(r.version) }))
+        Ok(Json(Stepped { id: r.id.0, reference: r.id.reference(), state: r.state.into(), version: Version::of(r.version) }))
     }
 
     /// Carries out a step whose caller need not know how the rest of the request stands.
@@ -116,34 +119,70 @@ pub(crate) struct Stepped {
     version: Version,
 }
 
-/// An optimistic version: a step that names an old one is answered with 409 and not done.
+/// A whole number from 0 to `MAX`, however JSON writes it: `2` and `2.0` are the same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub(crate) struct Version(pub(crate) u64);
+pub(crate) struct Whole<const MAX: u64>(pub(crate) u64);
 
-impl<'de> Deserialize<'de> for Version {
+impl<'de, const MAX: u64> Deserialize<'de> for Whole<MAX> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let n = u64::deserialize(d)?;
-        if n > INTEGER_MAX {
-            return Err(serde::de::Error::custom(format_args!("a number too large, expected at most {INTEGER_MAX}")));
+        struct Number<const MAX: u64>;
+        impl<const MAX: u64> Visitor<'_> for Number<MAX> {
+            type Value = Whole<MAX>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a whole number from 0 to {MAX}")
+            }
+            fn visit_u64<E: de::Error>(self, n: u64) -> Result<Self::Value, E> {
+                if n <= MAX { Ok(Whole(n)) } else { Err(E::invalid_value(Unexpected::Unsigned(n), &self)) }
+            }
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // whole and in range
+            fn visit_f64<E: de::Error>(self, n: f64) -> Result<Self::Value, E> {
+                if n.fract() == 0.0 && (0.0..=MAX as f64).contains(&n) {
+                    self.visit_u64(n as u64)
+                } else {
+                    Err(E::invalid_value(Unexpected::Float(n), &self))
+                }
+            }
         }
-        Ok(Self(n))
+        d.deserialize_any(Number::<MAX>)
     }
 }
 
+impl<const MAX: u64> PartialSchema for Whole<MAX> {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(MAX)).into()
+    }
+}
+
+impl<const MAX: u64> ToSchema for Whole<MAX> {}
+
+/// Which face on an image, from the left: at most 30 are found on one.
+pub(crate) type FaceIndex = Whole<29>;
+
+/// An optimistic version: a step that names an old one is answered with 409 and not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Version(Whole<INTEGER_MAX>);
+
 impl PartialSchema for Version {
     fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(Type::Integer)
-            .format(Some(SchemaFormat::Custom("int64".into())))
-            .minimum(Some(0))
-            .maximum(Some(INTEGER_MAX))
-            .description(Some("An optimistic version: a step that names an old one is answered with 409 and not done."))
-            .into()
+        Whole::<INTEGER_MAX>::schema()
     }
 }
 
 impl ToSchema for Version {}
+
+impl Version {
+    /// The version as the use cases count it.
+    pub(crate) fn of(n: u64) -> Self {
+        Self(Whole(n))
+    }
+
+    /// Its number.
+    pub(crate) fn number(self) -> u64 {
+        self.0.0
+    }
+}
 
 /// The ids in the path. One that is not an id names nothing, so it is not found.
 pub(crate) struct At<T>(pub(crate) T);

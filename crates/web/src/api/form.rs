@@ -287,7 +287,7 @@ impl From<bureau::intake::DraftView> for Draft {
     fn from(d: bureau::intake::DraftView) -> Self {
         Self {
             id: d.id.0,
-            version: Version(d.version),
+            version: Version::of(d.version),
             changed_at: d.changed_at,
             images: d.form.images.iter().map(Into::into).collect(),
             form: (&d.form).into(),

@@ -1,7 +1,7 @@
 //! intake: drafts and their images, sending, the caller's requests, and the force's steps on them.
 
 use super::{
-    call::{Answer, Asked, At, Caller, INTEGER_MAX, Picture, PictureBytes, Sent, Version, jpeg, step, step_bodies},
+    call::{Answer, Asked, At, Caller, FaceIndex, INTEGER_MAX, Picture, PictureBytes, Sent, Version, jpeg, step, step_bodies},
     form::{Draft, Form, Image},
     problem::{ApiError, RefusalJson},
     request::{HistoryLine, Line, RequestWhole},
@@ -113,8 +113,8 @@ pub(crate) struct DescribeImage {
     version: Version,
     /// The face to search with: an index into `faces`, from the left.
     #[serde(default)]
-    #[schema(minimum = 0, maximum = 29)]
-    face: Option<u8>,
+    #[schema(inline)]
+    face: Option<FaceIndex>,
     /// Where it comes from (S10).
     #[serde(default)]
     source: Option<Source>,
@@ -175,8 +175,8 @@ async fn get_draft(who: Caller, At(id): At<RequestId>) -> Answer<Draft> {
 #[utoipa::path(put, path = "/drafts/{id}", tag = "intake", request_body = SaveDraft,
     responses((status = 200, description = "Saved", body = Saved)))]
 async fn save_draft(who: Caller, At(id): At<RequestId>, Sent(body): Sent<SaveDraft>) -> Answer<Saved> {
-    let version = who.bureau.save_draft(who.id, id, body.version.0, body.form.into()).await?;
-    Ok(Json(Saved { id: id.0, version: Version(version) }))
+    let version = who.bureau.save_draft(who.id, id, body.version.number(), body.form.into()).await?;
+    Ok(Json(Saved { id: id.0, version: Version::of(version) }))
 }
 
 /// Throws a draft away, with its images.
@@ -200,7 +200,7 @@ async fn add_image(
     let draft: Draft = who.bureau.draft(who.id, id).await?.into();
     // Taken away again in the same moment: then there is nothing to tell about it.
     let image = draft.images.into_iter().find(|i| i.probe == probe.0).ok_or_else(ApiError::not_found)?;
-    Ok((StatusCode::CREATED, Json(Added { version: Version(version), image, notes: notes.into_iter().map(Into::into).collect() })))
+    Ok((StatusCode::CREATED, Json(Added { version: Version::of(version), image, notes: notes.into_iter().map(Into::into).collect() })))
 }
 
 /// A draft's image, upright and without metadata.
@@ -215,8 +215,8 @@ async fn get_draft_image(who: Caller, At((id, probe)): At<(RequestId, ProbeId)>)
     responses((status = 200, description = "Saved", body = Saved)))]
 async fn describe_image(who: Caller, At((id, probe)): At<(RequestId, ProbeId)>, Sent(b): Sent<DescribeImage>) -> Answer<Saved> {
     let version =
-        who.bureau.describe_image(who.id, id, b.version.0, probe, b.face.map(usize::from), b.source.map(Into::into)).await?;
-    Ok(Json(Saved { id: id.0, version: Version(version) }))
+        who.bureau.describe_image(who.id, id, b.version.number(), probe, b.face.and_then(|f| usize::try_from(f.0).ok()), b.source.map(Into::into)).await?;
+    Ok(Json(Saved { id: id.0, version: Version::of(version) }))
 }
 
 /// Takes an image off a draft and destroys it.
@@ -224,7 +224,7 @@ async fn describe_image(who: Caller, At((id, probe)): At<(RequestId, ProbeId)>, 
     responses((status = 200, description = "Gone", body = Saved)))]
 async fn remove_image(who: Caller, At((id, probe)): At<(RequestId, ProbeId)>, Asked(at): Asked<AtVersion>) -> Answer<Saved> {
     let version = who.bureau.remove_image(who.id, id, at.checked()?, probe).await?;
-    Ok(Json(Saved { id: id.0, version: Version(version) }))
+    Ok(Json(Saved { id: id.0, version: Version::of(version) }))
 }
 
 /// Sends a draft to an approver: one request, or the linked pair when the force is unsure (S3). An
@@ -232,7 +232,7 @@ async fn remove_image(who: Caller, At((id, probe)): At<(RequestId, ProbeId)>, As
 #[utoipa::path(post, path = "/drafts/{id}/send", tag = "intake", request_body = Versioned,
     responses((status = 200, description = "Sent, or sent before with the same key", body = SentAs)))]
 async fn send(who: Caller, At(id): At<RequestId>, Sent(body): Sent<Versioned>) -> Answer<SentAs> {
-    let ids = who.bureau.send(who.id, id, body.version.0, who.once()?).await?;
+    let ids = who.bureau.send(who.id, id, body.version.number(), who.once()?).await?;
     Ok(Json(SentAs { requests: ids.into_iter().map(|i| i.0).collect() }))
 }
 

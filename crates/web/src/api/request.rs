@@ -360,7 +360,7 @@ impl From<views::RequestView> for RequestWhole {
     fn from(v: views::RequestView) -> Self {
         Self {
             line: v.line.into(),
-            version: Version(v.version),
+            version: Version::of(v.version),
             gallery_name: v.gallery_name,
             owner: v.owner,
             images: v.form.iter().flat_map(|f| &f.images).map(Into::into).collect(),

@@ -115,7 +115,7 @@ impl From<bureau::review::ComparisonView> for Sheet {
             reference: v.reference,
             probe: v.sheet.probe.0,
             candidates: v.sheet.candidates.into_iter().map(candidate).collect(),
-            version: Version(v.sheet.version),
+            version: Version::of(v.sheet.version),
             informed_open: v.informed_open,
             finished: v.finished,
         }
@@ -233,7 +233,7 @@ async fn get_candidate_image(who: Caller, At((id, probe, candidate)): At<(Reques
     responses((status = 200, description = "Given: the sheet", body = Sheet)))]
 async fn give_visual(who: Caller, At((id, probe, candidate)): At<(RequestId, ProbeId, CandidateId)>, Sent(b): Sent<Visual>) -> Answer<Sheet> {
     let opinion = review::Visual { conclusion: b.conclusion.into(), components: b.components.into(), words: b.words };
-    who.quietly(id, Command::GiveVisual { probe, candidate, opinion, version: b.version.0 }).await?;
+    who.quietly(id, Command::GiveVisual { probe, candidate, opinion, version: b.version.number() }).await?;
     sheet(&who, id, probe).await
 }
 
@@ -259,7 +259,7 @@ async fn get_informed(who: Caller, At((id, probe, candidate)): At<(RequestId, Pr
     responses((status = 200, description = "Given: the sheet", body = Sheet)))]
 async fn give_informed(who: Caller, At((id, probe, candidate)): At<(RequestId, ProbeId, CandidateId)>, Sent(b): Sent<Informed>) -> Answer<Sheet> {
     let opinion = review::Informed { same_person: b.same_person, reasons: b.reasons };
-    who.quietly(id, Command::GiveInformed { probe, candidate, opinion, version: b.version.0 }).await?;
+    who.quietly(id, Command::GiveInformed { probe, candidate, opinion, version: b.version.number() }).await?;
     sheet(&who, id, probe).await
 }
 

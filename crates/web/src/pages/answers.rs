@@ -90,6 +90,11 @@ async fn open(page: Page, Path(id): Path<RequestId>, _: Posted) -> Result<Respon
     Ok(Redirect::to(&path(id)).into_response())
 }
 
+/// A held value as people read it: a date in words, anything else as it is held.
+fn shown(value: &str) -> String {
+    value.parse::<jiff::civil::Date>().map_or_else(|_| value.to_owned(), casework::calendar::date_in_words)
+}
+
 /// An outcome in words, and the colour that repeats them.
 fn outcome_words(outcome: Outcome) -> (&'static str, &'static str) {
     match outcome {
@@ -114,7 +119,7 @@ async fn draw(page: &Page, request: &RequestView, answer: &Disclosure) -> Result
                 .iter()
                 .map(|s| {
                     let fields: Vec<Value> =
-                        s.fields.iter().map(|(_, label, value)| context! { key => *label, value => value.as_str() }).collect();
+                        s.fields.iter().map(|(_, label, value)| context! { key => *label, value => shown(value) }).collect();
                     context! { src => s.image.then(|| format!("{}/images/{}", path(id), s.candidate)), fields }
                 })
                 .collect();

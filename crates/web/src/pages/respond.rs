@@ -3,7 +3,11 @@
 
 use super::{
     Routes,
-    assess::{lines, once, open::{Opened, answered, open}, refused, said, who},
+    assess::{
+        lines, once,
+        open::{Opened, answered, open},
+        refused, said, who,
+    },
 };
 use crate::{
     AppState,
@@ -12,7 +16,12 @@ use crate::{
     page::Page,
     render::show,
 };
-use axum::{Router, extract::Path, response::{IntoResponse, Redirect, Response}, routing::get};
+use axum::{
+    Router,
+    extract::Path,
+    response::{IntoResponse, Redirect, Response},
+    routing::get,
+};
 use bureau::{BureauError, assess::List, respond::MatchView, views::RequestView};
 use casework::{
     access::Action,
@@ -69,12 +78,20 @@ async fn response(page: Page, Path(id): Path<RequestId>) -> Result<Response, Pag
     let matches = matches(&page, &view).await?;
     let undecided = matches.iter().filter(|m| m.sharing.is_none()).count();
     // Until everything is decided there is no answer to show; what stands in the way is said instead.
-    let (disclosure, in_the_way) = if view.may.contains(&Action::SeeAnswer) && matches!(view.line.state, State::Responding | State::Answering | State::Answered | State::Closed) {
+    let (disclosure, in_the_way) = if view.may.contains(&Action::SeeAnswer)
+        && matches!(view.line.state, State::Responding | State::Answering | State::Answered | State::Closed)
+    {
         match page.state.bureau()?.preview(who(&page), id).await {
             Ok(d) => (show(&d), vec![]),
             Err(BureauError::Refused(all)) => (Value::UNDEFINED, all),
             // The held image or biography of a match is gone at the end of its retention.
-            Err(BureauError::Gone) => (Value::UNDEFINED, vec![casework::refusal::refuse(&[casework::clause::Clause::D3], "What was shared has been erased at the end of its retention.")]),
+            Err(BureauError::Gone) => (
+                Value::UNDEFINED,
+                vec![casework::refusal::refuse(
+                    &[casework::clause::Clause::D3],
+                    "What was shared has been erased at the end of its retention.",
+                )],
+            ),
             Err(e) => return Err(e.into()),
         }
     } else {
@@ -116,7 +133,11 @@ impl Chosen {
     fn of(sharing: Option<&Sharing>) -> Self {
         match sharing {
             Some(Sharing::Share { image, fields, reasons }) => Self {
-                decision: "share".into(), image: *image, fields: fields.iter().map(|(f, _)| *f).collect(), why: fields.clone(), reasons: reasons.clone(),
+                decision: "share".into(),
+                image: *image,
+                fields: fields.iter().map(|(f, _)| *f).collect(),
+                why: fields.clone(),
+                reasons: reasons.clone(),
             },
             Some(Sharing::Withhold { reasons }) => Self { decision: "withhold".into(), reasons: reasons.clone(), ..Self::default() },
             None => Self::default(),
@@ -181,7 +202,14 @@ async fn ask_sharing(page: Page, Path((id, candidate)): Path<(RequestId, Candida
     draw_sharing(&page, &view, number, &held, &chosen, vec![]).await
 }
 
-async fn draw_sharing(page: &Page, view: &RequestView, number: usize, held: &MatchView, chosen: &Chosen, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
+async fn draw_sharing(
+    page: &Page,
+    view: &RequestView,
+    number: usize,
+    held: &MatchView,
+    chosen: &Chosen,
+    errors: Vec<RefusalLine>,
+) -> Result<Response, PageError> {
     let id = view.line.id;
     let fields: Vec<Value> = held
         .fields
@@ -215,7 +243,8 @@ async fn decide_sharing(page: Page, Path((id, candidate)): Path<(RequestId, Cand
     let (probe, number, held) = the_match(&page, &view, candidate).await?;
     let chosen = Chosen::read(&posted, &held);
     let Some(sharing) = chosen.sharing() else {
-        let missing = RefusalLine { clauses: vec!["O10".into()], ..RefusalLine::on("decision", "Decide whether this match is shared or withheld") };
+        let missing =
+            RefusalLine { clauses: vec!["O10".into()], ..RefusalLine::on("decision", "Decide whether this match is shared or withheld") };
         return draw_sharing(&page, &view, number, &held, &chosen, vec![missing]).await;
     };
     let command = Command::DecideSharing { probe, candidate, sharing };
@@ -237,7 +266,13 @@ async fn ask_send(page: Page, Path(id): Path<RequestId>) -> Result<Response, Pag
     draw_send(&page, &view, &named, false, vec![]).await
 }
 
-async fn draw_send(page: &Page, view: &RequestView, recipient: &str, confirmed: bool, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
+async fn draw_send(
+    page: &Page,
+    view: &RequestView,
+    recipient: &str,
+    confirmed: bool,
+    errors: Vec<RefusalLine>,
+) -> Result<Response, PageError> {
     let id = view.line.id;
     page.view("respond/send.html", "Who is the answer for?")
         .back(format!("/respond/{id}"))
@@ -265,7 +300,11 @@ async fn send(page: Page, Path(id): Path<RequestId>, posted: Posted) -> Result<R
     }
     let again = |all: Vec<Refusal>| {
         lines(all, |r| {
-            let field = if r.words.starts_with("Confirm") { Some("confirmed") } else { r.clauses.iter().any(|c| c.to_string() == "V2").then_some("recipient") };
+            let field = if r.words.starts_with("Confirm") {
+                Some("confirmed")
+            } else {
+                r.clauses.iter().any(|c| c.to_string() == "V2").then_some("recipient")
+            };
             field.map(Into::into)
         })
     };

@@ -3,7 +3,11 @@
 
 use super::{
     Routes,
-    assess::{lines, once, open::{Opened, open}, refused, said, who},
+    assess::{
+        lines, once,
+        open::{Opened, open},
+        refused, said, who,
+    },
 };
 use crate::{
     AppState,
@@ -12,7 +16,12 @@ use crate::{
     page::Page,
     render::show,
 };
-use axum::{Router, extract::Path, response::{IntoResponse, Redirect, Response}, routing::get};
+use axum::{
+    Router,
+    extract::Path,
+    response::{IntoResponse, Redirect, Response},
+    routing::get,
+};
 use bureau::{assess::List, views::RequestView};
 use casework::{
     access::Action,

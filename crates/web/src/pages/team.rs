@@ -3,7 +3,11 @@
 
 use super::{
     Routes,
-    assess::{lines, once, open::{Opened, open}, refused, who},
+    assess::{
+        lines, once,
+        open::{Opened, open},
+        refused, who,
+    },
 };
 use crate::{
     AppState,
@@ -102,7 +106,10 @@ fn job_words(kind: &str, reason: &str) -> (&'static str, &'static str, &'static 
         _ => "A task did not finish",
     };
     let (why, then) = match reason {
-        "refused" => ("the rules no longer allow it, for example because the request was withdrawn or an agreement has lapsed", "Open the request and look at its state and history."),
+        "refused" => (
+            "the rules no longer allow it, for example because the request was withdrawn or an agreement has lapsed",
+            "Open the request and look at its state and history.",
+        ),
         "overtaken" => ("somebody kept changing the request meanwhile", "Open the request; doing the step again starts it afresh."),
         "erased" => ("what it needed has been erased", "Nothing more can be done; close the request."),
         "engine" => ("the face engine failed on the image", "Tell whoever runs the service; the image may have to be assessed again."),
@@ -123,7 +130,13 @@ async fn ask_allocate(page: Page, Query(beforehand): Query<Beforehand>) -> Resul
     draw_allocate(&page, &beforehand.request.into_iter().collect::<Vec<_>>(), None, "", vec![]).await
 }
 
-async fn draw_allocate(page: &Page, chosen: &[RequestId], to: Option<PersonId>, reason: &str, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
+async fn draw_allocate(
+    page: &Page,
+    chosen: &[RequestId],
+    to: Option<PersonId>,
+    reason: &str,
+    errors: Vec<RefusalLine>,
+) -> Result<Response, PageError> {
     let bureau = page.state.bureau()?;
     bureau.failed_jobs(who(page)).await?;
     let open = all_open(page).await?;
@@ -303,7 +316,8 @@ async fn onward(page: Page, Path(id): Path<RequestId>, posted: Posted) -> Result
         Some("yes") => true,
         Some("no") => false,
         _ => {
-            let missing = RefusalLine { clauses: vec!["V3".into()], ..RefusalLine::on("allowed", "Decide whether the answer may be passed on") };
+            let missing =
+                RefusalLine { clauses: vec!["V3".into()], ..RefusalLine::on("allowed", "Decide whether the answer may be passed on") };
             return draw_onward(&page, &view, posted.values(), vec![missing]).await;
         }
     };

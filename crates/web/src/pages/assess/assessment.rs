@@ -1,7 +1,13 @@
 //! The assessment of one image: the force's words beside each criterion, the decision checked with its
 //! letter before it is made, and everything refused back at once with what was typed (A1–A10, O1).
 
-use super::{Routes, findings::{Findings, anchor}, lines, once, open::{Opened, open}, refused, said, who};
+use super::{
+    Routes,
+    findings::{Findings, anchor},
+    lines, once,
+    open::{Opened, open},
+    refused, said, who,
+};
 use crate::{
     AppState,
     errors::{PageError, RefusalLine},
@@ -9,8 +15,16 @@ use crate::{
     page::Page,
     render::show,
 };
-use axum::{Router, extract::Path, response::{IntoResponse, Redirect, Response}, routing::get};
-use bureau::{Done, views::{ProbeView, RequestView}};
+use axum::{
+    Router,
+    extract::Path,
+    response::{IntoResponse, Redirect, Response},
+    routing::get,
+};
+use bureau::{
+    Done,
+    views::{ProbeView, RequestView},
+};
 use casework::{
     access::Action,
     assess::Criterion,
@@ -45,11 +59,15 @@ async fn overview(page: Page, Path(id): Path<RequestId>) -> Result<Response, Pag
     }
     let policy = page.state.bureau()?.policy();
     let probes: Vec<Value> = view.probes.iter().map(|p| context! { findings => findings(p, &view, policy), ..show(p) }).collect();
-    page.view("assess/assessments.html", "Assessment").back("/assess").with(context! { probes, may, ..said::case(&view, "assessment") }).draw().await
+    page.view("assess/assessments.html", "Assessment")
+        .back("/assess")
+        .with(context! { probes, may, ..said::case(&view, "assessment") })
+        .draw()
+        .await
 }
 
 /// What was found on an image, in words, or nothing yet.
-fn findings(p: &ProbeView, view: &RequestView, policy: &Policy) -> Value {
+pub(in crate::pages) fn findings(p: &ProbeView, view: &RequestView, policy: &Policy) -> Value {
     p.assessment.as_ref().map_or(Value::UNDEFINED, |a| summary(&Findings { assessment: a.clone(), ..Findings::default() }, view, policy))
 }
 
@@ -92,7 +110,13 @@ async fn ask(page: Page, Path((id, probe)): Path<(RequestId, ProbeId)>) -> Resul
     draw(&page, &view, p, &begin, vec![]).await
 }
 
-async fn draw(page: &Page, view: &RequestView, p: &ProbeView, findings: &Findings, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
+async fn draw(
+    page: &Page,
+    view: &RequestView,
+    p: &ProbeView,
+    findings: &Findings,
+    errors: Vec<RefusalLine>,
+) -> Result<Response, PageError> {
     let policy = page.state.bureau()?.policy();
     let Some(form) = &view.form else { return Err(PageError::NotFound) };
     let gallery = policy.gallery(view.line.gallery);
@@ -189,8 +213,11 @@ async fn check(page: &Page, view: &RequestView, p: &ProbeView, sent: &Findings, 
         Event::Authorised { authorisation, .. } => Some(authorisation.expires.to_string()),
         _ => None,
     });
-    let cited: Vec<Value> =
-        declined.unwrap_or_default().into_iter().map(|c| context! { id => c.to_string(), text => policy.clause(c).map(|t| t.text.clone()) }).collect();
+    let cited: Vec<Value> = declined
+        .unwrap_or_default()
+        .into_iter()
+        .map(|c| context! { id => c.to_string(), text => policy.clause(c).map(|t| t.text.clone()) })
+        .collect();
     page.view("assess/assessment-check.html", if expires.is_some() { "Check before you authorise" } else { "Check before you decline" })
         .back(format!("/assess/{}/assessment/{}", view.line.id, p.id))
         .with(context! {

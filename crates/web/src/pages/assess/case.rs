@@ -1,6 +1,10 @@
 //! A case: the tabs Request, Images and History, and the images themselves.
 
-use super::{Routes, open::{Opened, answered, open}, said, who};
+use super::{
+    Routes,
+    open::{Opened, answered, open},
+    said, who,
+};
 use crate::{AppState, errors::PageError, page::Page, render::show};
 use axum::{
     Router,
@@ -10,7 +14,10 @@ use axum::{
     routing::get,
 };
 use bureau::views::RequestView;
-use casework::{access::Action, ids::{ProbeId, RequestId}};
+use casework::{
+    access::Action,
+    ids::{ProbeId, RequestId},
+};
 use minijinja::{Value, context};
 use serde::Deserialize;
 
@@ -57,8 +64,11 @@ fn actions(view: &RequestView) -> Vec<Value> {
         (Action::DecideOnward, view.onward.iter().any(|o| o.decision.is_none()), "Decide on passing it on", format!("/assess/{id}/onward")),
         (Action::DeclareConflict, true, "Declare a conflict of interest", format!("/assess/{id}/conflict")),
     ];
-    let mut out: Vec<Value> =
-        ways.into_iter().filter(|(action, fits, ..)| *fits && view.may.contains(action)).map(|(_, _, text, href)| context! { text, href }).collect();
+    let mut out: Vec<Value> = ways
+        .into_iter()
+        .filter(|(action, fits, ..)| *fits && view.may.contains(action))
+        .map(|(_, _, text, href)| context! { text, href })
+        .collect();
     if view.may.contains(&Action::Close) {
         out.push(context! { text => "Close it", href => format!("/assess/{id}/close") });
     }

@@ -1,7 +1,11 @@
 //! Small things done to a case, each on a page of its own that says what follows: put it back, ask the
 //! force, flag vulnerability, let a colleague in, declare a conflict, close it.
 
-use super::{Routes, lines, once, open::{Opened, open}, refused, who};
+use super::{
+    Routes, lines, once,
+    open::{Opened, open},
+    refused, who,
+};
 use crate::{
     AppState,
     errors::{PageError, RefusalLine},
@@ -10,7 +14,11 @@ use crate::{
 };
 use axum::{Router, extract::Path, response::Response, routing::get};
 use bureau::views::RequestView;
-use casework::{access::Action, command::Command, ids::{PersonId, RequestId}};
+use casework::{
+    access::Action,
+    command::Command,
+    ids::{PersonId, RequestId},
+};
 use minijinja::{Value, context};
 
 pub(super) fn routes() -> Routes {
@@ -46,18 +54,33 @@ impl Deed {
     fn words(self) -> Words {
         match self {
             Self::PutBack => Words {
-                action: Action::PutBack, title: "Put this request back?",
+                action: Action::PutBack,
+                title: "Put this request back?",
                 follows: &["It leaves your list and waits for somebody else.", "What you have recorded on it stays with it."],
-                label: None, hint: "", button: "Put it back", warning: false, done: "The request is back in the queue.", clauses: &[],
+                label: None,
+                hint: "",
+                button: "Put it back",
+                warning: false,
+                done: "The request is back in the queue.",
+                clauses: &[],
             },
             Self::Clarify => Words {
-                action: Action::AskClarification, title: "Ask the force something",
-                follows: &["The requester sees the question and can answer it here.", "The request waits for the answer. An incomplete form is rejected instead."],
-                label: Some("Your question"), hint: "It is shown to the requester as you write it.", button: "Send the question", warning: false,
-                done: "The question was sent to the requester.", clauses: &["A3"],
+                action: Action::AskClarification,
+                title: "Ask the force something",
+                follows: &[
+                    "The requester sees the question and can answer it here.",
+                    "The request waits for the answer. An incomplete form is rejected instead.",
+                ],
+                label: Some("Your question"),
+                hint: "It is shown to the requester as you write it.",
+                button: "Send the question",
+                warning: false,
+                done: "The question was sent to the requester.",
+                clauses: &["A3"],
             },
             Self::Flag => Words {
-                action: Action::FlagVulnerable, title: "Flag that the person may be vulnerable",
+                action: Action::FlagVulnerable,
+                title: "Flag that the person may be vulnerable",
                 follows: &[
                     "From now on only the people who need it can see that this request exists.",
                     "The answer goes to a named person, who is confirmed again, and may be passed on only with permission.",
@@ -65,27 +88,49 @@ impl Deed {
                 ],
                 label: Some("Why the person may be vulnerable"),
                 hint: "For example a changed gender, or a changed name after domestic abuse. It may be found at any stage, the match included.",
-                button: "Flag it", warning: true, done: "The request is handled sensitively from now on.", clauses: &["V0", "V1"],
+                button: "Flag it",
+                warning: true,
+                done: "The request is handled sensitively from now on.",
+                clauses: &["V0", "V1"],
             },
             Self::Admit => Words {
-                action: Action::Admit, title: "Let a named colleague in",
+                action: Action::Admit,
+                title: "Let a named colleague in",
                 follows: &["They can see this request even though it is sensitive.", "The history says who let them in and why."],
-                label: Some("Why they need to know"), hint: "", button: "Let them in", warning: false, done: "Your colleague can see the request now.",
+                label: Some("Why they need to know"),
+                hint: "",
+                button: "Let them in",
+                warning: false,
+                done: "Your colleague can see the request now.",
                 clauses: &["V1"],
             },
             Self::Conflict => Words {
-                action: Action::DeclareConflict, title: "Declare a conflict of interest",
-                follows: &["You are barred from this request from now on, whatever you have done on it.", "It goes back to the queue if you hold it."],
-                label: Some("What the conflict is"), hint: "In a few words. Only your team leader and auditors read it.", button: "Declare it", warning: true,
-                done: "Your conflict of interest is recorded.", clauses: &["R1"],
+                action: Action::DeclareConflict,
+                title: "Declare a conflict of interest",
+                follows: &[
+                    "You are barred from this request from now on, whatever you have done on it.",
+                    "It goes back to the queue if you hold it.",
+                ],
+                label: Some("What the conflict is"),
+                hint: "In a few words. Only your team leader and auditors read it.",
+                button: "Declare it",
+                warning: true,
+                done: "Your conflict of interest is recorded.",
+                clauses: &["R1"],
             },
             Self::Close => Words {
-                action: Action::Close, title: "Close this request?",
+                action: Action::Close,
+                title: "Close this request?",
                 follows: &[
                     "Nothing more is to be done on it.",
                     "Its periods of retention begin: images go first, the record at the latest after six years.",
                 ],
-                label: None, hint: "", button: "Close it", warning: true, done: "The request is closed.", clauses: &["D3"],
+                label: None,
+                hint: "",
+                button: "Close it",
+                warning: true,
+                done: "The request is closed.",
+                clauses: &["D3"],
             },
         }
     }
@@ -96,7 +141,9 @@ impl Deed {
             Self::PutBack => Command::PutBack,
             Self::Clarify => Command::AskClarification { question: words },
             Self::Flag => Command::FlagVulnerable { words },
-            Self::Admit => Command::Admit { person: posted.text("person").and_then(|p| p.parse().ok()).unwrap_or(PersonId::fixed(0)), reason: words },
+            Self::Admit => {
+                Command::Admit { person: posted.text("person").and_then(|p| p.parse().ok()).unwrap_or(PersonId::fixed(0)), reason: words }
+            }
             Self::Conflict => Command::DeclareConflict { words },
             Self::Close => Command::Close,
         }
@@ -124,7 +171,10 @@ async fn draw(page: &Page, view: &RequestView, deed: Deed, values: Value, mut er
     let words = deed.words();
     let may = view.may.contains(&words.action);
     if !may && errors.is_empty() {
-        errors = vec![RefusalLine { words: "This cannot be done now. Somebody may already have done it, or it is not part of your work.".into(), ..RefusalLine::default() }];
+        errors = vec![RefusalLine {
+            words: "This cannot be done now. Somebody may already have done it, or it is not part of your work.".into(),
+            ..RefusalLine::default()
+        }];
     }
     let colleagues = if deed == Deed::Admit { page.state.bureau()?.team_load(who(page)).await? } else { vec![] };
     let people: Vec<Value> = colleagues

@@ -86,7 +86,12 @@ impl Findings {
             "decline" => Decision::Decline { explanation: self.explanation.clone() },
             _ => return None,
         };
-        Some(Command::Assess { probe, assessment: Box::new(self.assessment.clone()), decision, authorisation: AuthorisationId(Uuid::now_v7()) })
+        Some(Command::Assess {
+            probe,
+            assessment: Box::new(self.assessment.clone()),
+            decision,
+            authorisation: AuthorisationId(Uuid::now_v7()),
+        })
     }
 
     /// The whole form as hidden fields of the page that asks to confirm.

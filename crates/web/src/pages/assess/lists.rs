@@ -8,7 +8,12 @@ use crate::{
     page::Page,
     render::show,
 };
-use axum::{Router, extract::Query, response::{IntoResponse, Redirect, Response}, routing::{get, post}};
+use axum::{
+    Router,
+    extract::Query,
+    response::{IntoResponse, Redirect, Response},
+    routing::{get, post},
+};
 use bureau::assess::List;
 use casework::request::State;
 use minijinja::{Value, context};
@@ -69,7 +74,8 @@ async fn list(page: Page, Query(filter): Query<Filter>) -> Result<Response, Page
         List::Ended => "Ended requests",
         _ => "Your list",
     };
-    let options: Vec<Value> = states.iter().map(|s| context! { value => s.to_string(), text => s.label(), selected => Some(*s) == state }).collect();
+    let options: Vec<Value> =
+        states.iter().map(|s| context! { value => s.to_string(), text => s.label(), selected => Some(*s) == state }).collect();
     let first = (u64::from(lines.page) - 1) * u64::from(bureau::assess::PAGE_SIZE) + 1;
     page.view("assess/list.html", title)
         .with(context! {

@@ -10,7 +10,7 @@
 //! | [`reject`] | rejecting an incomplete form, with the letter previewed |
 //! | [`assessment`], [`findings`] | the assessment of one image: its pages, and the form's values |
 
-mod assessment;
+pub(super) mod assessment;
 mod case;
 mod deeds;
 mod findings;
@@ -29,15 +29,13 @@ use crate::{
     page::Page,
 };
 use bureau::{BureauError, Once};
-use casework::{ids::PersonId, refusal::{Refusal, refuse}};
+use casework::{
+    ids::PersonId,
+    refusal::{Refusal, refuse},
+};
 
 pub(crate) fn routes() -> Routes {
-    lists::routes()
-        .and(open::routes())
-        .and(case::routes())
-        .and(deeds::routes())
-        .and(reject::routes())
-        .and(assessment::routes())
+    lists::routes().and(open::routes()).and(case::routes()).and(deeds::routes()).and(reject::routes()).and(assessment::routes())
 }
 
 /// Who is looking, as the use cases know them.

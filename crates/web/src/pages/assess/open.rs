@@ -11,7 +11,12 @@ use crate::{
     page::Page,
     render::show,
 };
-use axum::{Router, extract::Path, response::{IntoResponse, Redirect, Response}, routing::post};
+use axum::{
+    Router,
+    extract::Path,
+    response::{IntoResponse, Redirect, Response},
+    routing::post,
+};
 use bureau::{assess::Brief, views::RequestView};
 use casework::{access::Action, command::Command, ids::RequestId};
 use jiff::Timestamp;
@@ -25,11 +30,7 @@ const ACKNOWLEDGED: &str = "case-acknowledged";
 const ACKNOWLEDGED_MAX: usize = 60;
 
 pub(super) fn routes() -> Routes {
-    Routes::pages(
-        Router::<AppState>::new()
-            .route("/assess/{id}/open", post(answer))
-            .route("/assess/{id}/acknowledge", post(acknowledge)),
-    )
+    Routes::pages(Router::<AppState>::new().route("/assess/{id}/open", post(answer)).route("/assess/{id}/acknowledge", post(acknowledge)))
 }
 
 /// A case, or what is shown in its place.
@@ -104,6 +105,7 @@ async fn conflict_page(page: &Page, brief: &Brief, then: &str, values: Value, er
         .back("/assess")
         .with(context! {
             line => show(&brief.line), version => brief.version, values, then, held,
+            blind => brief.may.contains(&Action::Examine),
             action => format!("/assess/{}/open", brief.line.id),
         })
         .errors(errors)
@@ -129,7 +131,8 @@ async fn answer(page: Page, Path(id): Path<RequestId>, posted: Posted) -> Result
             "Your conflict of interest is recorded. You will not be asked to work on that request.",
         ),
         _ => {
-            let missing = RefusalLine { clauses: vec!["R1".into()], ..RefusalLine::on("conflict", "Say whether you have a conflict of interest") };
+            let missing =
+                RefusalLine { clauses: vec!["R1".into()], ..RefusalLine::on("conflict", "Say whether you have a conflict of interest") };
             return again(&page, id, &then, &posted, vec![missing]).await;
         }
     };
@@ -161,7 +164,9 @@ fn then(posted: &Posted, id: RequestId) -> String {
     let first = format!("/assess/{id}");
     let own = [first.clone(), format!("/search/{id}"), format!("/respond/{id}")];
     match posted.text("then") {
-        Some(path) if own.iter().any(|o| path == o || path.strip_prefix(o.as_str()).is_some_and(|rest| rest.starts_with('/'))) => path.into(),
+        Some(path) if own.iter().any(|o| path == o || path.strip_prefix(o.as_str()).is_some_and(|rest| rest.starts_with('/'))) => {
+            path.into()
+        }
         _ => first,
     }
 }

@@ -1,7 +1,11 @@
 //! Rejecting an incomplete form: which questions lack an answer, in words for each, the letter as the
 //! force will read it, and then the rejection itself (S1, W1).
 
-use super::{Routes, lines, once, open::{Opened, open}, refused, who};
+use super::{
+    Routes, lines, once,
+    open::{Opened, open},
+    refused, who,
+};
 use crate::{
     AppState,
     errors::{PageError, RefusalLine},

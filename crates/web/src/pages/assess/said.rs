@@ -22,7 +22,7 @@ pub(in crate::pages) struct Row {
 
 /// A section of the form.
 #[derive(Serialize)]
-pub(super) struct Section {
+pub(in crate::pages) struct Section {
     number: usize,
     title: &'static str,
     rows: Vec<Row>,
@@ -66,7 +66,8 @@ pub(super) fn mode(mode: Option<Mode>) -> &'static str {
 
 fn aspects(form: &Form) -> String {
     let c = &form.crime;
-    let named = [(c.violence, "violence"), (c.grooming, "grooming"), (c.online, "online criminality"), (c.gain, "substantial financial gain")];
+    let named =
+        [(c.violence, "violence"), (c.grooming, "grooming"), (c.online, "online criminality"), (c.gain, "substantial financial gain")];
     let all: Vec<_> = named.iter().filter(|(on, _)| *on).map(|(_, words)| *words).collect();
     if all.is_empty() { "None of violence, grooming, online criminality and substantial financial gain".into() } else { all.join(", ") }
 }
@@ -80,13 +81,17 @@ pub(super) fn crime(form: &Form) -> Vec<Row> {
     ];
     out.push(match form.crime.run() {
         Ok(limb) => row("On these answers", format!("Serious crime, {}", limb.words()), &["A7"]),
-        Err(failed) => row("On these answers", format!("Not serious crime; {}", failed.iter().map(|f| f.words()).collect::<Vec<_>>().join("; ")), &["A7"]),
+        Err(failed) => row(
+            "On these answers",
+            format!("Not serious crime; {}", failed.iter().map(|f| f.words()).collect::<Vec<_>>().join("; ")),
+            &["A7"],
+        ),
     });
     out
 }
 
 /// The form by section.
-pub(super) fn sections(form: &Form) -> Vec<Section> {
+pub(in crate::pages) fn sections(form: &Form) -> Vec<Section> {
     let nationality = match form.nationality {
         Some(Nationality::British) => "British",
         Some(Nationality::Foreign) => "Foreign national",
@@ -123,7 +128,10 @@ pub(super) fn sections(form: &Form) -> Vec<Section> {
     }
     ninth.extend(declarations(form));
     let rows = [
-        vec![row("Investigation reference", form.investigation.as_str(), &["S2"]), row("Who will receive the answer", form.recipient.as_str(), &["V2"])],
+        vec![
+            row("Investigation reference", form.investigation.as_str(), &["S2"]),
+            row("Who will receive the answer", form.recipient.as_str(), &["V2"]),
+        ],
         second,
         vec![
             row("Purposes", purposes(form), &["S12", "A6"]),
@@ -161,7 +169,9 @@ fn declarations(form: &Form) -> Vec<Row> {
 pub(super) fn beside(criterion: Criterion, form: &Form) -> Vec<Row> {
     match criterion {
         Criterion::Importance => vec![row("Purposes", purposes(form), &["S12"]), wrote("Offence or incident", &form.offence, &["A6"])],
-        Criterion::Connection => vec![row("Mode", mode(form.mode), &["S12"]), wrote("How a search serves the purpose", &form.purpose_words, &["S12"])],
+        Criterion::Connection => {
+            vec![row("Mode", mode(form.mode), &["S12"]), wrote("How a search serves the purpose", &form.purpose_words, &["S12"])]
+        }
         Criterion::ImageUsable => vec![],
         Criterion::Biography => vec![wrote("What is known about the person", &form.person, &["A3"])],
         Criterion::Exhausted => {
@@ -169,7 +179,10 @@ pub(super) fn beside(criterion: Criterion, form: &Form) -> Vec<Row> {
             out.extend(declarations(form).into_iter().filter(|r| r.clauses == ["S8"]));
             out
         }
-        Criterion::Balance => vec![wrote("Harm caused or that could be caused", &form.harm, &["A8"]), wrote("How a search serves the purpose", &form.purpose_words, &["S12"])],
+        Criterion::Balance => vec![
+            wrote("Harm caused or that could be caused", &form.harm, &["A8"]),
+            wrote("How a search serves the purpose", &form.purpose_words, &["S12"]),
+        ],
         Criterion::Threshold => {
             let mut out = vec![row("Purposes", purposes(form), &["S12"])];
             if form.purposes.contains(&Purpose::SeriousCrime) {
@@ -177,7 +190,10 @@ pub(super) fn beside(criterion: Criterion, form: &Form) -> Vec<Row> {
             }
             out
         }
-        Criterion::Extent => vec![wrote("People affected", &form.people_affected, &["A8"]), wrote("Harm caused or that could be caused", &form.harm, &["A8"])],
+        Criterion::Extent => vec![
+            wrote("People affected", &form.people_affected, &["A8"]),
+            wrote("Harm caused or that could be caused", &form.harm, &["A8"]),
+        ],
         Criterion::Rights => {
             let mut out: Vec<Row> = declarations(form).into_iter().filter(|r| r.clauses != ["S8"]).collect();
             out.push(row("May the person be vulnerable?", yes_no(form.vulnerable), &["S11"]));

@@ -1,7 +1,5 @@
 //! The OpenAPI document in `docs/` is the one that is served.
 
-#![allow(clippy::unwrap_used)]
-
 use std::{fs, path::Path};
 
 #[test]

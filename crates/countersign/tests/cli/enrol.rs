@@ -1,0 +1,129 @@
+//! `enrol DIR`: resumable, nothing doubled, a report of what was refused and why.
+
+use crate::run::{Place, Ran, photograph};
+use decoder::{Decoder, PixelArea, Rgb8};
+use face::{Engine, OnnxEngine, Pack};
+use gallery::{Gallery as _, LocalGallery, ModelId, Settings};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+fn build(tail: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../build").join(tail)
+}
+
+/// One large face of a photograph, found by the product's own engine.
+fn portrait() -> Rgb8 {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let decoder = Decoder::new(crate::run::BINARY.into(), vec!["decode-child".into()]);
+    let bytes = fs::read(photograph("sample3.jpg")).unwrap();
+    let pixels = runtime.block_on(decoder.decode(&bytes, None)).unwrap().pixels;
+    let pack = Pack::open(&build("packs/bundled")).unwrap();
+    let engine = OnnxEngine::load(&pack, &build("onnxruntime/libonnxruntime.so")).unwrap();
+    let faces = engine.detect(&face::Image::new(pixels.width(), pixels.height(), pixels.data()).unwrap()).unwrap();
+    let f = &faces[1].area;
+    pixels.crop(PixelArea { x: f.x, y: f.y, width: f.width, height: f.height }.padded(0.5)).unwrap().scale_to_fit(260, 260)
+}
+
+/// References in the gallery, as a search would count them.
+fn enrolled(place: &Place) -> u64 {
+    let pack = Pack::open(&build("packs/bundled")).unwrap();
+    let model = ModelId::new(pack.info().id.as_str()).unwrap();
+    let folder = place.data.join("galleries/passport");
+    LocalGallery::open_for_search(folder, &model, Settings::default()).unwrap().len()
+}
+
+/// Pictures and biographies held beside them.
+fn held(place: &Place) -> u64 {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = store::Store::open(&place.data.join("store")).await.unwrap();
+        let count = store.holding_count(casework::record::GalleryId::Passport).await.unwrap();
+        store.close().await;
+        count
+    })
+}
+
+fn enrol(place: &Place, folder: &Path, more: &[&str]) -> Ran {
+    place.run(&[&["enrol", folder.to_str().unwrap(), "--gallery", "passport"], more].concat())
+}
+
+#[test]
+fn a_folder_is_enrolled_once_with_a_report_of_what_was_refused() {
+    let place = Place::new();
+    let folder = place.folder.path().join("pictures");
+    fs::create_dir_all(folder.join("deeper")).unwrap();
+    let one = portrait();
+    fs::write(folder.join("anna.jpg"), one.to_jpeg(92).unwrap()).unwrap();
+    fs::write(folder.join("anna.json"), r#"{"name":"Anna Invented","date-of-birth":"1990-01-02"}"#).unwrap();
+    fs::write(folder.join("deeper/bea.PNG"), one.brightness_contrast(10, 0).to_png().unwrap()).unwrap();
+    let crowd = fs::read(photograph("sample1.jpg")).unwrap();
+    fs::write(folder.join("crowd.jpg"), &crowd).unwrap();
+    fs::write(folder.join("half.jpg"), &crowd[..crowd.len() / 2]).unwrap();
+    fs::write(folder.join("letter.jpg"), "Dear Sir or Madam").unwrap();
+    fs::write(folder.join("odd.jpg"), one.brightness_contrast(20, 0).to_jpeg(92).unwrap()).unwrap();
+    fs::write(folder.join("odd.json"), r#"{"favourite-colour":"green"}"#).unwrap();
+    fs::write(folder.join("notes.txt"), "not looked at").unwrap();
+
+    let said = enrol(&place, &folder, &["--json"]).well().json();
+    assert_eq!((said["added"].as_u64(), said["already"].as_u64()), (Some(2), Some(0)), "{said}");
+    let refused: Vec<(&str, &str)> =
+        said["refused"].as_array().unwrap().iter().map(|r| (r["file"].as_str().unwrap(), r["why"].as_str().unwrap())).collect();
+    let expected = [
+        ("crowd.jpg", "faces; a reference shows exactly one"),
+        ("half.jpg", "cut short"),
+        ("letter.jpg", "looks like text"),
+        ("odd.jpg", "biography beside it cannot be read"),
+    ];
+    assert_eq!(refused.len(), expected.len(), "{refused:#?}");
+    for ((file, why), (named, words)) in refused.iter().zip(expected) {
+        assert!(*file == named && why.contains(words), "{file}: {why}");
+    }
+    assert_eq!((enrolled(&place), held(&place)), (2, 2));
+
+    let again = enrol(&place, &folder, &["--json"]).well().json();
+    assert_eq!((again["added"].as_u64(), again["already"].as_u64()), (Some(0), Some(2)));
+    assert_eq!((enrolled(&place), held(&place)), (2, 2));
+    let words = enrol(&place, &folder, &[]).well().out;
+    assert!(words.contains("0 added, 2 already there, 4 refused") && words.contains("crowd.jpg: "), "{words}");
+
+    let missing = enrol(&place, &folder.join("nowhere"), &[]).badly().said();
+    assert!(missing.contains("cannot be read"), "{missing}");
+    assert_eq!(place.run(&["enrol", "x", "--gallery", "nonsense"]).code, Some(2));
+}
+
+#[test]
+fn an_enrolment_killed_half_way_is_taken_up_again() {
+    const PICTURES: u64 = 16;
+    let place = Place::new();
+    let folder = place.folder.path().join("pictures");
+    fs::create_dir_all(&folder).unwrap();
+    let one = portrait();
+    for n in 0..PICTURES {
+        let picture = one.brightness_contrast(i32::try_from(n).unwrap() * 3 - 24, 0);
+        fs::write(folder.join(format!("{n:02}.jpg")), picture.to_jpeg(92).unwrap()).unwrap();
+    }
+    // Killed twice, each time after some more references have arrived.
+    for until in [2, 6] {
+        let mut child = place.command(&["enrol", folder.to_str().unwrap(), "--gallery", "passport"]).spawn().unwrap();
+        let began = Instant::now();
+        let segments = || fs::read_dir(place.data.join("galleries/passport")).map_or(0, |d| {
+            d.flatten().filter(|f| f.path().extension().is_some_and(|e| e == "templates")).count()
+        });
+        while segments() < until && began.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        child.kill().unwrap();
+        assert!(!child.wait().unwrap().success(), "it was still at work");
+    }
+    let done = enrolled(&place);
+    assert!((5..PICTURES).contains(&done), "killed half-way: {done}");
+    assert!(held(&place) - done <= 1, "a picture comes before its template");
+    let said = enrol(&place, &folder, &["--json"]).well().json();
+    assert_eq!(said["added"].as_u64().unwrap() + said["already"].as_u64().unwrap(), PICTURES, "{said}");
+    assert_eq!(said["already"].as_u64(), Some(done));
+    assert_eq!((enrolled(&place), held(&place)), (PICTURES, PICTURES));
+    place.holds();
+}
