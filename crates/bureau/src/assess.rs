@@ -82,31 +82,26 @@ impl Bureau {
             }
             filter.states = vec![state];
         }
-        if matches!(list, List::Comparison | List::Asked) {
-            // These look at small facts of a row that SQL does not index: bounded by what is open.
-            filter.limit = store::QUEUE_PAGE_LIMIT;
-            filter.offset = 0;
-        }
-        let (rows, mut total) = self.store.queue(&filter).await?;
+        filter.flagged = match list {
+            List::Comparison => vec!["wants_examiner", "wants_empty_conclusion"],
+            List::Asked => vec!["review_asked", "onward_asked"],
+            _ => vec![],
+        };
+        let (rows, total) = self.store.queue(&filter).await?;
         let mut lines: Vec<RequestLine> = vec![];
         let blind = |row: &store::QueueRow| examines(row, who);
         for row in &rows {
             let line = self.line(row, &register, who);
             let part = |name: &str| row.people.iter().any(|(p, r)| *p == who && r == name);
             let keep = match list {
-                List::Comparison => part("examiner") || ((line.flags.wants_examiner || line.flags.wants_empty_conclusion) && !part("assessor")),
-                List::Asked => line.flags.review_asked || line.flags.onward_asked,
+                List::Comparison => !part("assessor"),
+                List::Asked => true,
                 // M2: how far a request has come would tell an examiner what another examiner did.
                 _ => actor.leo.is_some() || !blind(row),
             };
             if keep {
                 lines.push(line);
             }
-        }
-        if matches!(list, List::Comparison | List::Asked) {
-            total = lines.len() as u64;
-            lines.drain(..lines.len().min((page as usize - 1) * PAGE_SIZE as usize));
-            lines.truncate(PAGE_SIZE as usize);
         }
         let pages = u32::try_from(total.div_ceil(u64::from(PAGE_SIZE))).unwrap_or(u32::MAX).max(1);
         Ok(Lines { lines, total, page, pages })

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use store::NewHolding;
 
+/// The largest biography file, in bytes.
+const BIOGRAPHY_BYTES_MAX: u64 = 64 * 1024;
 /// Synthetic references appended at a time.
 const FILLERS_AT_ONCE: u64 = 5_000;
 
@@ -68,7 +70,7 @@ impl Bureau {
     pub async fn enrol_one(&self, gallery: GalleryId, enrolment: Enrolment) -> Result<Enrolled> {
         let local = self.galleries.get(&gallery).ok_or_else(|| BureauError::Gallery("this gallery is not open here".into()))?.clone();
         let source = sha256(&enrolment.image);
-        let id = reference_id(gallery, source);
+        let id = self.reference_id(gallery, source);
         if local.contains(id.as_bytes()) && self.store.holding_by_source(gallery, source).await?.is_some() {
             return Ok(Enrolled::Already);
         }
@@ -119,7 +121,18 @@ impl Bureau {
             }
             progress(n as u64 + 1, all);
         }
+        let what = format!("{} added, {} already there, {} refused", report.added, report.already, report.refused.len());
+        self.note("enrolled", None, &what, Some(gallery)).await?;
         Ok(report)
+    }
+
+    /// The first 16 bytes of a keyed hash of gallery and source, as a UUID of version 8 (free form, RFC
+    /// 9562): the same image gets the same id, and nobody without the key can test whether it is enrolled.
+    fn reference_id(&self, gallery: GalleryId, source: Digest) -> ReferenceId {
+        let digest = self.store.keyed_hash("reference", format!("{gallery}|{source}").as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&digest[..16]);
+        ReferenceId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
     }
 
     async fn enrol_file(&self, gallery: GalleryId, file: &Path) -> Result<Enrolled> {
@@ -131,6 +144,10 @@ impl Bureau {
         let image = std::fs::read(file).map_err(failed)?;
         let sidecar = file.with_extension("json");
         let biography = if sidecar.exists() {
+            let length = std::fs::metadata(&sidecar).map_err(failed)?.len();
+            if length > BIOGRAPHY_BYTES_MAX {
+                return Err(BureauError::Failed(format!("The biography beside it has {length} bytes; at most {BIOGRAPHY_BYTES_MAX} are allowed.")));
+            }
             let text = std::fs::read(&sidecar).map_err(failed)?;
             let Sidecar(fields) = serde_json::from_slice(&text)
                 .map_err(|e| BureauError::Failed(format!("The biography beside it cannot be read: {e}.")))?;
@@ -156,7 +173,7 @@ impl Bureau {
             let mut references = vec![];
             for n in from..until {
                 let source = sha256(format!("countersign synthetic {seed} {n}").as_bytes());
-                let id = reference_id(gallery, source);
+                let id = self.reference_id(gallery, source);
                 if local.contains(id.as_bytes()) {
                     continue;
                 }
@@ -185,14 +202,6 @@ async fn append(local: std::sync::Arc<gallery::LocalGallery>, references: Vec<Ne
     Ok(())
 }
 
-/// The first 16 bytes of SHA-256 over gallery and source, as a UUID of version 8 (free form, RFC 9562).
-fn reference_id(gallery: GalleryId, source: Digest) -> ReferenceId {
-    let digest = sha256(format!("reference|{gallery}|{source}").as_bytes());
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest.0[..16]);
-    ReferenceId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
-}
-
 fn attributes(biography: &Biography) -> Attributes {
     let year = biography.0.get(&BioField::DateOfBirth).and_then(|d| d.get(..4)).and_then(|y| y.parse().ok()).unwrap_or(0);
     let sex_marker = biography.0.get(&BioField::SexMarker).and_then(|s| s.bytes().next()).unwrap_or(0);
@@ -206,6 +215,9 @@ fn image_files(folder: &Path) -> Result<Vec<PathBuf>> {
         let entries = std::fs::read_dir(&dir).map_err(|e| BureauError::Failed(format!("{} cannot be read: {e}", dir.display())))?;
         for entry in entries {
             let path = entry.map_err(|e| BureauError::Failed(e.to_string()))?.path();
+            if path.is_symlink() {
+                continue; // what is enrolled lies in the folder itself
+            }
             if path.is_dir() {
                 waiting.push(path);
             } else if path.extension().and_then(|e| e.to_str()).is_some_and(|e| ["jpg", "jpeg", "png"].contains(&e.to_ascii_lowercase().as_str())) {

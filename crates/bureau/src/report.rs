@@ -22,8 +22,8 @@ const HEADERS_AT_ONCE: u32 = 2_000;
 /// Something that happened in the house outside a request: the sealed payload.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Note {
-    /// Who.
-    pub by: PersonId,
+    /// Who; none where an operator acted at the command line.
+    pub by: Option<PersonId>,
     /// What, in words; nothing personal.
     pub what: String,
 }
@@ -86,6 +86,10 @@ pub struct Verified {
 
 impl Bureau {
     pub(crate) async fn note_house(&self, kind: &str, by: PersonId, what: &str, gallery: Option<GalleryId>) -> Result<()> {
+        self.note(kind, Some(by), what, gallery).await
+    }
+
+    pub(crate) async fn note(&self, kind: &str, by: Option<PersonId>, what: &str, gallery: Option<GalleryId>) -> Result<()> {
         let header = Header {
             kind: kind.into(), at: self.now(), gallery, leo: None, clauses: vec!["D5".into()], outcome: None, state: None,
             policy: self.policy().version.clone(), class: RetentionClass::Record,

@@ -101,7 +101,15 @@ impl Bureau {
             }
         }
         let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now() };
-        for line in self.list(who, crate::assess::List::Comparison, None, 1).await?.lines {
+        let mut waiting = vec![];
+        for page in 1.. {
+            let lines = self.list(who, crate::assess::List::Comparison, None, page).await?;
+            waiting.extend(lines.lines);
+            if page >= lines.pages {
+                break;
+            }
+        }
+        for line in waiting {
             let request = self.open(line.id).await?;
             for (n, p) in request.probes.iter().enumerate().filter(|(_, p)| review::sheet(&request, p.id, who).is_none()) {
                 let (step, command) = if p.state == ProbeState::NoCandidates {

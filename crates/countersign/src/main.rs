@@ -7,6 +7,7 @@ mod demo;
 mod enrol;
 mod house;
 mod policy;
+mod register;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -35,6 +36,9 @@ enum Verb {
     Demo(demo::Args),
     /// Enrol a folder of photographs into a gallery.
     Enrol(enrol::Args),
+    /// The register of forces, agreements, people and teams.
+    #[command(subcommand)]
+    Register(register::Verb),
     /// The rules.
     #[command(subcommand)]
     Policy(policy::Verb),
@@ -78,6 +82,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Verb::Work(args) => serve::work(&config()?, args).await,
             Verb::Demo(args) => demo::run(args).await,
             Verb::Enrol(args) => enrol::run(&config()?, args).await,
+            Verb::Register(verb) => register::run(&config()?, verb).await,
             Verb::Policy(verb) => policy::run(verb),
             Verb::Audit(verb) => audit::run(&config()?, verb).await,
             Verb::Token(args) => serve::token(&config()?, args).await,

@@ -208,7 +208,9 @@ impl Browser {
             self.cookie = set.to_str().unwrap().split(';').next().unwrap().to_owned();
         }
         let body = body.collect().await.unwrap().to_bytes().to_vec();
-        let mut headers: Vec<String> = parts.headers.iter()
+        let mut headers: Vec<String> = parts
+            .headers
+            .iter()
             .filter(|(n, _)| !["set-cookie", "x-request-id"].contains(&n.as_str()))
             .map(|(n, v)| format!("{n}: {}", v.to_str().unwrap()))
             .collect();
@@ -226,7 +228,8 @@ impl Browser {
 
     async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> String {
         let form: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded").header("origin", format!("http://{HOST}"));
+        let request =
+            Request::post(path).header("content-type", "application/x-www-form-urlencoded").header("origin", format!("http://{HOST}"));
         let body = self.send(format!("POST {path}"), request, Body::from(form)).await;
         String::from_utf8_lossy(&body).into_owned()
     }
@@ -234,8 +237,11 @@ impl Browser {
     /// Fills in the form of a page and sends it.
     async fn fill(&mut self, path: &str, fields: &[(&str, &str)]) -> String {
         let page = self.get(path).await;
-        let ours: Vec<(&str, String)> = ["_csrf", "_for", "_once", "_version"].into_iter()
-            .filter(|n| page.contains(&format!("name=\"{n}\" value=\""))).map(|n| (n, last_field(&page, n))).collect();
+        let ours: Vec<(&str, String)> = ["_csrf", "_for", "_once", "_version"]
+            .into_iter()
+            .filter(|n| page.contains(&format!("name=\"{n}\" value=\"")))
+            .map(|n| (n, last_field(&page, n)))
+            .collect();
         let mut all: Vec<(&str, &str)> = ours.iter().map(|(n, v)| (*n, v.as_str())).collect();
         all.extend_from_slice(fields);
         self.post(path, &all).await
@@ -357,7 +363,9 @@ async fn m2_the_second_examiners_pages_are_the_same_whatever_the_first_did() {
 
     // Before the second takes it up: the way in looks the same.
     let mut reference: Option<Transcript> = None;
-    for first in [First::Nothing, First::TakesUp, First::LocksVisual(Conclusion::StronglyDifferent), First::Concludes(Conclusion::StronglySame)] {
+    for first in
+        [First::Nothing, First::TakesUp, First::LocksVisual(Conclusion::StronglyDifferent), First::Concludes(Conclusion::StronglySame)]
+    {
         let bureau = ground.open(&fork(&origin)).await;
         first.acts(&bureau, id, probe).await;
         let mut b = Browser::sign_in(bureau).await;

@@ -20,6 +20,13 @@ pub struct LookupEntry {
 }
 
 impl Store {
+    /// A keyed hash of some bytes under the store's look-up key: an id made from it tells nobody without
+    /// the key what it was made from.
+    #[must_use]
+    pub fn keyed_hash(&self, kind: &str, value: &[u8]) -> [u8; 32] {
+        self.secrets().mac(kind, value)
+    }
+
     /// The requests that were indexed under `value`.
     ///
     /// # Errors

@@ -95,6 +95,9 @@ pub struct QueueFilter {
     pub requester: Option<PersonId>,
     /// Only requests in which this person has a part, and, if given, this part.
     pub involving: Option<(PersonId, Option<String>)>,
+    /// Only rows in whose flags at least one of these names is `true`; empty: any. Names are letters and
+    /// underscores.
+    pub flagged: Vec<&'static str>,
     /// Who is looking: sensitive requests are listed (and counted) only if this person has a part in
     /// them (V1). `None` sees none of them.
     pub visible_sensitive_to: Option<PersonId>,
@@ -116,6 +119,7 @@ impl Default for QueueFilter {
             assigned: Assigned::Any,
             requester: None,
             involving: None,
+            flagged: Vec::new(),
             visible_sensitive_to: None,
             order: QueueOrder::UrgentFirst,
             limit: 50,
@@ -290,6 +294,13 @@ fn branch(sql: &mut QueryBuilder<Sqlite>, filter: &QueueFilter, columns: &str, s
         Assigned::To(person) => {
             sql.push("r.assignee = ").push_bind(person.as_bytes().to_vec()).push(" AND ");
         }
+    }
+    if !filter.flagged.is_empty() {
+        sql.push("(0");
+        for name in &filter.flagged {
+            sql.push(" OR json_extract(r.flags, ").push_bind(format!("$.{name}")).push(")");
+        }
+        sql.push(") AND ");
     }
     if let Some(state) = state {
         sql.push("r.state = ").push_bind(state.to_owned()).push(" AND ");

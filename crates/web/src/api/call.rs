@@ -224,7 +224,8 @@ impl<T: DeserializeOwned + Send> FromRequestParts<AppState> for Asked<T> {
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {
         let read = Query::from_request_parts(parts, state).await;
-        read.map(|Query(t)| Self(t)).map_err(|_| ApiError::bad("A part of the query is unknown, missing, there twice, or not of its documented shape."))
+        read.map(|Query(t)| Self(t))
+            .map_err(|_| ApiError::bad("A part of the query is unknown, missing, there twice, or not of its documented shape."))
     }
 }
 

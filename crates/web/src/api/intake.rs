@@ -214,8 +214,10 @@ async fn get_draft_image(who: Caller, At((id, probe)): At<(RequestId, ProbeId)>)
 #[utoipa::path(patch, path = "/drafts/{id}/images/{probe}", tag = "intake", request_body = DescribeImage,
     responses((status = 200, description = "Saved", body = Saved)))]
 async fn describe_image(who: Caller, At((id, probe)): At<(RequestId, ProbeId)>, Sent(b): Sent<DescribeImage>) -> Answer<Saved> {
-    let version =
-        who.bureau.describe_image(who.id, id, b.version.number(), probe, b.face.and_then(|f| usize::try_from(f.0).ok()), b.source.map(Into::into)).await?;
+    let version = who
+        .bureau
+        .describe_image(who.id, id, b.version.number(), probe, b.face.and_then(|f| usize::try_from(f.0).ok()), b.source.map(Into::into))
+        .await?;
     Ok(Json(Saved { id: id.0, version: Version::of(version) }))
 }
 
@@ -336,4 +338,3 @@ async fn flag_vulnerable(who: Caller, At(id): At<RequestId>, Sent(body): Sent<In
     who.quietly(id, Command::FlagVulnerable { words: body.words }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
-

@@ -75,7 +75,8 @@ impl ApiError {
 
     /// No good token.
     pub(crate) fn unauthorised() -> Self {
-        let detail = "Send `Authorization: Bearer` with a token that has not expired. `countersign token` issues one to a person on the register.";
+        let detail =
+            "Send `Authorization: Bearer` with a token that has not expired. `countersign token` issues one to a person on the register.";
         Self::new(StatusCode::UNAUTHORIZED, "No good token was shown", detail)
     }
 
@@ -91,7 +92,11 @@ impl ApiError {
 
     /// More bytes than are taken here.
     pub(crate) fn too_large(limit: usize) -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "That is too large", format!("At most {} can be sent here. Nothing was kept.", bytes_in_words(limit)))
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "That is too large",
+            format!("At most {} can be sent here. Nothing was kept.", bytes_in_words(limit)),
+        )
     }
 
     /// Too many requests.

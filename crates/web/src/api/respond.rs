@@ -120,7 +120,11 @@ impl From<Disclosure> for AnswerWhole {
         let person = |s: &casework::disclosure::Shared| SharedPerson {
             candidate: s.candidate.0,
             image: s.image,
-            fields: s.fields.iter().map(|(f, label, v)| BioValue { field: (*f).into(), label: (*label).into(), value: v.clone() }).collect(),
+            fields: s
+                .fields
+                .iter()
+                .map(|(f, label, v)| BioValue { field: (*f).into(), label: (*label).into(), value: v.clone() })
+                .collect(),
         };
         Self {
             request: d.request().0,

@@ -231,7 +231,11 @@ async fn get_candidate_image(who: Caller, At((id, probe, candidate)): At<(Reques
 /// Gives a blind visual opinion on one candidate, which locks it.
 #[utoipa::path(post, path = "/comparisons/{id}/{probe}/candidates/{candidate}/visual", tag = "review", request_body = Visual,
     responses((status = 200, description = "Given: the sheet", body = Sheet)))]
-async fn give_visual(who: Caller, At((id, probe, candidate)): At<(RequestId, ProbeId, CandidateId)>, Sent(b): Sent<Visual>) -> Answer<Sheet> {
+async fn give_visual(
+    who: Caller,
+    At((id, probe, candidate)): At<(RequestId, ProbeId, CandidateId)>,
+    Sent(b): Sent<Visual>,
+) -> Answer<Sheet> {
     let opinion = review::Visual { conclusion: b.conclusion.into(), components: b.components.into(), words: b.words };
     who.quietly(id, Command::GiveVisual { probe, candidate, opinion, version: b.version.number() }).await?;
     sheet(&who, id, probe).await
@@ -257,7 +261,11 @@ async fn get_informed(who: Caller, At((id, probe, candidate)): At<(RequestId, Pr
 /// Gives an informed conclusion on one candidate.
 #[utoipa::path(post, path = "/comparisons/{id}/{probe}/candidates/{candidate}/informed", tag = "review", request_body = Informed,
     responses((status = 200, description = "Given: the sheet", body = Sheet)))]
-async fn give_informed(who: Caller, At((id, probe, candidate)): At<(RequestId, ProbeId, CandidateId)>, Sent(b): Sent<Informed>) -> Answer<Sheet> {
+async fn give_informed(
+    who: Caller,
+    At((id, probe, candidate)): At<(RequestId, ProbeId, CandidateId)>,
+    Sent(b): Sent<Informed>,
+) -> Answer<Sheet> {
     let opinion = review::Informed { same_person: b.same_person, reasons: b.reasons };
     who.quietly(id, Command::GiveInformed { probe, candidate, opinion, version: b.version.number() }).await?;
     sheet(&who, id, probe).await

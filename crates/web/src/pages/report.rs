@@ -1,7 +1,11 @@
 //! report: management information, a repeatable sample, one request's record, the log and its
 //! verification (D3–D5). Everything here is read-only, and each look is itself recorded.
 
-use super::{Routes, assess::{assessment, said}, register::closed};
+use super::{
+    Routes,
+    assess::{assessment, said},
+    register::closed,
+};
 use crate::{
     errors::{PageError, RefusalLine},
     forms::Posted,
@@ -86,21 +90,28 @@ fn measures(c: &Counts) -> Vec<(String, u32)> {
 fn bars(c: &Counts) -> Vec<Value> {
     let rows = measures(c);
     let longest = rows.iter().map(|(_, n)| *n).max().unwrap_or_default().max(1);
-    rows.into_iter().enumerate().map(|(n, (label, count))| {
-        context! { label, count, y => n * 34, width => f64::from(count) / f64::from(longest) * 400.0 }
-    }).collect()
+    rows.into_iter()
+        .enumerate()
+        .map(|(n, (label, count))| {
+            context! { label, count, y => n * 34, width => f64::from(count) / f64::from(longest) * 400.0 }
+        })
+        .collect()
 }
 
 async fn overview(page: Page) -> Result<Response, PageError> {
     let bureau = house(&page)?;
     let figures = bureau.figures(me(&page)).await.map_err(closed)?;
-    let galleries: Vec<Value> = figures.galleries.iter().map(|(id, c)| {
-        let clauses: Vec<Value> = c.declines_by_clause.iter().map(|(clause, n)| context! { clause, count => n }).collect();
-        context! {
-            id => id.to_string(), name => bureau.policy().gallery(*id).name.as_str(), bars => bars(c), clauses,
-            height => measures(c).len() * 34, took => figures.took.get(id).map(show),
-        }
-    }).collect();
+    let galleries: Vec<Value> = figures
+        .galleries
+        .iter()
+        .map(|(id, c)| {
+            let clauses: Vec<Value> = c.declines_by_clause.iter().map(|(clause, n)| context! { clause, count => n }).collect();
+            context! {
+                id => id.to_string(), name => bureau.policy().gallery(*id).name.as_str(), bars => bars(c), clauses,
+                height => measures(c).len() * 34, took => figures.took.get(id).map(show),
+            }
+        })
+        .collect();
     let line = |(key, c): &((GalleryId, String), Counts)| {
         let answered: u32 = c.answered.values().sum();
         context! { gallery => key.0.to_string(), key => key.1.as_str(), received => c.received, urgent => c.urgent, declined => c.declined, rejected => c.rejected, answered }
@@ -143,7 +154,11 @@ async fn figures_csv(page: Page) -> Result<Response, PageError> {
     figures.forces.iter().for_each(|((g, force), c)| add(*g, "force", force, c));
     figures.months.iter().for_each(|((g, month), c)| add(*g, "month", month, c));
     for (g, t) in &figures.took {
-        for (measure, n) in [("Answers", t.answers as u64), ("Median working days", t.median_working_days.into()), ("Longest working days", t.longest_working_days.into())] {
+        for (measure, n) in [
+            ("Answers", t.answers as u64),
+            ("Median working days", t.median_working_days.into()),
+            ("Longest working days", t.longest_working_days.into()),
+        ] {
             csv_line(&mut out, &[g.to_string(), "turnaround".into(), String::new(), measure.into(), n.to_string()]);
         }
     }
@@ -206,7 +221,8 @@ async fn record(page: Page, Path(id): Path<RequestId>) -> Result<Response, PageE
     let mut history = bureau.history(who, id).await.map_err(closed)?;
     history.reverse();
     let policy = bureau.policy();
-    let probes: Vec<Value> = view.probes.iter().map(|p| context! { findings => assessment::findings(p, &view, policy), ..show(p) }).collect();
+    let probes: Vec<Value> =
+        view.probes.iter().map(|p| context! { findings => assessment::findings(p, &view, policy), ..show(p) }).collect();
     let sections = view.form.as_ref().map(said::sections).unwrap_or_default();
     page.view("report/record.html", "The record of a request")
         .back("/report")
@@ -268,7 +284,11 @@ impl Filter {
 
     fn pairs(&self) -> [(&'static str, &str); 6] {
         [
-            ("kind", &self.kind), ("gallery", &self.gallery), ("outcome", &self.outcome), ("clause", &self.clause), ("from", &self.from),
+            ("kind", &self.kind),
+            ("gallery", &self.gallery),
+            ("outcome", &self.outcome),
+            ("clause", &self.clause),
+            ("from", &self.from),
             ("until", &self.until),
         ]
     }
@@ -313,14 +333,20 @@ async fn ledger(page: Page, Query(filter): Query<Filter>) -> Result<Response, Pa
             (vec![], wrong)
         }
     };
-    let next = entries.last().filter(|_| entries.len() == ENTRIES_ON_PAGE as usize).map(|e| format!("/report/ledger{}", filter.query("", Some(e.index))));
-    let lines: Vec<Value> = entries.iter().map(|e| {
-        context! {
-            index => e.index, leaf => hex::encode(e.leaf.0), at => e.header.at.to_string(), kind => e.header.kind.replace('-', " "),
-            gallery => e.header.gallery.map(|g| g.to_string()), outcome => e.header.outcome.as_deref().map(|o| o.replace('-', " ")),
-            clauses => e.header.clauses.clone(), state => e.header.state.as_deref().map(|s| s.replace('-', " ")),
-        }
-    }).collect();
+    let next = entries
+        .last()
+        .filter(|_| entries.len() == ENTRIES_ON_PAGE as usize)
+        .map(|e| format!("/report/ledger{}", filter.query("", Some(e.index))));
+    let lines: Vec<Value> = entries
+        .iter()
+        .map(|e| {
+            context! {
+                index => e.index, leaf => hex::encode(e.leaf.0), at => e.header.at.to_string(), kind => e.header.kind.replace('-', " "),
+                gallery => e.header.gallery.map(|g| g.to_string()), outcome => e.header.outcome.as_deref().map(|o| o.replace('-', " ")),
+                clauses => e.header.clauses.clone(), state => e.header.state.as_deref().map(|s| s.replace('-', " ")),
+            }
+        })
+        .collect();
     page.view("report/ledger.html", "The log")
         .with(context! {
             lines, next, newest => !filter.before.is_empty(), chosen => filter.chosen(), csv => format!("/report/ledger.csv{}", filter.query("", None)),
@@ -345,11 +371,21 @@ async fn ledger_csv(page: Page, Query(filter): Query<Filter>) -> Result<Response
         let entries = bureau.ledger(me(&page), read.clone()).await.map_err(closed)?;
         for e in &entries {
             let h = &e.header;
-            csv_line(&mut out, &[
-                e.index.to_string(), h.at.to_string(), h.kind.clone(), h.gallery.map(|g| g.to_string()).unwrap_or_default(),
-                h.outcome.clone().unwrap_or_default(), h.clauses.join(" "), h.state.clone().unwrap_or_default(), h.policy.clone(),
-                h.class.to_string(), hex::encode(e.leaf.0),
-            ]);
+            csv_line(
+                &mut out,
+                &[
+                    e.index.to_string(),
+                    h.at.to_string(),
+                    h.kind.clone(),
+                    h.gallery.map(|g| g.to_string()).unwrap_or_default(),
+                    h.outcome.clone().unwrap_or_default(),
+                    h.clauses.join(" "),
+                    h.state.clone().unwrap_or_default(),
+                    h.policy.clone(),
+                    h.class.to_string(),
+                    hex::encode(e.leaf.0),
+                ],
+            );
         }
         written += entries.len();
         match entries.last() {
@@ -379,7 +415,8 @@ async fn verify_now(page: Page, _: Posted) -> Result<Response, PageError> {
 async fn checkpoint(page: Page) -> Result<Response, PageError> {
     let (note, _) = house(&page)?.checkpoint_for(me(&page)).await.map_err(closed)?;
     let note = note.ok_or(PageError::NotFound)?;
-    let headers = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CONTENT_DISPOSITION, "attachment; filename=\"checkpoint\"")];
+    let headers =
+        [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CONTENT_DISPOSITION, "attachment; filename=\"checkpoint\"")];
     Ok((headers, note).into_response())
 }
 
@@ -396,13 +433,15 @@ mod tests {
 
     #[test]
     fn a_filter_says_everything_that_is_wrong_with_it() {
-        let wrong = Filter { from: "yesterday".into(), until: "2026-02-30".into(), clause: "Z9".into(), ..Filter::default() }.read().unwrap_err();
+        let wrong =
+            Filter { from: "yesterday".into(), until: "2026-02-30".into(), clause: "Z9".into(), ..Filter::default() }.read().unwrap_err();
         assert_eq!(wrong.iter().filter_map(|w| w.field.as_deref()).collect::<Vec<_>>(), ["from", "until", "clause"]);
     }
 
     #[test]
     fn a_filter_reaches_to_the_end_of_its_last_day_in_london() {
-        let read = Filter { from: "2026-06-30".into(), until: "2026-06-30".into(), clause: "a7".into(), ..Filter::default() }.read().unwrap();
+        let read =
+            Filter { from: "2026-06-30".into(), until: "2026-06-30".into(), clause: "a7".into(), ..Filter::default() }.read().unwrap();
         assert_eq!(read.from.unwrap().to_string(), "2026-06-29T23:00:00Z");
         assert_eq!(read.until.unwrap().to_string(), "2026-06-30T23:00:00Z");
         assert_eq!(read.clause.as_deref(), Some("A7"));

@@ -35,15 +35,22 @@ async fn retain(page: Page, Query(asked): Query<Asked>) -> Result<Response, Page
     let bureau = page.state.bureau()?.clone();
     let who = PersonId(page.person.id);
     let closing = bureau.retention(who, asked.page.unwrap_or(1)).await.map_err(closed)?;
-    let erased = bureau.ledger(who, EntryFilter { kind: Some("erased".into()), limit: EVIDENCE_MAX, ..EntryFilter::default() }).await.map_err(closed)?;
+    let erased = bureau
+        .ledger(who, EntryFilter { kind: Some("erased".into()), limit: EVIDENCE_MAX, ..EntryFilter::default() })
+        .await
+        .map_err(closed)?;
     let evidence: Vec<Value> = erased.iter().map(|e| {
         let what = e.header.outcome.as_deref().and_then(|o| o.parse().ok()).map_or("A class of data", class);
         context! { index => e.index, at => e.header.at.to_string(), what, gallery => e.header.gallery.map(|g| g.to_string()), leaf => hex::encode(e.leaf.0) }
     }).collect();
-    let lines: Vec<Value> = closing.lines.iter().map(|l| {
-        let goes: Vec<Value> = l.goes.iter().map(|(c, on, due)| context! { what => class(*c), on => on.to_string(), due }).collect();
-        context! { line => show(&l.line), gone => l.gone.iter().map(|c| class(*c)).collect::<Vec<_>>(), goes }
-    }).collect();
+    let lines: Vec<Value> = closing
+        .lines
+        .iter()
+        .map(|l| {
+            let goes: Vec<Value> = l.goes.iter().map(|(c, on, due)| context! { what => class(*c), on => on.to_string(), due }).collect();
+            context! { line => show(&l.line), gone => l.gone.iter().map(|c| class(*c)).collect::<Vec<_>>(), goes }
+        })
+        .collect();
     let policy = bureau.policy();
     page.view("retain/overview.html", "What is kept, and what goes")
         .with(context! {

@@ -9,5 +9,8 @@ fn the_document_in_the_repository_is_current() {
         fs::write(&golden, web::api::openapi()).unwrap();
     }
     let held = fs::read_to_string(&golden).unwrap_or_default();
-    assert!(held == web::api::openapi(), "docs/openapi.json is not what is served; run this test with UPDATE_GOLDEN=1 and read the difference");
+    assert!(
+        held == web::api::openapi(),
+        "docs/openapi.json is not what is served; run this test with UPDATE_GOLDEN=1 and read the difference"
+    );
 }

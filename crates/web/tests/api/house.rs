@@ -161,7 +161,8 @@ impl House {
         for (n, f) in faces.iter().enumerate() {
             let others: Vec<_> = faces.iter().filter(|o| o.index != f.index).map(|o| area(o).padded(0.1)).collect();
             let image = whole.mask_boxes(&others, Mask::Solid).crop(area(f).padded(0.6)).unwrap().to_jpeg(92).unwrap();
-            let biography = Biography([(BioField::Name, format!("Invented Person {n}")), (BioField::PassportNumber, format!("DEMO{n}"))].into());
+            let biography =
+                Biography([(BioField::Name, format!("Invented Person {n}")), (BioField::PassportNumber, format!("DEMO{n}"))].into());
             b.enrol_one(GalleryId::Passport, Enrolment { image, biography }).await.unwrap();
         }
         house

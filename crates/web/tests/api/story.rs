@@ -113,7 +113,7 @@ async fn sealed_scores(house: &House, id: RequestId) -> Vec<f64> {
     let mut out = vec![];
     for record in house.bureau.store().load(StreamId::Request(id)).await.unwrap() {
         let entry: Entry = serde_json::from_slice(&record.payload.unwrap()).unwrap();
-        if let Event::Searched { found, .. } = entry.event {
+        if let Event::Listed { found, .. } = entry.event {
             out.extend(found.iter().map(|f| f.score));
         }
     }
@@ -180,10 +180,18 @@ async fn m2_a_whole_story_through_the_api_tells_nobody_a_score_or_anothers_opini
 
     // report
     for (who, path) in [
-        (REQUESTER, format!("{at}/history")), (holder, format!("{at}/history")), (holder, at.clone()), (AUDITOR, format!("{at}/history")),
-        (AUDITOR, at.clone()), (AUDITOR, "/ledger?limit=100".into()), (AUDITOR, "/statistics".into()), (AUDITOR, "/me".into()),
-        (AUDITOR, "/ledger?kind=released&gallery=passport&until=2030-01-01T00:00:00Z".into()), (REQUESTER, "/requests".into()),
-        (desk.leader, "/colleagues".into()), (holder, "/requests?list=ended&state=answered".into()),
+        (REQUESTER, format!("{at}/history")),
+        (holder, format!("{at}/history")),
+        (holder, at.clone()),
+        (AUDITOR, format!("{at}/history")),
+        (AUDITOR, at.clone()),
+        (AUDITOR, "/ledger?limit=100".into()),
+        (AUDITOR, "/statistics".into()),
+        (AUDITOR, "/me".into()),
+        (AUDITOR, "/ledger?kind=released&gallery=passport&until=2030-01-01T00:00:00Z".into()),
+        (REQUESTER, "/requests".into()),
+        (desk.leader, "/colleagues".into()),
+        (holder, "/requests?list=ended&state=answered".into()),
     ] {
         house.get(who, &path).await.is(200);
     }
@@ -192,7 +200,11 @@ async fn m2_a_whole_story_through_the_api_tells_nobody_a_score_or_anothers_opini
     let version = house.version(holder, &id).await;
     house.post(holder, &format!("{at}/close"), json!({ "version": version })).await.is(200);
 
-    for got in house.answers.lock().unwrap().iter() {
+    let answers = house.answers.lock().unwrap();
+    for (who, words) in [(first, "canary first informed"), (second, "canary second visual")] {
+        assert!(answers.iter().any(|g| g.caller == Some(who) && g.text().contains(words)), "one's own opinion is shown to oneself");
+    }
+    for got in answers.iter() {
         nothing_leaks(got, &scores, first, second);
     }
 }

@@ -70,9 +70,7 @@ async fn tasks(page: Page, Path(id): Path<RequestId>) -> Result<Response, PageEr
             context! { number => n, title => SECTIONS[usize::from(n) - 1], state, left }
         })
         .collect();
-    let done = (1..=sections::COUNT)
-        .filter(|n| sections::state(*n, &draft.form, &draft.complete, gate.is_some()) == "Completed")
-        .count();
+    let done = (1..=sections::COUNT).filter(|n| sections::state(*n, &draft.form, &draft.complete, gate.is_some()) == "Completed").count();
     page.view("intake/tasks.html", "Facial image search request")
         .back("/intake")
         .with(context! {

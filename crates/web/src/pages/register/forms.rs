@@ -8,12 +8,7 @@ use crate::{
     pages::Routes,
     render::show,
 };
-use axum::{
-    Router,
-    extract::Path,
-    response::Response,
-    routing::get,
-};
+use axum::{Router, extract::Path, response::Response, routing::get};
 use bureau::{Bureau, BureauError};
 use casework::{
     ids::{DsaId, LeoId, PersonId, TeamId},
@@ -140,13 +135,16 @@ fn questions(kind: Kind, register: &Register) -> Vec<Question> {
             ask_for("radios", "competent", "Is it a competent authority under the Data Protection Act 2018?").cites("R2").of(yes_no()),
         ],
         Kind::Agreement => vec![
-            ask_for("select", "leo", "Organisation").cites("R2")
+            ask_for("select", "leo", "Organisation")
+                .cites("R2")
                 .of(by_name(register.leos.values().map(|l| (l.id.to_string(), l.name.clone())).collect())),
             ask_for("radios", "gallery", "Gallery").of(galleries()),
             ask_for("date", "from", "First day in force"),
             ask_for("date", "until", "Last day in force"),
-            ask_for("radios", "online", "Does it permit requests by this service?").cites("S5")
-                .hint("Otherwise requests come by secure official email.").of(yes_no()),
+            ask_for("radios", "online", "Does it permit requests by this service?")
+                .cites("S5")
+                .hint("Otherwise requests come by secure official email.")
+                .of(yes_no()),
         ],
         Kind::Person => {
             let forces = register.leos.values().map(|l| (format!("leo:{}", l.id), l.name.clone())).collect();
@@ -154,15 +152,25 @@ fn questions(kind: Kind, register: &Register) -> Vec<Question> {
             let offices = GalleryId::iter().map(|g| (format!("gallery:{g}"), format!("Home Office, {g} gallery (outside a team)")));
             vec![
                 ask_for("text", "name", "Full name"),
-                ask_for("select", "at", "Where they belong").of(none("Choose")).of(by_name(forces)).of(by_name(teams)).of(offices)
+                ask_for("select", "at", "Where they belong")
+                    .of(none("Choose"))
+                    .of(by_name(forces))
+                    .of(by_name(teams))
+                    .of(offices)
                     .of([("house".to_owned(), "The service as a whole, or outside it".to_owned())]),
                 ask_for("checkboxes", "roles", "Roles").cites("R3").of(Role::iter().map(|r| (r.to_string(), r.label().to_owned()))),
-                ask_for("select", "rank", "Police rank or equivalent").cites("S9").hint("An approver is normally an inspector or above.")
-                    .of(none("None")).of(Rank::iter().map(|r| (r.to_string(), r.label().to_owned()))),
-                ask_for("checkboxes", "delegated", "Approving below that rank").cites("S9")
+                ask_for("select", "rank", "Police rank or equivalent")
+                    .cites("S9")
+                    .hint("An approver is normally an inspector or above.")
+                    .of(none("None"))
+                    .of(Rank::iter().map(|r| (r.to_string(), r.label().to_owned()))),
+                ask_for("checkboxes", "delegated", "Approving below that rank")
+                    .cites("S9")
                     .of([("yes".to_owned(), "A named delegation lets them approve".to_owned())]),
-                ask_for("select", "post", "Home Office post").cites("R1")
-                    .of(none("None")).of(POSTS.map(|p| (p.to_string(), post_words(p).to_owned()))),
+                ask_for("select", "post", "Home Office post")
+                    .cites("R1")
+                    .of(none("None"))
+                    .of(POSTS.map(|p| (p.to_string(), post_words(p).to_owned()))),
             ]
         }
         Kind::Training => vec![
@@ -173,7 +181,10 @@ fn questions(kind: Kind, register: &Register) -> Vec<Question> {
         Kind::Team => vec![
             ask_for("text", "name", "Name of the team"),
             ask_for("radios", "gallery", "Gallery").of(galleries()),
-            ask_for("select", "leader", "Leader").cites("W3").hint("Reviews rejections by this team.").of(none("None yet"))
+            ask_for("select", "leader", "Leader")
+                .cites("W3")
+                .hint("Reviews rejections by this team.")
+                .of(none("None yet"))
                 .of(people(register, |p| p.roles.contains(&Role::TeamLeader))),
         ],
         Kind::Delegation => vec![
@@ -204,7 +215,9 @@ fn held(kind: Kind, id: Uuid, register: &Register) -> Option<Values> {
             put("gallery", d.gallery.to_string());
             put("online", yes(d.online));
             for (name, date) in [("from", d.from), ("until", d.until)] {
-                for (part, value) in [("day", date.day().to_string()), ("month", date.month().to_string()), ("year", date.year().to_string())] {
+                for (part, value) in
+                    [("day", date.day().to_string()), ("month", date.month().to_string()), ("year", date.year().to_string())]
+                {
                     put(&format!("{name}-{part}"), value);
                 }
             }
@@ -212,12 +225,15 @@ fn held(kind: Kind, id: Uuid, register: &Register) -> Option<Values> {
         Kind::Person => {
             let p = register.people.get(&PersonId(id))?;
             put("name", p.name.clone());
-            put("at", match p.at {
-                Affiliation::Leo(l) => format!("leo:{l}"),
-                Affiliation::Team(t) => format!("team:{t}"),
-                Affiliation::Gallery(g) => format!("gallery:{g}"),
-                Affiliation::House => "house".into(),
-            });
+            put(
+                "at",
+                match p.at {
+                    Affiliation::Leo(l) => format!("leo:{l}"),
+                    Affiliation::Team(t) => format!("team:{t}"),
+                    Affiliation::Gallery(g) => format!("gallery:{g}"),
+                    Affiliation::House => "house".into(),
+                },
+            );
             p.roles.iter().for_each(|r| put("roles", r.to_string()));
             put("rank", p.rank.map(|r| r.to_string()).unwrap_or_default());
             if p.may_approve_by_delegation {
@@ -306,15 +322,26 @@ fn change(kind: Kind, id: Uuid, register: &Register, posted: &Posted) -> Result<
     let mut r = Reader { posted, wrong: vec![] };
     let event = match kind {
         Kind::Force => {
-            let (name, competent) = (r.text("name", "Enter the organisation’s name"), r.yes("competent", "Say whether it is a competent authority"));
-            name.zip(competent).map(|(name, competent_authority)| RegisterEvent::LeoEntered(Leo { id: LeoId(id), name, competent_authority }))
+            let (name, competent) =
+                (r.text("name", "Enter the organisation’s name"), r.yes("competent", "Say whether it is a competent authority"));
+            name.zip(competent)
+                .map(|(name, competent_authority)| RegisterEvent::LeoEntered(Leo { id: LeoId(id), name, competent_authority }))
         }
         Kind::Agreement => {
             let leo = r.parse("leo", "Choose the organisation");
             let gallery = r.parse("gallery", "Choose the gallery");
             let (from, until) = (r.date("from", "The first day"), r.date("until", "The last day"));
             let online = r.yes("online", "Say whether it permits requests by this service");
-            (|| Some(RegisterEvent::DsaEntered(Dsa { id: DsaId(id), leo: leo?, gallery: gallery?, from: from?, until: until?, online: online? })))()
+            (|| {
+                Some(RegisterEvent::DsaEntered(Dsa {
+                    id: DsaId(id),
+                    leo: leo?,
+                    gallery: gallery?,
+                    from: from?,
+                    until: until?,
+                    online: online?,
+                }))
+            })()
         }
         Kind::Person => {
             let name = r.text("name", "Enter the person’s name");
@@ -326,8 +353,15 @@ fn change(kind: Kind, id: Uuid, register: &Register, posted: &Posted) -> Result<
             let roles = posted.all("roles").filter_map(|v| v.parse().ok()).collect();
             name.zip(at).map(|(name, at)| {
                 RegisterEvent::PersonEntered(Person {
-                    id: PersonId(id), name, at, roles, rank: r.optional("rank"), may_approve_by_delegation: posted.has("delegated", "yes"),
-                    post: r.optional("post"), training: before.map(|p| p.training.clone()).unwrap_or_default(), left: before.and_then(|p| p.left),
+                    id: PersonId(id),
+                    name,
+                    at,
+                    roles,
+                    rank: r.optional("rank"),
+                    may_approve_by_delegation: posted.has("delegated", "yes"),
+                    post: r.optional("post"),
+                    training: before.map(|p| p.training.clone()).unwrap_or_default(),
+                    left: before.and_then(|p| p.left),
                 })
             })
         }
@@ -383,13 +417,22 @@ async fn draw(page: &Page, kind: Kind, id: Option<Uuid>, typed: Option<Value>, e
         None => typed.unwrap_or_default(),
         Some(id) => {
             let held = held(kind, id, &register).ok_or(PageError::NotFound)?;
-            typed.unwrap_or_else(|| Value::from_pairs(held.into_iter().map(|(n, v)| (n, if let [one] = v.as_slice() { Value::from(one.as_str()) } else { show(&v) }))))
+            typed.unwrap_or_else(|| {
+                Value::from_pairs(
+                    held.into_iter().map(|(n, v)| (n, if let [one] = v.as_slice() { Value::from(one.as_str()) } else { show(&v) })),
+                )
+            })
         }
     };
-    let who = id.filter(|_| matches!(kind, Kind::Training | Kind::Left)).and_then(|id| register.people.get(&PersonId(id))).map(|p| p.name.clone());
+    let who = id
+        .filter(|_| matches!(kind, Kind::Training | Kind::Left))
+        .and_then(|id| register.people.get(&PersonId(id)))
+        .map(|p| p.name.clone());
     page.view("register/form.html", kind.title(id.is_none()))
         .back(kind.back(id))
-        .with(context! { questions => show(&questions(kind, &register)), values, version => register.version, who, changing => id.is_some() })
+        .with(
+            context! { questions => show(&questions(kind, &register)), values, version => register.version, who, changing => id.is_some() },
+        )
         .errors(errors)
         .draw()
         .await
@@ -431,7 +474,13 @@ async fn carry_out(page: Page, kind: Kind, id: Option<Uuid>, posted: &Posted) ->
     match bureau.change_register(me(&page), event, Some(posted.version()?)).await {
         Ok(()) => page.done("The register was changed. The history shows what it said before.", &kind.back(id)).await,
         Err(BureauError::Refused(all)) => {
-            let wrong = all.into_iter().flat_map(|r| { let f = field_of(&r.words, kind); plain(vec![r], f) }).collect();
+            let wrong = all
+                .into_iter()
+                .flat_map(|r| {
+                    let f = field_of(&r.words, kind);
+                    plain(vec![r], f)
+                })
+                .collect();
             draw(&page, kind, id, Some(posted.values()), wrong).await
         }
         Err(e) => Err(e.into()),
@@ -458,7 +507,14 @@ mod tests {
 
     #[test]
     fn a_date_must_be_real() {
-        let february = [("from-day", "30"), ("from-month", "2"), ("from-year", "2027"), ("until-day", "1"), ("until-month", "3"), ("until-year", "2028")];
+        let february = [
+            ("from-day", "30"),
+            ("from-month", "2"),
+            ("from-year", "2027"),
+            ("until-day", "1"),
+            ("until-month", "3"),
+            ("until-year", "2028"),
+        ];
         let wrong = change(Kind::Training, Uuid::nil(), &Register::default(), &posted(&february)).unwrap_err();
         assert_eq!(wrong.len(), 1);
         assert_eq!(wrong[0].field.as_deref(), Some("from-day"));
@@ -470,8 +526,15 @@ mod tests {
         let training = vec![Training { from: Date::constant(2026, 1, 1), until: Date::constant(2027, 1, 1) }];
         let id = PersonId::fixed(7);
         register.apply(RegisterEvent::PersonEntered(Person {
-            id, name: "Before".into(), at: Affiliation::House, roles: [Role::Auditor].into(), rank: None, may_approve_by_delegation: false,
-            post: None, training: training.clone(), left: None,
+            id,
+            name: "Before".into(),
+            at: Affiliation::House,
+            roles: [Role::Auditor].into(),
+            rank: None,
+            may_approve_by_delegation: false,
+            post: None,
+            training: training.clone(),
+            left: None,
         }));
         let event = change(Kind::Person, id.0, &register, &posted(&[("name", "After"), ("at", "house"), ("roles", "auditor")])).unwrap();
         let RegisterEvent::PersonEntered(p) = event else { panic!("another event") };
@@ -482,8 +545,12 @@ mod tests {
     fn what_a_form_shows_of_an_entry_reads_back_as_the_same_entry() {
         let mut register = Register::default();
         let dsa = Dsa {
-            id: DsaId::fixed(1), leo: LeoId::fixed(2), gallery: GalleryId::Passport, from: Date::constant(2026, 1, 5),
-            until: Date::constant(2027, 12, 31), online: true,
+            id: DsaId::fixed(1),
+            leo: LeoId::fixed(2),
+            gallery: GalleryId::Passport,
+            from: Date::constant(2026, 1, 5),
+            until: Date::constant(2027, 12, 31),
+            online: true,
         };
         register.apply(RegisterEvent::DsaEntered(dsa.clone()));
         let held = held(Kind::Agreement, dsa.id.0, &register).unwrap();

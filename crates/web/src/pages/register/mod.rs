@@ -92,16 +92,30 @@ fn span_shown(from: Date, until: Date, today: Date) -> Value {
 
 async fn forces(page: Page) -> Result<Response, PageError> {
     let o = open(&page).await?;
-    let forces: Vec<Value> = o.register.leos.values().map(|l| {
-        let agreements: Vec<Value> = o.register.dsas.values().filter(|d| d.leo == l.id).map(|d| {
-            context! {
-                id => d.id.to_string(), gallery => d.gallery.to_string(), online => d.online,
-                ..span_shown(d.from, d.until, o.today)
-            }
-        }).collect();
-        context! { id => l.id.to_string(), name => l.name.as_str(), competent => l.competent_authority, agreements }
-    }).collect();
-    page.view("register/forces.html", "Forces and agreements").with(context! { forces, may => o.may, tabs_items => tabs("/register") }).draw().await
+    let forces: Vec<Value> = o
+        .register
+        .leos
+        .values()
+        .map(|l| {
+            let agreements: Vec<Value> = o
+                .register
+                .dsas
+                .values()
+                .filter(|d| d.leo == l.id)
+                .map(|d| {
+                    context! {
+                        id => d.id.to_string(), gallery => d.gallery.to_string(), online => d.online,
+                        ..span_shown(d.from, d.until, o.today)
+                    }
+                })
+                .collect();
+            context! { id => l.id.to_string(), name => l.name.as_str(), competent => l.competent_authority, agreements }
+        })
+        .collect();
+    page.view("register/forces.html", "Forces and agreements")
+        .with(context! { forces, may => o.may, tabs_items => tabs("/register") })
+        .draw()
+        .await
 }
 
 /// The latest training of somebody, in words.
@@ -140,8 +154,13 @@ async fn person(page: Page, Path(id): Path<PersonId>) -> Result<Response, PageEr
     let o = open(&page).await?;
     let p = o.register.people.get(&id).ok_or(PageError::NotFound)?;
     let trainings: Vec<Value> = p.training.iter().rev().map(|t| span_shown(t.from, t.until, o.today)).collect();
-    let delegations: Vec<Value> = o.register.delegations.iter().filter(|d| d.to == id)
-        .map(|d| context! { gallery => d.gallery.to_string(), ..span_shown(d.from, d.until, o.today) }).collect();
+    let delegations: Vec<Value> = o
+        .register
+        .delegations
+        .iter()
+        .filter(|d| d.to == id)
+        .map(|d| context! { gallery => d.gallery.to_string(), ..span_shown(d.from, d.until, o.today) })
+        .collect();
     page.view("register/person.html", "A person on the register")
         .back("/register/people")
         .with(context! { p => person_shown(&o.register, p, o.today), trainings, delegations, may => o.may })
@@ -157,10 +176,19 @@ async fn teams(page: Page) -> Result<Response, PageError> {
         let size = o.register.people.values().filter(|p| p.at == at && p.left.is_none_or(|d| d >= o.today)).count();
         context! { id => t.id.to_string(), name => t.name.as_str(), gallery => t.gallery.to_string(), leader => t.leader.and_then(name), size }
     }).collect();
-    let delegations: Vec<Value> = o.register.delegations.iter().rev().map(|d| {
-        context! { to => name(d.to), gallery => d.gallery.to_string(), ..span_shown(d.from, d.until, o.today) }
-    }).collect();
-    page.view("register/teams.html", "Teams and delegations").with(context! { teams, delegations, may => o.may, tabs_items => tabs("/register/teams") }).draw().await
+    let delegations: Vec<Value> = o
+        .register
+        .delegations
+        .iter()
+        .rev()
+        .map(|d| {
+            context! { to => name(d.to), gallery => d.gallery.to_string(), ..span_shown(d.from, d.until, o.today) }
+        })
+        .collect();
+    page.view("register/teams.html", "Teams and delegations")
+        .with(context! { teams, delegations, may => o.may, tabs_items => tabs("/register/teams") })
+        .draw()
+        .await
 }
 
 async fn history(page: Page) -> Result<Response, PageError> {

@@ -230,10 +230,13 @@ impl Look {
     pub(super) fn tools(&self, held: bool) -> Value {
         let drawn = self.drawn();
         let side = |side: Side, e: Enhancement| {
-            let links: Vec<Value> = TOOLS.iter().map(|(tool, _, text)| {
-                let href = (used(e, *tool).bounded() != e.bounded()).then(|| self.with(Step::Use(side, *tool)));
-                context! { text => *text, href }
-            }).collect();
+            let links: Vec<Value> = TOOLS
+                .iter()
+                .map(|(tool, _, text)| {
+                    let href = (used(e, *tool).bounded() != e.bounded()).then(|| self.with(Step::Use(side, *tool)));
+                    context! { text => *text, href }
+                })
+                .collect();
             context! { label => side.label(), links }
         };
         let mut sides = vec![side(Side::Probe, drawn.probe)];
@@ -286,6 +289,10 @@ mod tests {
         assert!(look("<script>-pp-zz-i-").steps.is_empty());
         let long = vec!["pb"; 1_000].join("-");
         assert_eq!(look(&long).steps.len(), STEPS_MAX);
-        assert_eq!(look(&long).log().len(), usize::from(BRIGHTNESS_LEVELS_MAX.unsigned_abs()) / 20, "steps at the end of a range change nothing");
+        assert_eq!(
+            look(&long).log().len(),
+            usize::from(BRIGHTNESS_LEVELS_MAX.unsigned_abs()) / 20,
+            "steps at the end of a range change nothing"
+        );
     }
 }

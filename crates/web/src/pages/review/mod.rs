@@ -96,7 +96,11 @@ async fn ask_conflict(page: Page, Path((request, probe)): Path<(RequestId, Probe
 }
 
 async fn conflict_form(
-    page: &Page, request: RequestId, probe: ProbeId, values: Value, errors: Vec<RefusalLine>,
+    page: &Page,
+    request: RequestId,
+    probe: ProbeId,
+    values: Value,
+    errors: Vec<RefusalLine>,
 ) -> Result<Response, PageError> {
     let line = house(page)?.comparison_line(me(page), request, probe, "take-up").await?;
     page.view("review/take-up.html", "Before you take up this comparison")
@@ -122,7 +126,9 @@ async fn take_up(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>,
         Some("yes") => {
             let words = posted.text("conflict-words").unwrap_or_default().to_owned();
             match bureau.act_and_work(who, request, Command::DeclareConflict { words }, None, once(&posted)?).await {
-                Ok(_) => return page.done("Your conflict of interest is recorded. You will not see this comparison again.", "/review").await,
+                Ok(_) => {
+                    return page.done("Your conflict of interest is recorded. You will not see this comparison again.", "/review").await;
+                }
                 Err(BureauError::Refused(all)) => beside(all, "conflict-words"),
                 Err(e) => return Err(e.into()),
             }
@@ -138,7 +144,13 @@ async fn empty(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>) -
     empty_form(&page, request, probe, Value::UNDEFINED, vec![]).await
 }
 
-async fn empty_form(page: &Page, request: RequestId, probe: ProbeId, values: Value, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
+async fn empty_form(
+    page: &Page,
+    request: RequestId,
+    probe: ProbeId,
+    values: Value,
+    errors: Vec<RefusalLine>,
+) -> Result<Response, PageError> {
     let line = house(page)?.comparison_line(me(page), request, probe, "conclude-empty").await?;
     page.view("review/empty.html", "Conclude on an empty candidate list")
         .back("/review")
@@ -165,7 +177,13 @@ async fn stop(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>) ->
     stop_form(&page, request, probe, Value::UNDEFINED, vec![]).await
 }
 
-async fn stop_form(page: &Page, request: RequestId, probe: ProbeId, values: Value, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
+async fn stop_form(
+    page: &Page,
+    request: RequestId,
+    probe: ProbeId,
+    values: Value,
+    errors: Vec<RefusalLine>,
+) -> Result<Response, PageError> {
     let view = unfinished(page, request, probe).await?;
     page.view("review/conflict.html", "Declare a conflict of interest")
         .back(format!("/review/{request}/{probe}"))
@@ -199,7 +217,13 @@ async fn vulnerable(page: Page, Path((request, probe)): Path<(RequestId, ProbeId
     vulnerable_form(&page, request, probe, Value::UNDEFINED, vec![]).await
 }
 
-async fn vulnerable_form(page: &Page, request: RequestId, probe: ProbeId, values: Value, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
+async fn vulnerable_form(
+    page: &Page,
+    request: RequestId,
+    probe: ProbeId,
+    values: Value,
+    errors: Vec<RefusalLine>,
+) -> Result<Response, PageError> {
     let view = unfinished(page, request, probe).await?;
     page.view("review/vulnerable.html", "Say that the person may be vulnerable")
         .back(format!("/review/{request}/{probe}"))
@@ -213,7 +237,13 @@ async fn flag(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>, po
     unfinished(&page, request, probe).await?;
     let words = posted.text("words").unwrap_or_default().to_owned();
     match house(&page)?.act_and_work(me(&page), request, Command::FlagVulnerable { words }, None, once(&posted)?).await {
-        Ok(_) => page.done("It is recorded. From now on only those who need to know can see this request.", &format!("/review/{request}/{probe}")).await,
+        Ok(_) => {
+            page.done(
+                "It is recorded. From now on only those who need to know can see this request.",
+                &format!("/review/{request}/{probe}"),
+            )
+            .await
+        }
         Err(BureauError::Refused(all)) if all.iter().any(|r| !r.clauses.is_empty()) => {
             vulnerable_form(&page, request, probe, posted.values(), beside(all, "words")).await
         }
@@ -234,18 +264,23 @@ struct Row {
 }
 
 fn rows(view: &ComparisonView, base: &str) -> Vec<Row> {
-    view.sheet.candidates.iter().enumerate().map(|(n, c)| {
-        let (state, href, action) = match c {
-            BlindCandidate { informed: Some(_), .. } => ("Concluded", None, None),
-            BlindCandidate { visual: Some(_), id, .. } if view.informed_open => {
-                ("Ready for the informed step", Some(format!("{base}/{id}/informed")), Some("Give your conclusion"))
-            }
-            BlindCandidate { visual: Some(_), id, .. } => ("Visual opinion locked", Some(format!("{base}/{id}")), Some("Look again")),
-            BlindCandidate { id, .. } => ("To compare", Some(format!("{base}/{id}")), Some("Compare")),
-        };
-        let informed = c.informed.as_ref().map(|i| if i.same_person { "Same person" } else { "Not the same person" });
-        Row { letter: letter(n), state, href, action, conclusion: c.visual.as_ref().map(|v| v.conclusion.label()), informed }
-    }).collect()
+    view.sheet
+        .candidates
+        .iter()
+        .enumerate()
+        .map(|(n, c)| {
+            let (state, href, action) = match c {
+                BlindCandidate { informed: Some(_), .. } => ("Concluded", None, None),
+                BlindCandidate { visual: Some(_), id, .. } if view.informed_open => {
+                    ("Ready for the informed step", Some(format!("{base}/{id}/informed")), Some("Give your conclusion"))
+                }
+                BlindCandidate { visual: Some(_), id, .. } => ("Visual opinion locked", Some(format!("{base}/{id}")), Some("Look again")),
+                BlindCandidate { id, .. } => ("To compare", Some(format!("{base}/{id}")), Some("Compare")),
+            };
+            let informed = c.informed.as_ref().map(|i| if i.same_person { "Same person" } else { "Not the same person" });
+            Row { letter: letter(n), state, href, action, conclusion: c.visual.as_ref().map(|v| v.conclusion.label()), informed }
+        })
+        .collect()
 }
 
 async fn sheet(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>) -> Result<Response, PageError> {
@@ -274,14 +309,20 @@ fn jpeg(bytes: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "image/jpeg")], bytes).into_response()
 }
 
-async fn probe_image(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>, Query(looking): Query<Looking>) -> Result<Response, PageError> {
+async fn probe_image(
+    page: Page,
+    Path((request, probe)): Path<(RequestId, ProbeId)>,
+    Query(looking): Query<Looking>,
+) -> Result<Response, PageError> {
     let bureau = house(&page)?;
     let bytes = bureau.comparison_probe(me(&page), request, probe).await?;
     Ok(jpeg(bureau.rendered(bytes, looking.look().of(Side::Probe)).await?))
 }
 
 async fn held_image(
-    page: Page, Path((request, probe, candidate)): Path<(RequestId, ProbeId, CandidateId)>, Query(looking): Query<Looking>,
+    page: Page,
+    Path((request, probe, candidate)): Path<(RequestId, ProbeId, CandidateId)>,
+    Query(looking): Query<Looking>,
 ) -> Result<Response, PageError> {
     let bureau = house(&page)?;
     let bytes = bureau.comparison_candidate(me(&page), request, probe, candidate).await?.ok_or(PageError::NotFound)?;
@@ -306,7 +347,9 @@ async fn pictures(page: &Page, request: RequestId, probe: ProbeId, candidate: Ca
 // ---- The blind visual opinion ---------------------------------------------------------------------
 
 async fn compare(
-    page: Page, Path(ids): Path<(RequestId, ProbeId, CandidateId)>, Query(looking): Query<Looking>,
+    page: Page,
+    Path(ids): Path<(RequestId, ProbeId, CandidateId)>,
+    Query(looking): Query<Looking>,
 ) -> Result<Response, PageError> {
     let kept = notes(&page).await?.into_iter().find(|(c, _)| *c == ids.2);
     let values = kept.map_or(Value::UNDEFINED, |(_, fields)| Posted { fields, files: vec![] }.values());
@@ -314,7 +357,11 @@ async fn compare(
 }
 
 async fn compare_form(
-    page: &Page, (request, probe, candidate): (RequestId, ProbeId, CandidateId), look: &Look, values: Value, errors: Vec<RefusalLine>,
+    page: &Page,
+    (request, probe, candidate): (RequestId, ProbeId, CandidateId),
+    look: &Look,
+    values: Value,
+    errors: Vec<RefusalLine>,
 ) -> Result<Response, PageError> {
     let view = house(page)?.comparison(me(page), request, probe).await?;
     let (letter, own) = on_sheet(&view, candidate)?;
@@ -325,7 +372,8 @@ async fn compare_form(
     let parts: Vec<Value> = Component::iter()
         .map(|c| context! { id => c.to_string(), label => c.label(), value => values.get_attr(&format!("part-{c}")).unwrap_or_default() })
         .collect();
-    let scale: Vec<Value> = Conclusion::iter().map(|c| context! { id => c.to_string(), label => c.label(), meaning => c.meaning() }).collect();
+    let scale: Vec<Value> =
+        Conclusion::iter().map(|c| context! { id => c.to_string(), label => c.label(), meaning => c.meaning() }).collect();
     page.view("review/compare.html", format!("Candidate {letter}"))
         .back(base.as_str())
         .with(context! {
@@ -374,7 +422,10 @@ fn opinion(posted: &Posted, look: &Look) -> Result<Visual, Vec<RefusalLine>> {
         })
         .collect();
     if conclusion.is_none() {
-        errors.insert(0, RefusalLine { clauses: vec![Clause::M2.to_string()], ..RefusalLine::on("conclusion", "Choose a step on the scale") });
+        errors.insert(
+            0,
+            RefusalLine { clauses: vec![Clause::M2.to_string()], ..RefusalLine::on("conclusion", "Choose a step on the scale") },
+        );
     }
     if !errors.is_empty() {
         return Err(errors);
@@ -392,7 +443,10 @@ fn processing(posted: &Posted, look: &Look) -> String {
 }
 
 async fn give_visual(
-    page: Page, Path(ids): Path<(RequestId, ProbeId, CandidateId)>, Query(looking): Query<Looking>, posted: Posted,
+    page: Page,
+    Path(ids): Path<(RequestId, ProbeId, CandidateId)>,
+    Query(looking): Query<Looking>,
+    posted: Posted,
 ) -> Result<Response, PageError> {
     let (request, probe, candidate) = ids;
     let look = looking.look();
@@ -407,8 +461,12 @@ async fn give_visual(
     if !posted.has("action", "lock") {
         let view = bureau.comparison(who, request, probe).await?;
         let (letter, _) = on_sheet(&view, candidate)?;
-        let hidden: Vec<Value> = posted.fields.iter().filter(|(n, _)| !n.starts_with('_') && n != "action")
-            .map(|(n, v)| context! { name => n, value => v }).collect();
+        let hidden: Vec<Value> = posted
+            .fields
+            .iter()
+            .filter(|(n, _)| !n.starts_with('_') && n != "action")
+            .map(|(n, v)| context! { name => n, value => v })
+            .collect();
         return page
             .view("review/check.html", format!("Check your opinion on candidate {letter}"))
             .with(context! { letter, reference => view.reference, visual => visual_shown(&opinion), hidden, version => posted.version()?, query => look.query() })
@@ -443,7 +501,10 @@ async fn forget_notes(page: &Page, candidate: CandidateId) -> Result<(), PageErr
 }
 
 async fn keep_notes(
-    page: Page, Path((request, probe, candidate)): Path<(RequestId, ProbeId, CandidateId)>, Query(looking): Query<Looking>, posted: Posted,
+    page: Page,
+    Path((request, probe, candidate)): Path<(RequestId, ProbeId, CandidateId)>,
+    Query(looking): Query<Looking>,
+    posted: Posted,
 ) -> Result<Response, PageError> {
     house(&page)?.comparison(me(&page), request, probe).await?;
     let fields = posted.fields.iter().filter(|(n, _)| !n.starts_with('_') && n != "action").cloned().collect();
@@ -460,13 +521,19 @@ async fn keep_notes(
 // ---- The informed conclusion ----------------------------------------------------------------------
 
 async fn informed(
-    page: Page, Path(ids): Path<(RequestId, ProbeId, CandidateId)>, Query(looking): Query<Looking>,
+    page: Page,
+    Path(ids): Path<(RequestId, ProbeId, CandidateId)>,
+    Query(looking): Query<Looking>,
 ) -> Result<Response, PageError> {
     informed_form(&page, ids, &looking.look(), Value::UNDEFINED, vec![]).await
 }
 
 async fn informed_form(
-    page: &Page, (request, probe, candidate): (RequestId, ProbeId, CandidateId), look: &Look, values: Value, errors: Vec<RefusalLine>,
+    page: &Page,
+    (request, probe, candidate): (RequestId, ProbeId, CandidateId),
+    look: &Look,
+    values: Value,
+    errors: Vec<RefusalLine>,
 ) -> Result<Response, PageError> {
     let (bureau, who) = (house(page)?, me(page));
     let view = bureau.comparison(who, request, probe).await?;
@@ -499,12 +566,16 @@ async fn informed_form(
 }
 
 async fn give_informed(
-    page: Page, Path(ids): Path<(RequestId, ProbeId, CandidateId)>, Query(looking): Query<Looking>, posted: Posted,
+    page: Page,
+    Path(ids): Path<(RequestId, ProbeId, CandidateId)>,
+    Query(looking): Query<Looking>,
+    posted: Posted,
 ) -> Result<Response, PageError> {
     let (request, probe, candidate) = ids;
     let look = looking.look();
     let Some(same) = posted.text("same").filter(|v| ["yes", "no"].contains(v)) else {
-        let mut missing = vec![RefusalLine { clauses: vec!["M2".into()], ..RefusalLine::on("same", "Say whether both images show one person") }];
+        let mut missing =
+            vec![RefusalLine { clauses: vec!["M2".into()], ..RefusalLine::on("same", "Say whether both images show one person") }];
         if posted.text("reasons").is_none() {
             missing.push(RefusalLine::on("reasons", "Say why, and what you confirm or change"));
         }
