@@ -7,9 +7,11 @@ use crate::{
 use bureau::{Bureau, SystemClock};
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use std::{
+    future::poll_fn,
     net::SocketAddr,
     process::ExitCode,
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -77,12 +79,19 @@ pub async fn pages_and_work(bureau: Arc<Bureau>, pages: web::Config, listen: Soc
     let state = web::AppState::over(pages, bureau.clone()).into_diagnostic()?;
     let (stop, stopped) = watch::channel(false);
     let worker = work.then(|| worker(bureau, stopped));
-    ready();
-    let asked = async {
+    let mut asked = Box::pin(async {
         if let Err(error) = web::asked_to_stop().await {
             tracing::error!(%error, "cannot listen for signals");
         }
+    });
+    // Listened for before anybody is told that this serves: from then on a signal is a wish, not a death.
+    let at_once = poll_fn(|cx| Poll::Ready(asked.as_mut().poll(cx).is_ready())).await;
+    let asked = async move {
+        if !at_once {
+            asked.await;
+        }
     };
+    ready();
     let served = web::serve(listener, web::router(state), asked).await;
     let _ = stop.send(true); // nobody listens when no worker runs
     if let Some(worker) = worker {

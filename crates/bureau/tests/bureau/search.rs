@@ -203,6 +203,18 @@ async fn m1_expired_leave_searches_nothing_and_the_image_is_assessed_again() {
 }
 
 #[tokio::test]
+async fn m1_leave_that_expires_before_a_worker_comes_to_it_searches_nothing() {
+    let house = House::new().await;
+    let (id, probe) = house.authorised(form(GalleryId::Passport), SOUGHT).await;
+    house.act(desk(GalleryId::Passport).assessors[0], id, Command::StartSearch { probe }).await;
+    house.clock.days(16);
+    house.bureau.work("late").await.unwrap();
+    assert_eq!(searches(&house, id).await, 0);
+    assert_eq!(house.open(id).await.probe(probe).unwrap().state, ProbeState::Pending);
+    house.holds().await;
+}
+
+#[tokio::test]
 async fn m1_a_search_whose_worker_was_killed_is_finished_by_another_once() {
     let house = House::new().await;
     let (id, probe) = house.authorised(form(GalleryId::Passport), SOUGHT).await;

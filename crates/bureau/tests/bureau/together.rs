@@ -200,6 +200,10 @@ async fn s2_the_same_investigation_twice_is_refused_and_the_same_image_is_noted(
     let version = b.save_draft(REQUESTER, id, 1, form(PASSPORT)).await.unwrap();
     let (version, image, notes) = b.add_image(REQUESTER, id, version, &probe(), Some("still.jpg")).await.unwrap();
     assert!(notes.iter().any(|n| n.words.contains("already in another of your requests")), "{notes:?}");
+    // What somebody else asked about is nobody's to learn in this way (V1).
+    let theirs = b.new_draft(OTHER_REQUESTER).await.unwrap();
+    let (_, _, notes) = b.add_image(OTHER_REQUESTER, theirs, 1, &probe(), Some("still.jpg")).await.unwrap();
+    assert!(notes.is_empty(), "{notes:?}");
     let version = b.describe_image(REQUESTER, id, version, image, Some(SOUGHT), Some(casework::form::Source::Unsupervised)).await.unwrap();
     b.send(REQUESTER, id, version, None).await.unwrap();
     house.act(APPROVER, id, Command::Approve).await;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::{collections::BTreeSet, fs};
 
 fn headless(place: &Place) -> crate::run::Ran {
-    run(&["demo", "--headless", "--synthetic", "2000", "--data", place.data.to_str().unwrap()])
+    run(&["demo", "--headless", "--synthetic", "1000", "--data", place.data.to_str().unwrap()])
 }
 
 #[test]
@@ -21,7 +21,7 @@ fn m2_the_headless_demo_walks_the_seven_words_and_ends_with_one_json_line() {
     assert_eq!(keys, BTreeSet::from(["outcome", "request", "searched", "candidates", "confirmed_by", "ledger_size", "ledger_verified"]));
     assert_eq!((&said["outcome"], said["confirmed_by"].as_u64(), &said["ledger_verified"]), (&"match".into(), Some(2), &true.into()));
     let (searched, candidates) = (said["searched"].as_u64().unwrap(), said["candidates"].as_u64().unwrap());
-    assert!(searched > 2_000 && (1..=10).contains(&candidates), "{said}");
+    assert!(searched > 1_000 && (1..=10).contains(&candidates), "{said}");
     assert!(said["request"].as_str().unwrap().starts_with("FIS-"));
 
     // An auditor's view of the same folder.
@@ -31,7 +31,7 @@ fn m2_the_headless_demo_walks_the_seven_words_and_ends_with_one_json_line() {
     assert!(verified["checkpoint"].as_str().unwrap().starts_with("countersign/log\n"));
     assert!(verified["key"].as_str().unwrap().starts_with("countersign/log+"));
     assert!(place.run(&["audit", "verify"]).well().out.contains("Everything holds."));
-    assert!(place.run(&["audit", "replay"]).well().out.contains("1 requests folded") || place.run(&["audit", "replay"]).well().out.contains("1 request"));
+    assert!(place.run(&["audit", "replay"]).well().out.contains("0 differ"));
 
     // A token of the API, by name or id; never for a stranger, never for longer than the limit.
     let token = place.run(&["token", "Sam Okafor", "--days", "1"]).well().out;
