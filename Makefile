@@ -26,9 +26,9 @@ demo: build ## one real request through all seven rooms, on 127.0.0.1:8080 (ARGS
 test: setup-test ## every check and test
 	@tools/setup/test.sh
 
-screenshots: setup-test build ## pictures of the pages, at phone and desktop width, in build/screenshots
-	@COUNTERSIGN_BIN="$$(tools/setup/binary.sh)" tools/setup/step.sh "browser tests, with pictures" \
-		node --test --test-concurrency=1 tools/browser/*.test.mjs
+screenshots: setup-test build ## pictures of every page in build/screenshots, a few in docs/images, faces blurred
+	@COUNTERSIGN_BIN="$$(tools/setup/binary.sh)" COUNTERSIGN_FRAME_BIN="$$(dirname "$$(tools/setup/binary.sh)")/examples/frame" \
+		tools/setup/step.sh "browser tests, with pictures" node tools/browser/screenshots.mjs
 
 deb: setup ## a Debian package in build/deb (PROFILE=dev packs the dev build)
 	@packaging/deb.sh

@@ -27,16 +27,9 @@ fn main() -> io::Result<()> {
 
     let mut found: BTreeMap<String, [Vec<String>; 2]> = BTreeMap::new();
     for path in files {
-        let file = path
-            .strip_prefix(&root)
-            .unwrap_or(&path)
-            .display()
-            .to_string();
+        let file = path.strip_prefix(&root).unwrap_or(&path).display().to_string();
         for hit in scan::scan(&ids, &file, &fs::read_to_string(&path)?) {
-            let name = hit
-                .name
-                .map(|n| format!(",\"name\":{}", quoted(&n)))
-                .unwrap_or_default();
+            let name = hit.name.map(|n| format!(",\"name\":{}", quoted(&n))).unwrap_or_default();
             let place = format!("{{\"file\":{},\"line\":{}{name}}}", quoted(&file), hit.line);
             let slot = usize::from(hit.kind == scan::Kind::Test);
             found.entry(hit.clause).or_default()[slot].push(place);
@@ -44,14 +37,7 @@ fn main() -> io::Result<()> {
     }
     let clauses: Vec<String> = found
         .iter()
-        .map(|(id, [rules, tests])| {
-            format!(
-                "{}:{{\"rules\":[{}],\"tests\":[{}]}}",
-                quoted(id),
-                rules.join(","),
-                tests.join(",")
-            )
-        })
+        .map(|(id, [rules, tests])| format!("{}:{{\"rules\":[{}],\"tests\":[{}]}}", quoted(id), rules.join(","), tests.join(",")))
         .collect();
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("coverage.json");
     fs::write(out, format!("{{{}}}\n", clauses.join(",\n")))
@@ -78,9 +64,7 @@ fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {
     if !folder.is_dir() {
         return Ok(vec![]);
     }
-    let mut out = fs::read_dir(folder)?
-        .map(|e| e.map(|e| e.path()))
-        .collect::<io::Result<Vec<_>>>()?;
+    let mut out = fs::read_dir(folder)?.map(|e| e.map(|e| e.path())).collect::<io::Result<Vec<_>>>()?;
     out.sort();
     Ok(out)
 }

@@ -180,13 +180,13 @@ async function picture(page, name) {
   // A constructed sheet, because the page's security policy refuses a style element, and rightly.
   const sharp = await page.evaluate((selector) => {
     const sheet = new CSSStyleSheet()
-    sheet.replaceSync(`:is(${selector}) { filter: blur(14px) !important }`)
+    sheet.replaceSync(`:is(${selector}) { filter: blur(26px) !important }`)
     document.adoptedStyleSheets = [sheet]
     // Inside a drawing a pixel of blur is one of the drawing's own, which may be far smaller than one on the screen.
     for (const image of document.querySelectorAll('svg image')) {
       const drawing = image.ownerSVGElement
       const scale = drawing.viewBox.baseVal.width / (drawing.getBoundingClientRect().width || 1)
-      image.style.setProperty('filter', `blur(${14 * Math.max(scale, 1)}px)`, 'important')
+      image.style.setProperty('filter', `blur(${26 * Math.max(scale, 1)}px)`, 'important')
     }
     return [...document.querySelectorAll(selector)].filter((e) => !getComputedStyle(e).filter.includes('blur')).length
   }, selector)

@@ -2,8 +2,7 @@
 
 use crate::{Bureau, BureauError, Result, work};
 use casework::{
-    access,
-    calendar,
+    access, calendar,
     command::Command,
     decide::{Context, decide},
     event::{self, Entry, Event, HeaderFacts},
@@ -96,7 +95,13 @@ impl Bureau {
     }
 
     pub(crate) async fn carry_out(
-        &self, actor: Option<&Actor>, register: &Register, id: RequestId, command: &Command, seen: Option<u64>, with: With,
+        &self,
+        actor: Option<&Actor>,
+        register: &Register,
+        id: RequestId,
+        command: &Command,
+        seen: Option<u64>,
+        with: With,
     ) -> Result<Done> {
         if let Some(token) = &with.once
             && self.store.done_before(&token.of(actor.map(|a| a.person), id, Some(command))).await?.is_some()
@@ -121,7 +126,13 @@ impl Bureau {
 
     /// Decides and makes up the commit: pure but for the clock.
     pub(crate) fn decided(
-        &self, actor: Option<&Actor>, register: &Register, request: &Request, command: &Command, seen: Option<u64>, with: &With,
+        &self,
+        actor: Option<&Actor>,
+        register: &Register,
+        request: &Request,
+        command: &Command,
+        seen: Option<u64>,
+        with: &With,
     ) -> Result<(Commit, Request, Vec<Event>)> {
         let now = self.now();
         let policy = self.policy();
@@ -145,7 +156,10 @@ impl Bureau {
         let mut commit = Commit::new(StreamId::Request(request.id), request.version, records);
         commit.row = row(&next, register, now);
         commit.jobs = jobs;
-        commit.idempotency = with.once.as_ref().map(|o| o.of(actor.map(|a| a.person), request.id, Some(command).filter(|c| c.action() != access::Action::Prepare)));
+        commit.idempotency = with
+            .once
+            .as_ref()
+            .map(|o| o.of(actor.map(|a| a.person), request.id, Some(command).filter(|c| c.action() != access::Action::Prepare)));
         commit.drop_draft = with.drop_draft;
         commit.blobs = with.blobs.clone();
         commit.index = events.iter().flat_map(|e| index(e, &next)).collect();

@@ -71,7 +71,10 @@ impl Bureau {
         let (register, actor) = self.actor(who).await?;
         let page = page.clamp(1, PAGES_MAX);
         let mut filter = QueueFilter {
-            visible_sensitive_to: Some(who), limit: PAGE_SIZE, offset: (page - 1).saturating_mul(PAGE_SIZE), ..QueueFilter::default()
+            visible_sensitive_to: Some(who),
+            limit: PAGE_SIZE,
+            offset: (page - 1).saturating_mul(PAGE_SIZE),
+            ..QueueFilter::default()
         };
         self.narrow(&mut filter, &actor, list)?;
         if let Some(state) = state.map(|s| s.to_string()) {
@@ -197,7 +200,9 @@ impl Bureau {
         let may: BTreeSet<Action> = Action::iter().filter(|a| access::refusals(&request, *a, &ctx).is_empty()).collect();
         let row = self.store.queue_row(id).await?;
         match row {
-            Some(row) if may.contains(&Action::SeeRequest) => Ok(Brief { line: self.line(&row, &register, who), version: request.version, may }),
+            Some(row) if may.contains(&Action::SeeRequest) => {
+                Ok(Brief { line: self.line(&row, &register, who), version: request.version, may })
+            }
             _ => {
                 let mut refusals = access::refusals(&request, Action::SeeRequest, &ctx);
                 if refusals.is_empty() {
@@ -261,14 +266,24 @@ impl Bureau {
                 continue;
             }
             let filter = QueueFilter {
-                gallery: Some(gallery), assigned: Assigned::To(p.id), states: OPEN.iter().map(ToString::to_string).collect(),
-                visible_sensitive_to: Some(who), limit: 1, ..QueueFilter::default()
+                gallery: Some(gallery),
+                assigned: Assigned::To(p.id),
+                states: OPEN.iter().map(ToString::to_string).collect(),
+                visible_sensitive_to: Some(who),
+                limit: 1,
+                ..QueueFilter::default()
             };
             let (_, holds) = self.store.queue(&filter).await?;
             out.push(Load {
-                person: p.id, name: p.name.clone(), roles: colleague.roles.iter().map(|r| r.label()).collect(),
-                team: colleague.team, same_team: colleague.team == actor.team, assessor: colleague.has(Role::Assessor),
-                trained: colleague.trained, gallery, holds,
+                person: p.id,
+                name: p.name.clone(),
+                roles: colleague.roles.iter().map(|r| r.label()).collect(),
+                team: colleague.team,
+                same_team: colleague.team == actor.team,
+                assessor: colleague.has(Role::Assessor),
+                trained: colleague.trained,
+                gallery,
+                holds,
             });
         }
         out.sort_by(|a, b| a.name.cmp(&b.name));

@@ -80,7 +80,8 @@ impl Bureau {
             return Err(vec![casework::refusal::refuse(
                 &[casework::clause::Clause::A3],
                 format!("The image shows {} faces; a reference shows exactly one.", faces.len()),
-            )].into());
+            )]
+            .into());
         }
         let (engine, copy) = (self.engine.clone(), pixels.clone());
         let made = tokio::task::spawn_blocking(move || {
@@ -88,7 +89,8 @@ impl Bureau {
             engine.template(&image, &faces[0])
         });
         let template = made.await.map_err(|e| BureauError::Engine(e.to_string()))?.map_err(|e| BureauError::Engine(e.to_string()))?;
-        let clean = decoder::Rgb8::new(pixels.width, pixels.height, pixels.data).and_then(|p| p.to_jpeg(JPEG_QUALITY))
+        let clean = decoder::Rgb8::new(pixels.width, pixels.height, pixels.data)
+            .and_then(|p| p.to_jpeg(JPEG_QUALITY))
             .map_err(|e| BureauError::Failed(e.to_string()))?;
         let biography = serde_json::to_vec(&enrolment.biography)?;
         // The holding first: a template without its picture could be found but not compared.
@@ -113,9 +115,9 @@ impl Bureau {
             match self.enrol_file(gallery, file).await {
                 Ok(Enrolled::Added(_)) => report.added += 1,
                 Ok(Enrolled::Already) => report.already += 1,
-                Err(BureauError::Refused(why)) => report.refused.push(RefusedFile {
-                    file: name, why: why.iter().map(|r| r.words.as_str()).collect::<Vec<_>>().join(" "),
-                }),
+                Err(BureauError::Refused(why)) => {
+                    report.refused.push(RefusedFile { file: name, why: why.iter().map(|r| r.words.as_str()).collect::<Vec<_>>().join(" ") })
+                }
                 Err(BureauError::Failed(why)) => report.refused.push(RefusedFile { file: name, why }),
                 Err(e) => return Err(e),
             }
@@ -146,11 +148,13 @@ impl Bureau {
         let biography = if sidecar.exists() {
             let length = std::fs::metadata(&sidecar).map_err(failed)?.len();
             if length > BIOGRAPHY_BYTES_MAX {
-                return Err(BureauError::Failed(format!("The biography beside it has {length} bytes; at most {BIOGRAPHY_BYTES_MAX} are allowed.")));
+                return Err(BureauError::Failed(format!(
+                    "The biography beside it has {length} bytes; at most {BIOGRAPHY_BYTES_MAX} are allowed."
+                )));
             }
             let text = std::fs::read(&sidecar).map_err(failed)?;
-            let Sidecar(fields) = serde_json::from_slice(&text)
-                .map_err(|e| BureauError::Failed(format!("The biography beside it cannot be read: {e}.")))?;
+            let Sidecar(fields) =
+                serde_json::from_slice(&text).map_err(|e| BureauError::Failed(format!("The biography beside it cannot be read: {e}.")))?;
             Biography(fields)
         } else {
             Biography::default()
@@ -163,7 +167,14 @@ impl Bureau {
     ///
     /// # Errors
     /// When the gallery or the store fails.
-    pub async fn enrol_fillers(&self, gallery: GalleryId, filler: &face::filler::Filler, seed: u64, count: u64, mut progress: impl FnMut(u64, u64)) -> Result<u64> {
+    pub async fn enrol_fillers(
+        &self,
+        gallery: GalleryId,
+        filler: &face::filler::Filler,
+        seed: u64,
+        count: u64,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<u64> {
         let local = self.galleries.get(&gallery).ok_or_else(|| BureauError::Gallery("this gallery is not open here".into()))?.clone();
         let mut added = 0;
         let mut from = 0;
@@ -178,7 +189,8 @@ impl Bureau {
                     continue;
                 }
                 let template = filler.template(seed, n).map_err(|e| BureauError::Engine(e.to_string()))?;
-                let biography = Biography([(BioField::OtherBiographical, format!("Synthetic reference {n}: no person and no picture"))].into());
+                let biography =
+                    Biography([(BioField::OtherBiographical, format!("Synthetic reference {n}: no person and no picture"))].into());
                 holdings.push(NewHolding { reference: id, source, image: None, biography: serde_json::to_vec(&biography)? });
                 let attributes = Attributes { synthetic: true, enrolled_at: self.now().as_microsecond(), ..Attributes::default() };
                 references.push(NewReference { id: *id.as_bytes(), template: template.values().to_vec(), attributes });
@@ -220,7 +232,11 @@ fn image_files(folder: &Path) -> Result<Vec<PathBuf>> {
             }
             if path.is_dir() {
                 waiting.push(path);
-            } else if path.extension().and_then(|e| e.to_str()).is_some_and(|e| ["jpg", "jpeg", "png"].contains(&e.to_ascii_lowercase().as_str())) {
+            } else if path
+                .extension()
+                .and_then(|e| e.to_str())
+                .is_some_and(|e| ["jpg", "jpeg", "png"].contains(&e.to_ascii_lowercase().as_str()))
+            {
                 out.push(path);
             }
         }

@@ -51,9 +51,7 @@ impl Bureau {
     /// Refused when there is none or too many; failed when the engine fails.
     pub async fn faces(&self, pixels: &Pixels) -> Result<Vec<DetectedFace>> {
         let (engine, pixels) = (self.engine.clone(), pixels.clone());
-        let found = tokio::task::spawn_blocking(move || {
-            engine.detect(&face::Image::new(pixels.width, pixels.height, &pixels.data)?)
-        });
+        let found = tokio::task::spawn_blocking(move || engine.detect(&face::Image::new(pixels.width, pixels.height, &pixels.data)?));
         match found.await.map_err(|e| BureauError::Engine(e.to_string()))? {
             Ok(faces) if faces.is_empty() => {
                 let advice = face::no_face().findings.into_iter().map(|f| f.advice).collect::<Vec<_>>().join(" ");
@@ -71,15 +69,19 @@ impl Bureau {
         let (Some(face), Ok(image)) = (faces.get(chosen), face::Image::new(pixels.width, pixels.height, &pixels.data)) else {
             return vec![];
         };
-        face::quality(&image, face, faces.len(), &self.specification).findings.into_iter().map(|f| QualityNote {
-            component: component(f.component).into(),
-            verdict: match f.level {
-                face::Level::Fine => Verdict::Fine,
-                face::Level::Warn => Verdict::Warn,
-                face::Level::Block => Verdict::Block,
-            },
-            advice: f.advice,
-        }).collect()
+        face::quality(&image, face, faces.len(), &self.specification)
+            .findings
+            .into_iter()
+            .map(|f| QualityNote {
+                component: component(f.component).into(),
+                verdict: match f.level {
+                    face::Level::Fine => Verdict::Fine,
+                    face::Level::Warn => Verdict::Warn,
+                    face::Level::Block => Verdict::Block,
+                },
+                advice: f.advice,
+            })
+            .collect()
     }
 
     /// Takes an uploaded image in: decodes it, finds the faces, keeps the original and an upright,
@@ -97,7 +99,11 @@ impl Bureau {
         })?;
         let mut notes = vec![];
         if let Some(m) = &decoded.extension_mismatch {
-            notes.push(refuse_field(Clause::S10, Field::Images, format!("The file's name says {}, but it is a {}. It was taken in as what it is.", m.declared, m.actual)));
+            notes.push(refuse_field(
+                Clause::S10,
+                Field::Images,
+                format!("The file's name says {}, but it is a {}. It was taken in as what it is.", m.declared, m.actual),
+            ));
         }
         let rgb = decoded.pixels;
         let pixels = Pixels { width: rgb.width(), height: rgb.height(), data: rgb.data().to_vec() };
@@ -141,8 +147,10 @@ impl Bureau {
         let rendering = self.rendering(image).await?;
         let rgb = self.decoder.decode(&rendering, None).await.map_err(|e| BureauError::Failed(e.to_string()))?.pixels;
         let chosen = image.chosen.and_then(|i| image.faces.get(i).map(|f| (i, area(f)))).ok_or(BureauError::Gone)?;
-        let others: Vec<PixelArea> = image.faces.iter().enumerate().filter(|(i, _)| *i != chosen.0).map(|(_, f)| area(f).padded(0.15)).collect();
-        let shown = rgb.mask_boxes(&others, Mask::Solid)
+        let others: Vec<PixelArea> =
+            image.faces.iter().enumerate().filter(|(i, _)| *i != chosen.0).map(|(_, f)| area(f).padded(0.15)).collect();
+        let shown = rgb
+            .mask_boxes(&others, Mask::Solid)
             .crop(chosen.1.padded(FACE_MARGIN))
             .map_err(|e| BureauError::Failed(e.to_string()))?
             .scale_to_fit(RENDERING_SIDE_PIXELS, RENDERING_SIDE_PIXELS);

@@ -57,7 +57,8 @@ impl Bureau {
         if actor.has(Role::Requester) && actor.leo.is_some() {
             Ok(())
         } else {
-            Err(vec![refuse(&[Clause::R2], "Only a requester of a police force or other law enforcement organisation fills in a request.")].into())
+            Err(vec![refuse(&[Clause::R2], "Only a requester of a police force or other law enforcement organisation fills in a request.")]
+                .into())
         }
     }
 
@@ -73,7 +74,11 @@ impl Bureau {
         let (_, actor) = self.actor(who).await?;
         self.requester(&actor)?;
         if self.store.drafts_of(who, DRAFTS_PER_PERSON_MAX).await?.len() >= DRAFTS_PER_PERSON_MAX as usize {
-            return Err(vec![refuse(&[], format!("You hold {DRAFTS_PER_PERSON_MAX} drafts, which is the limit. Send or discard one first."))].into());
+            return Err(vec![refuse(
+                &[],
+                format!("You hold {DRAFTS_PER_PERSON_MAX} drafts, which is the limit. Send or discard one first."),
+            )]
+            .into());
         }
         let id = self.id::<RequestId>()?;
         self.keep(&actor, id, 0, &kept).await?;
@@ -82,9 +87,8 @@ impl Bureau {
 
     async fn keep(&self, actor: &Actor, id: RequestId, expected: u64, kept: &Kept) -> Result<u64> {
         let leo = actor.leo.ok_or_else(|| vec![access::unknown()])?;
-        let put = PutDraft {
-            id: DraftId(id.0), owner: actor.person, leo, expected, bytes: serde_json::to_vec(kept)?, blobs: blobs(&kept.form),
-        };
+        let put =
+            PutDraft { id: DraftId(id.0), owner: actor.person, leo, expected, bytes: serde_json::to_vec(kept)?, blobs: blobs(&kept.form) };
         match self.store.put_draft(put, self.now()).await {
             Ok(version) => Ok(version),
             Err(StoreError::Stale { .. }) => Err(BureauError::Overtaken),
@@ -122,7 +126,9 @@ impl Bureau {
         let (_, version, changed_at, kept) = self.kept(who, id).await?;
         let returned = self.open(id).await?.returned;
         Ok(DraftView {
-            id, version, changed_at,
+            id,
+            version,
+            changed_at,
             missing: kept.form.missing(self.policy()),
             complete: kept.form.complete_sections(self.policy()),
             form: kept.form,
@@ -145,14 +151,31 @@ impl Bureau {
     ///
     /// # Errors
     /// Refused when it is not an acceptable image, or the form is full.
-    pub async fn add_image(&self, who: PersonId, id: RequestId, version: u64, bytes: &[u8], name: Option<&str>) -> Result<(u64, ProbeId, Vec<Refusal>)> {
+    pub async fn add_image(
+        &self,
+        who: PersonId,
+        id: RequestId,
+        version: u64,
+        bytes: &[u8],
+        name: Option<&str>,
+    ) -> Result<(u64, ProbeId, Vec<Refusal>)> {
         let (actor, _, _, mut kept) = self.kept(who, id).await?;
         if kept.form.images.len() >= IMAGES_PER_REQUEST_MAX {
-            return Err(vec![refuse_field(Clause::S1, Field::Images, format!("A form carries at most {IMAGES_PER_REQUEST_MAX} images. Remove one first."))].into());
+            return Err(vec![refuse_field(
+                Clause::S1,
+                Field::Images,
+                format!("A form carries at most {IMAGES_PER_REQUEST_MAX} images. Remove one first."),
+            )]
+            .into());
         }
         let digest = crate::sha256(bytes);
         if kept.form.images.iter().any(|i| i.digest == digest) {
-            return Err(vec![refuse_field(Clause::S2, Field::Images, "This image is already on the form. Each image needs to be added once.")].into());
+            return Err(vec![refuse_field(
+                Clause::S2,
+                Field::Images,
+                "This image is already on the form. Each image needs to be added once.",
+            )]
+            .into());
         }
         let (image, mut notes) = self.take_in(id, bytes, name).await?;
         if self.seen_before(id, None, &[digest], Some(who)).await? {
@@ -176,13 +199,24 @@ impl Bureau {
     /// # Errors
     /// Refused when there is no such face.
     pub async fn describe_image(
-        &self, who: PersonId, id: RequestId, version: u64, probe: ProbeId, face: Option<usize>, source: Option<casework::form::Source>,
+        &self,
+        who: PersonId,
+        id: RequestId,
+        version: u64,
+        probe: ProbeId,
+        face: Option<usize>,
+        source: Option<casework::form::Source>,
     ) -> Result<u64> {
         let (actor, _, _, mut kept) = self.kept(who, id).await?;
         let image = kept.form.images.iter_mut().find(|i| i.probe == probe).ok_or_else(|| vec![access::unknown()])?;
         if let Some(face) = face {
             if face >= image.faces.len() {
-                return Err(vec![refuse_field(Clause::A3, Field::Images, format!("The image shows {} faces; choose one of them.", image.faces.len()))].into());
+                return Err(vec![refuse_field(
+                    Clause::A3,
+                    Field::Images,
+                    format!("The image shows {} faces; choose one of them.", image.faces.len()),
+                )]
+                .into());
             }
             if image.chosen != Some(face) {
                 image.quality = self.quality_of(image, face).await?;
@@ -290,11 +324,7 @@ impl Bureau {
         }
         let mut commits = vec![];
         for (n, part) in parts.iter().enumerate() {
-            let with = With {
-                blobs: blobs(&part.2),
-                drop_draft: (n == 0).then_some(DraftId(id.0)),
-                once: once.clone().filter(|_| n == 0),
-            };
+            let with = With { blobs: blobs(&part.2), drop_draft: (n == 0).then_some(DraftId(id.0)), once: once.clone().filter(|_| n == 0) };
             commits.push(self.prepared(&actor, &register, part, kept.replaces, with).await?);
         }
         match self.store.commit_all(commits).await {
@@ -315,7 +345,12 @@ impl Bureau {
     }
 
     async fn prepared(
-        &self, actor: &Actor, register: &Register, part: &(Request, GalleryId, Form, Option<RequestId>), replaces: Option<RequestId>, with: With,
+        &self,
+        actor: &Actor,
+        register: &Register,
+        part: &(Request, GalleryId, Form, Option<RequestId>),
+        replaces: Option<RequestId>,
+        with: With,
     ) -> Result<store::Commit> {
         let (request, gallery, form, twin) = part;
         let digests: Vec<_> = form.images.iter().map(|i| i.digest).collect();
@@ -349,7 +384,8 @@ impl Bureau {
         for other in self.store.lookup("investigation", &investigation(leo, gallery, reference)).await? {
             if other != id {
                 let state = self.store.queue_row(other).await?.and_then(|r| r.state.parse::<State>().ok());
-                if state.is_some_and(|s| !matches!(s, State::Rejected | State::Withdrawn | State::Answered | State::Closed | State::Erased)) {
+                if state.is_some_and(|s| !matches!(s, State::Rejected | State::Withdrawn | State::Answered | State::Closed | State::Erased))
+                {
                     return Ok(Some(other));
                 }
             }
@@ -358,7 +394,13 @@ impl Bureau {
     }
 
     /// Whether an image is in another request that is not sensitive; with `own`, in one of that person's own.
-    async fn seen_before(&self, id: RequestId, twin: Option<RequestId>, digests: &[casework::ids::Digest], own: Option<PersonId>) -> Result<bool> {
+    async fn seen_before(
+        &self,
+        id: RequestId,
+        twin: Option<RequestId>,
+        digests: &[casework::ids::Digest],
+        own: Option<PersonId>,
+    ) -> Result<bool> {
         for digest in digests {
             for other in self.store.lookup("image", &digest.0).await? {
                 // V1: a sensitive request does not show itself in this way either.
@@ -411,7 +453,14 @@ impl Bureau {
     ///
     /// # Errors
     /// As [`Bureau::act`].
-    pub async fn act_and_work(&self, who: PersonId, id: RequestId, command: Command, seen: Option<u64>, once: Option<Once>) -> Result<Done> {
+    pub async fn act_and_work(
+        &self,
+        who: PersonId,
+        id: RequestId,
+        command: Command,
+        seen: Option<u64>,
+        once: Option<Once>,
+    ) -> Result<Done> {
         // M2: what follows from an examiner's step would take longer when the other had already finished,
         // so it is left to the worker.
         let blind = matches!(command.action(), Action::Examine | Action::GiveVisual | Action::GiveInformed | Action::ConcludeEmpty);

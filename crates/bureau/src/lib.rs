@@ -139,11 +139,7 @@ impl Bureau {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let Parts { store, engine, galleries, decoder, clock, specification } = parts;
-        Self {
-            store, engine, galleries, decoder, clock, specification,
-            sittings: Mutex::default(),
-            register: RwLock::default(),
-        }
+        Self { store, engine, galleries, decoder, clock, specification, sittings: Mutex::default(), register: RwLock::default() }
     }
 
     /// Now, by the injected clock, in whole microseconds: what storage keeps, so that an event's time
@@ -242,8 +238,15 @@ impl Bureau {
             }
         }
         let header = Header {
-            kind: "consulted".into(), at: now, gallery: request.gallery, leo: request.leo, clauses: vec!["D5".into()],
-            outcome: None, state: None, policy: self.policy().version.clone(), class: RetentionClass::Record,
+            kind: "consulted".into(),
+            at: now,
+            gallery: request.gallery,
+            leo: request.leo,
+            clauses: vec!["D5".into()],
+            outcome: None,
+            state: None,
+            policy: self.policy().version.clone(),
+            class: RetentionClass::Record,
         };
         let payload = serde_json::to_vec(&Consulted { by, thing, why: why.into() })?;
         self.store.append(StreamId::Consulted(request.id), vec![NewRecord { header, payload }]).await?;

@@ -2,10 +2,10 @@
 
 use crate::{Bureau, BureauError, Result};
 use casework::{
+    event::Who,
     ids::{LeoId, PersonId},
     people::{Affiliation, Person, Register, RegisterEvent, Role},
     record::{Header, NewRecord, RetentionClass, StreamId},
-    event::Who,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -66,8 +66,15 @@ impl Bureau {
 
     fn change_record(&self, by: Who, event: RegisterEvent) -> Result<NewRecord> {
         let header = Header {
-            kind: event.kind().into(), at: self.now(), gallery: None, leo: None, clauses: vec!["R3".into()], outcome: None,
-            state: None, policy: self.policy().version.clone(), class: RetentionClass::Record,
+            kind: event.kind().into(),
+            at: self.now(),
+            gallery: None,
+            leo: None,
+            clauses: vec!["R3".into()],
+            outcome: None,
+            state: None,
+            policy: self.policy().version.clone(),
+            class: RetentionClass::Record,
         };
         Ok(NewRecord { header, payload: serde_json::to_vec(&Change { by, event })? })
     }
@@ -110,7 +117,10 @@ impl Bureau {
             let Some(payload) = record.payload else { continue };
             let change: Change = serde_json::from_slice(&payload)?;
             out.push(ChangeLine {
-                seq: record.seq, at: record.header.at, by: name_of(&register, change.by), what: in_words(&register, &change.event),
+                seq: record.seq,
+                at: record.header.at,
+                by: name_of(&register, change.by),
+                what: in_words(&register, &change.event),
             });
         }
         out.reverse();
@@ -155,7 +165,13 @@ pub fn organisation_of(register: &Register, person: &Person) -> String {
         Affiliation::Leo(l) => leo(l),
         Affiliation::Team(t) => register.teams.get(&t).map_or("Unknown team", |t| t.name.as_str()).to_owned(),
         Affiliation::Gallery(g) => format!("Home Office, {g} gallery"),
-        Affiliation::House => if person.roles.contains(&Role::Auditor) { "Information Commissioner's Office".into() } else { "Home Office".into() },
+        Affiliation::House => {
+            if person.roles.contains(&Role::Auditor) {
+                "Information Commissioner's Office".into()
+            } else {
+                "Home Office".into()
+            }
+        }
     }
 }
 
@@ -165,12 +181,21 @@ fn in_words(register: &Register, event: &RegisterEvent) -> String {
         RegisterEvent::LeoEntered(l) => format!("Organisation entered: {}", l.name),
         RegisterEvent::DsaEntered(d) => format!(
             "Agreement entered: {} with the {} gallery, {} to {}",
-            register.leos.get(&d.leo).map_or("unknown", |l| &l.name), d.gallery, d.from, d.until
+            register.leos.get(&d.leo).map_or("unknown", |l| &l.name),
+            d.gallery,
+            d.from,
+            d.until
         ),
-        RegisterEvent::PersonEntered(p) => format!("Person entered: {} ({})", p.name, p.roles.iter().map(|r| r.label()).collect::<Vec<_>>().join(", ")),
-        RegisterEvent::TrainingEntered { person: p, training } => format!("Training recorded: {}, {} to {}", person(p), training.from, training.until),
+        RegisterEvent::PersonEntered(p) => {
+            format!("Person entered: {} ({})", p.name, p.roles.iter().map(|r| r.label()).collect::<Vec<_>>().join(", "))
+        }
+        RegisterEvent::TrainingEntered { person: p, training } => {
+            format!("Training recorded: {}, {} to {}", person(p), training.from, training.until)
+        }
         RegisterEvent::TeamEntered(t) => format!("Team entered: {}", t.name),
-        RegisterEvent::DelegationEntered(d) => format!("Delegation entered: {} for the {} gallery, {} to {}", person(&d.to), d.gallery, d.from, d.until),
+        RegisterEvent::DelegationEntered(d) => {
+            format!("Delegation entered: {} for the {} gallery, {} to {}", person(&d.to), d.gallery, d.from, d.until)
+        }
         RegisterEvent::PersonLeft { person: p, on } => format!("Person left: {}, last day {on}", person(p)),
     }
 }

@@ -91,8 +91,15 @@ impl Bureau {
 
     pub(crate) async fn note(&self, kind: &str, by: Option<PersonId>, what: &str, gallery: Option<GalleryId>) -> Result<()> {
         let header = Header {
-            kind: kind.into(), at: self.now(), gallery, leo: None, clauses: vec!["D5".into()], outcome: None, state: None,
-            policy: self.policy().version.clone(), class: RetentionClass::Record,
+            kind: kind.into(),
+            at: self.now(),
+            gallery,
+            leo: None,
+            clauses: vec!["D5".into()],
+            outcome: None,
+            state: None,
+            policy: self.policy().version.clone(),
+            class: RetentionClass::Record,
         };
         let payload = serde_json::to_vec(&Note { by, what: what.into() })?;
         self.store.append(StreamId::House, vec![NewRecord { header, payload }]).await?;
@@ -239,7 +246,9 @@ impl Bureau {
             months: report::counts_by(headers(), |h| {
                 let on = calendar::london_date(h.at);
                 Some((h.gallery?, format!("{}-{:02}", on.year(), on.month())))
-            }).into_iter().collect(),
+            })
+            .into_iter()
+            .collect(),
             took: took.collect(),
         })
     }
@@ -282,7 +291,8 @@ impl Bureau {
                 break;
             }
             let Some(row) = self.store.queue_row(id).await? else { continue };
-            let visible = actor.has(Role::Auditor) || (Some(row.gallery) == actor.gallery && (!row.sensitive || row.people.iter().any(|(p, _)| *p == who)));
+            let visible = actor.has(Role::Auditor)
+                || (Some(row.gallery) == actor.gallery && (!row.sensitive || row.people.iter().any(|(p, _)| *p == who)));
             if visible {
                 out.push(self.line(&row, &register, who));
             }

@@ -47,7 +47,10 @@ impl Bureau {
             let held = self.held_biography(&request, c.id).await?;
             out.push(MatchView {
                 candidate: c.id,
-                fields: rules.iter().filter_map(|r| held.0.get(&r.field).map(|v| (r.field, r.field.label(), v.clone(), r.clause))).collect(),
+                fields: rules
+                    .iter()
+                    .filter_map(|r| held.0.get(&r.field).map(|v| (r.field, r.field.label(), v.clone(), r.clause)))
+                    .collect(),
                 has_image: self.held_image(&request, c.id).await?.is_some(),
                 sharing: c.sharing.clone(),
             });
@@ -87,7 +90,14 @@ impl Bureau {
     ///
     /// # Errors
     /// Refused with everything that sending it would be refused for.
-    pub async fn preview_to(&self, who: PersonId, id: RequestId, recipient: &str, recipient_confirmed: bool, seen: Option<u64>) -> Result<Disclosure> {
+    pub async fn preview_to(
+        &self,
+        who: PersonId,
+        id: RequestId,
+        recipient: &str,
+        recipient_confirmed: bool,
+        seen: Option<u64>,
+    ) -> Result<Disclosure> {
         let (request, ..) = self.open_for(who, id, Action::SeeAnswer).await?;
         let command = Command::Answer { recipient: recipient.into(), recipient_confirmed };
         let done = self.check(who, id, command, seen).await?;

@@ -76,8 +76,11 @@ impl Bureau {
         let filter = QueueFilter {
             gallery: if actor.has(Role::Auditor) { None } else { actor.gallery },
             states: [State::Closed, State::Erased].iter().map(ToString::to_string).collect(),
-            visible_sensitive_to: Some(who), order: QueueOrder::NewestFirst, limit: PAGE_SIZE,
-            offset: (page - 1).saturating_mul(PAGE_SIZE), ..QueueFilter::default()
+            visible_sensitive_to: Some(who),
+            order: QueueOrder::NewestFirst,
+            limit: PAGE_SIZE,
+            offset: (page - 1).saturating_mul(PAGE_SIZE),
+            ..QueueFilter::default()
         };
         let (rows, total) = self.store.queue(&filter).await?;
         let today = casework::calendar::london_date(self.now());
@@ -87,8 +90,11 @@ impl Bureau {
             lines.push(RetentionLine {
                 line: self.line(row, &register, who),
                 gone: request.erased.iter().copied().collect(),
-                goes: retain::schedule(&request, self.policy()).into_iter()
-                    .filter(|(class, _)| !request.erased.contains(class)).map(|(class, on)| (class, on, on <= today)).collect(),
+                goes: retain::schedule(&request, self.policy())
+                    .into_iter()
+                    .filter(|(class, _)| !request.erased.contains(class))
+                    .map(|(class, on)| (class, on, on <= today))
+                    .collect(),
             });
         }
         let pages = u32::try_from(total.div_ceil(u64::from(PAGE_SIZE))).unwrap_or(u32::MAX).max(1);

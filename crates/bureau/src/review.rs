@@ -84,8 +84,12 @@ impl Bureau {
         }
         let mut out = vec![];
         let own = QueueFilter {
-            gallery: actor.gallery, involving: Some((who, Some("examiner".into()))), visible_sensitive_to: Some(who),
-            order: QueueOrder::NewestFirst, limit: QUEUE_PAGE_LIMIT, ..QueueFilter::default()
+            gallery: actor.gallery,
+            involving: Some((who, Some("examiner".into()))),
+            visible_sensitive_to: Some(who),
+            order: QueueOrder::NewestFirst,
+            limit: QUEUE_PAGE_LIMIT,
+            ..QueueFilter::default()
         };
         for row in self.store.queue(&own).await?.0 {
             let line = self.line(&row, &register, who);
@@ -222,7 +226,13 @@ impl Bureau {
     ///
     /// # Errors
     /// Refused as unknown to anyone who is not asked about this candidate.
-    pub async fn comparison_candidate(&self, who: PersonId, id: RequestId, probe: ProbeId, candidate: CandidateId) -> Result<Option<Vec<u8>>> {
+    pub async fn comparison_candidate(
+        &self,
+        who: PersonId,
+        id: RequestId,
+        probe: ProbeId,
+        candidate: CandidateId,
+    ) -> Result<Option<Vec<u8>>> {
         let (request, _) = self.examined(who, id, probe, Thing::CandidateImage(candidate), "comparing faces").await?;
         self.held_image(&request, candidate).await
     }

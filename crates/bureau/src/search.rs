@@ -24,11 +24,11 @@ impl Bureau {
         let original = self.store.get_blob(image.original).await?.ok_or(BureauError::Gone)?;
         let template = self.template_of(&leave, &original).await?;
         let list = self.identify(&leave, template).await?;
-        let found = list.entries.iter().map(|c| Ok(Found {
-            candidate: self.id::<CandidateId>()?,
-            reference: ReferenceId(Uuid::from_bytes(c.id)),
-            score: c.score,
-        })).collect::<Result<Vec<_>>>()?;
+        let found = list
+            .entries
+            .iter()
+            .map(|c| Ok(Found { candidate: self.id::<CandidateId>()?, reference: ReferenceId(Uuid::from_bytes(c.id)), score: c.score }))
+            .collect::<Result<Vec<_>>>()?;
         let model = self.engine.model();
         let facts = SearchFacts {
             engine: format!("{} ({})", model.name, model.pack),
@@ -60,7 +60,9 @@ impl Bureau {
             let faces = engine.detect(&image)?;
             faces.get(face).map(|f| engine.template(&image, f)).transpose()
         });
-        let template = made.await.map_err(|e| BureauError::Engine(e.to_string()))?
+        let template = made
+            .await
+            .map_err(|e| BureauError::Engine(e.to_string()))?
             .map_err(|e| BureauError::Engine(e.to_string()))?
             .ok_or_else(|| BureauError::Failed("the face that was assessed is not found again".into()))?;
         Ok(template.values().to_vec())
@@ -68,8 +70,11 @@ impl Bureau {
 
     /// Searches the gallery that leave was given for, and no other.
     async fn identify(&self, leave: &LeaveToSearch, template: Vec<f32>) -> Result<CandidateList> {
-        let gallery = self.galleries.get(&leave.authorisation().gallery)
-            .ok_or_else(|| BureauError::Gallery("this gallery is not open here".into()))?.clone();
+        let gallery = self
+            .galleries
+            .get(&leave.authorisation().gallery)
+            .ok_or_else(|| BureauError::Gallery("this gallery is not open here".into()))?
+            .clone();
         let threshold = self.engine.model().threshold.value;
         // The engine's model, not the gallery's: a gallery of another one refuses it.
         let model = gallery::ModelId::new(self.engine.model().id.as_str()).map_err(|e| BureauError::Gallery(e.to_string()))?;

@@ -179,7 +179,17 @@ impl Bureau {
     pub(crate) fn line(&self, row: &QueueRow, register: &Register, viewer: PersonId) -> RequestLine {
         let today = calendar::london_date(self.now());
         let state: State = row.state.parse().unwrap_or_default();
-        let open = !matches!(state, State::Answered | State::Closed | State::Erased | State::Withdrawn | State::Rejected | State::Draft | State::AwaitingApproval | State::Returned);
+        let open = !matches!(
+            state,
+            State::Answered
+                | State::Closed
+                | State::Erased
+                | State::Withdrawn
+                | State::Rejected
+                | State::Draft
+                | State::AwaitingApproval
+                | State::Returned
+        );
         let due = row.due_at.map(calendar::london_date).filter(|_| open);
         let name = |p: PersonId| name_of(register, Who::Person(p));
         let police = register.people.get(&viewer).is_some_and(|p| matches!(p.at, casework::people::Affiliation::Leo(_)));
@@ -208,7 +218,12 @@ impl Bureau {
     ///
     /// # Errors
     /// Refused with every reason; as unknown to people who may not know that it exists (V1).
-    pub(crate) async fn open_for(&self, who: PersonId, id: RequestId, action: Action) -> Result<(Request, Actor, std::sync::Arc<Register>)> {
+    pub(crate) async fn open_for(
+        &self,
+        who: PersonId,
+        id: RequestId,
+        action: Action,
+    ) -> Result<(Request, Actor, std::sync::Arc<Register>)> {
         let (register, actor) = self.actor(who).await?;
         let request = self.open(id).await?;
         if request.version == 0 {
@@ -306,7 +321,8 @@ impl Bureau {
                 when: calendar::in_words(record.header.at),
                 who: if police && !own { "Home Office".into() } else { name_of(&register, by) },
                 team: team(by),
-                what: entry.map_or_else(|| format!("{} (its contents were erased)", record.header.kind.replace('-', " ")), |e| words(&e.event)),
+                what: entry
+                    .map_or_else(|| format!("{} (its contents were erased)", record.header.kind.replace('-', " ")), |e| words(&e.event)),
                 clauses: record.header.clauses,
                 look: false,
             });
@@ -317,8 +333,13 @@ impl Bureau {
                 let look: casework::event::Consulted = serde_json::from_slice(&payload)?;
                 let by = Who::Person(look.by);
                 out.push(HistoryLine {
-                    at: record.header.at, when: calendar::in_words(record.header.at), who: name_of(&register, by), team: team(by),
-                    what: format!("Looked at {} ({})", thing_words(look.thing), look.why), clauses: record.header.clauses, look: true,
+                    at: record.header.at,
+                    when: calendar::in_words(record.header.at),
+                    who: name_of(&register, by),
+                    team: team(by),
+                    what: format!("Looked at {} ({})", thing_words(look.thing), look.why),
+                    clauses: record.header.clauses,
+                    look: true,
                 });
             }
             out.sort_by_key(|l| l.at);
@@ -355,9 +376,16 @@ fn probe_view(p: &Probe, number: usize, police: bool, sees_candidates: bool) -> 
         engine: p.facts.as_ref().filter(|_| !police).map(|f| format!("{}, model {}", f.engine, f.model)),
         listed: p.facts.as_ref().filter(|_| !police).map(|_| p.candidates.len()),
         candidates: if sees_candidates {
-            p.candidates.iter().map(|c| CandidateView {
-                id: c.id, matched: c.matched, confirmed_by: c.confirmed_by.len(), sharing: c.sharing.clone(), has_image: c.reference.is_some(),
-            }).collect()
+            p.candidates
+                .iter()
+                .map(|c| CandidateView {
+                    id: c.id,
+                    matched: c.matched,
+                    confirmed_by: c.confirmed_by.len(),
+                    sharing: c.sharing.clone(),
+                    has_image: c.reference.is_some(),
+                })
+                .collect()
         } else {
             vec![]
         },
@@ -384,9 +412,23 @@ pub(crate) const WHOLE_IMAGE: &str = "looking at the image";
 fn told_to_the_force(kind: &str) -> bool {
     matches!(
         kind,
-        "prepared" | "returned" | "approved" | "submitted" | "received" | "rejected" | "withdrawn" | "clarification-asked"
-            | "clarification-answered" | "released" | "collected" | "review-asked" | "review-decided" | "onward-asked"
-            | "onward-decided" | "closed" | "erased"
+        "prepared"
+            | "returned"
+            | "approved"
+            | "submitted"
+            | "received"
+            | "rejected"
+            | "withdrawn"
+            | "clarification-asked"
+            | "clarification-answered"
+            | "released"
+            | "collected"
+            | "review-asked"
+            | "review-decided"
+            | "onward-asked"
+            | "onward-decided"
+            | "closed"
+            | "erased"
     )
 }
 
@@ -423,7 +465,13 @@ fn words(event: &Event) -> String {
         Event::VisualGiven { .. } => "A blind visual opinion was locked".into(),
         Event::InformedGiven { .. } => "An informed conclusion was given".into(),
         Event::AdjudicationOpened { .. } => "The examiners differ; a third is asked".into(),
-        Event::Concluded { reference, .. } => if reference.is_some() { "Concluded: match".into() } else { "Concluded: no match".into() },
+        Event::Concluded { reference, .. } => {
+            if reference.is_some() {
+                "Concluded: match".into()
+            } else {
+                "Concluded: no match".into()
+            }
+        }
         Event::EmptyConcluded { .. } => "Concluded by a person: no candidates, no match".into(),
         Event::SharingDecided { sharing, .. } => match sharing {
             casework::event::Sharing::Share { .. } => "Decided to share a match".into(),
@@ -435,7 +483,13 @@ fn words(event: &Event) -> String {
         Event::ReviewAsked { .. } => "Review asked".into(),
         Event::ReviewDecided { result, .. } => format!("Review decided: {}", result.to_string().replace('-', " ")),
         Event::OnwardAsked { .. } => "Asked to pass the answer on".into(),
-        Event::OnwardDecided { allowed, .. } => if *allowed { "Passing on allowed".into() } else { "Passing on refused".into() },
+        Event::OnwardDecided { allowed, .. } => {
+            if *allowed {
+                "Passing on allowed".into()
+            } else {
+                "Passing on refused".into()
+            }
+        }
         Event::Closed => "Closed".into(),
         Event::Erased { class } => format!("Erased: {class}"),
     }

@@ -250,7 +250,9 @@ impl Event {
             Self::Declined { clauses, .. } => clauses.clone(),
             Self::Approved { .. } => vec![Clause::S9],
             Self::Authorised { .. } => vec![Clause::A6],
-            Self::SearchStarted { .. } | Self::Searched { .. } | Self::Listed { .. } | Self::AuthorisationExpired { .. } => vec![Clause::M1],
+            Self::SearchStarted { .. } | Self::Searched { .. } | Self::Listed { .. } | Self::AuthorisationExpired { .. } => {
+                vec![Clause::M1]
+            }
             Self::VisualGiven { .. } | Self::InformedGiven { .. } | Self::AdjudicationOpened { .. } => vec![Clause::M2],
             Self::Concluded { .. } => vec![Clause::M2, Clause::M3],
             Self::EmptyConcluded { .. } => vec![Clause::P2],

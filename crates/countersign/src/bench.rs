@@ -5,11 +5,7 @@ use crate::demo::{
     stories::{self, PASSPORT},
 };
 use bureau::{Bureau, assess::List};
-use casework::{
-    command::Command,
-    form::Nationality,
-    ids::RequestId,
-};
+use casework::{command::Command, form::Nationality, ids::RequestId};
 use clap::Subcommand;
 use decoder::{JPEG_QUALITY, PixelArea, Rgb8};
 use indicatif::ProgressBar;

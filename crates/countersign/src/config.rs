@@ -51,7 +51,11 @@ impl Default for Config {
 
 impl Default for Serve {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), hosts: vec!["127.0.0.1:8080".into(), "localhost:8080".into()], secure: true }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            hosts: vec!["127.0.0.1:8080".into(), "localhost:8080".into()],
+            secure: true,
+        }
     }
 }
 
@@ -99,7 +103,10 @@ impl Config {
             out.push("serve.listen is not this machine only and serve.secure is false: put HTTPS in front and set it to true.".into());
         }
         if !self.face.pack.join("manifest.toml").is_file() {
-            out.push(format!("face.pack: {} holds no model pack (manifest.toml). Run `make setup`, or name the folder.", self.face.pack.display()));
+            out.push(format!(
+                "face.pack: {} holds no model pack (manifest.toml). Run `make setup`, or name the folder.",
+                self.face.pack.display()
+            ));
         } else if let Err(e) = face::Pack::open(&self.face.pack) {
             out.push(format!("face.pack: {e}"));
         }

@@ -32,7 +32,9 @@ pub enum Galleries {
 pub async fn open(config: &Config, clock: Arc<dyn Clock>, galleries: Galleries, create: bool) -> Result<Arc<Bureau>> {
     let dir = config.store_dir();
     let store = if create && !dir.exists() {
-        std::fs::create_dir_all(&config.data_dir).into_diagnostic().wrap_err_with(|| format!("{} cannot be made", config.data_dir.display()))?;
+        std::fs::create_dir_all(&config.data_dir)
+            .into_diagnostic()
+            .wrap_err_with(|| format!("{} cannot be made", config.data_dir.display()))?;
         Store::create(&dir, ORIGIN).await
     } else {
         Store::open(&dir).await

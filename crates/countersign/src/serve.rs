@@ -74,23 +74,29 @@ pub async fn run(config: &Config, args: &Args) -> Result<ExitCode> {
 ///
 /// # Errors
 /// When the port is taken or the pages cannot be drawn.
-pub async fn pages_and_work(bureau: Arc<Bureau>, pages: web::Config, listen: SocketAddr, work: bool, ready: impl FnOnce()) -> Result<ExitCode> {
-    let listener = TcpListener::bind(listen).await.into_diagnostic().wrap_err_with(|| format!("{listen} cannot be listened on"))?;
-    let state = web::AppState::over(pages, bureau.clone()).into_diagnostic()?;
-    let (stop, stopped) = watch::channel(false);
-    let worker = work.then(|| worker(bureau, stopped));
+pub async fn pages_and_work(
+    bureau: Arc<Bureau>,
+    pages: web::Config,
+    listen: SocketAddr,
+    work: bool,
+    ready: impl FnOnce(),
+) -> Result<ExitCode> {
     let mut asked = Box::pin(async {
         if let Err(error) = web::asked_to_stop().await {
             tracing::error!(%error, "cannot listen for signals");
         }
     });
-    // Listened for before anybody is told that this serves: from then on a signal is a wish, not a death.
+    // Listened for before the port is open: from then on a signal is a wish, not a death.
     let at_once = poll_fn(|cx| Poll::Ready(asked.as_mut().poll(cx).is_ready())).await;
     let asked = async move {
         if !at_once {
             asked.await;
         }
     };
+    let listener = TcpListener::bind(listen).await.into_diagnostic().wrap_err_with(|| format!("{listen} cannot be listened on"))?;
+    let state = web::AppState::over(pages, bureau.clone()).into_diagnostic()?;
+    let (stop, stopped) = watch::channel(false);
+    let worker = work.then(|| worker(bureau, stopped));
     ready();
     let served = web::serve(listener, web::router(state), asked).await;
     let _ = stop.send(true); // nobody listens when no worker runs

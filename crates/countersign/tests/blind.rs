@@ -81,7 +81,7 @@ impl Ground {
         let store = if at.exists() { Store::open(&at).await } else { Store::create(&at, "countersign/log").await }.unwrap();
         let model = ModelId::new(self.engine.model().id.as_str()).unwrap();
         let gallery =
-            LocalGallery::open_or_create(&dir.join("passport"), &model, self.engine.model().dimension, Settings::default()).unwrap();
+            LocalGallery::open_or_create(dir.join("passport"), &model, self.engine.model().dimension, Settings::default()).unwrap();
         Arc::new(Bureau::new(Parts {
             store,
             engine: self.engine.clone(),
@@ -92,9 +92,9 @@ impl Ground {
         }))
     }
 
-    /// A house with a comparison of at least two candidates waiting: the same face is held twice, as two
-    /// photographs that differ in their frame.
-    async fn comparing(&self, dir: &Path) -> (Arc<Bureau>, RequestId, ProbeId) {
+    /// A house in which a search for one face of the photograph has been made. In the gallery the same faces are
+    /// held twice, as two photographs that differ in their frame.
+    async fn searched(&self, dir: &Path, face: usize) -> (Arc<Bureau>, RequestId, ProbeId) {
         std::fs::create_dir_all(dir).unwrap();
         let bureau = self.open(dir).await;
         bureau.found_register(people::register(casework::calendar::london_date(bureau.now()))).await.unwrap();
@@ -114,11 +114,9 @@ impl Ground {
         }
         let photograph = std::fs::read(samples.join("sample3.jpg")).unwrap();
         let form = stories::form("NS/2026/0500", Nationality::British);
-        let id = stories::submitted(&bureau, stories::PASSPORT, form, &photograph, 1).await.unwrap()[0];
+        let id = stories::submitted(&bureau, stories::PASSPORT, form, &photograph, face).await.unwrap()[0];
         let probe = stories::authorised(&bureau, stories::PASSPORT, id).await.unwrap();
         bureau.act_and_work(people::VERMA, id, Command::StartSearch { probe }, None, None).await.unwrap();
-        let found = bureau.open(id).await.unwrap().probe(probe).unwrap().candidates.len();
-        assert!(found >= 2, "an order needs two candidates, and the search found {found}");
         (bureau, id, probe)
     }
 }
@@ -352,7 +350,9 @@ async fn m2_the_second_examiners_pages_are_the_same_whatever_the_first_did() {
     let temp = tempfile::tempdir().unwrap();
     let origin = temp.path().join("origin");
     // Each house stays open while it is copied, so that no file is being put away meanwhile.
-    let (_held, id, probe) = ground.comparing(&origin).await;
+    let (held, id, probe) = ground.searched(&origin, 1).await;
+    let found = held.open(id).await.unwrap().probe(probe).unwrap().candidates.len();
+    assert!(found >= 2, "an order needs two candidates, and the search found {found}");
     let mut copies = 0;
     let mut fork = |from: &Path| {
         copies += 1;
@@ -380,8 +380,8 @@ async fn m2_the_second_examiners_pages_are_the_same_whatever_the_first_did() {
 
     // Their own order is drawn once, then copied.
     let begun = fork(&origin);
-    let held = ground.open(&begun).await;
-    held.take_up(SECOND, id, probe).await.unwrap();
+    let second = ground.open(&begun).await;
+    second.take_up(SECOND, id, probe).await.unwrap();
     let quiet = {
         let bureau = ground.open(&fork(&begun)).await;
         work(bureau, id, probe, First::Nothing, When::BeforeTheOtherLooks).await
@@ -411,4 +411,20 @@ async fn m2_the_second_examiners_pages_are_the_same_whatever_the_first_did() {
     assert!(ends.contains(&ProbeState::Concluded), "in some copy both agreed");
     assert!(ends.iter().any(|e| matches!(e, ProbeState::Adjudicating(_))), "in some copy they differed");
     assert!(ends.contains(&ProbeState::Comparing), "in some copy the first had not finished");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_a_person_concludes_on_an_empty_list() {
+    let ground = Ground::new();
+    let temp = tempfile::tempdir().unwrap();
+    let (bureau, id, probe) = ground.searched(&temp.path().join("house"), 0).await;
+    assert_eq!(bureau.open(id).await.unwrap().probe(probe).unwrap().state, ProbeState::NoCandidates);
+    let mut b = Browser::sign_in(bureau.clone()).await;
+    let path = format!("/review/{id}/{probe}/empty");
+    assert!(b.get("/review").await.contains(&path));
+    let refused = b.fill(&path, &[]).await;
+    assert!(refused.contains("Say in a few words that you looked"), "{refused}");
+    b.fill(&path, &[("words", "I looked at the empty list: no match.")]).await;
+    assert_eq!(bureau.open(id).await.unwrap().probe(probe).unwrap().state, ProbeState::Concluded);
+    assert!(b.get("/review").await.contains("no candidates, so no match"), "the page says that it was recorded");
 }

@@ -1,12 +1,7 @@
 //! The child's side: give up what is not needed, read one file, answer, end.
 
-use crate::{
-    CHILD_ADDRESS_BYTES_MAX, CPU_SECONDS_MAX, DecodeError, Format, IMAGE_BYTES_MAX,
-    SIDE_PIXELS_MAX, container,
-};
-use image::{
-    DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, metadata::Orientation,
-};
+use crate::{CHILD_ADDRESS_BYTES_MAX, CPU_SECONDS_MAX, DecodeError, Format, IMAGE_BYTES_MAX, SIDE_PIXELS_MAX, container};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, metadata::Orientation};
 use rlimit::Resource;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -122,12 +117,7 @@ fn decode(bytes: &[u8]) -> Result<(Answer, RgbImage), DecodeError> {
     let mut picture = flatten(DynamicImage::from_decoder(decoder).map_err(damaged)?);
     picture.apply_orientation(orientation);
     let picture = picture.into_rgb8();
-    let answer = Answer::Pixels {
-        width: picture.width(),
-        height: picture.height(),
-        format,
-        orientation: orientation.to_exif(),
-    };
+    let answer = Answer::Pixels { width: picture.width(), height: picture.height(), format, orientation: orientation.to_exif() };
     Ok((answer, picture))
 }
 

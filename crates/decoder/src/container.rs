@@ -52,10 +52,7 @@ fn jpeg(bytes: &[u8]) -> Result<(usize, u32, u32), DecodeError> {
     const FORMAT: Format = Format::Jpeg;
     let truncated = DecodeError::Truncated { format: FORMAT };
     let damaged = DecodeError::Damaged { format: FORMAT };
-    let other = |variant: &str| DecodeError::OtherVariant {
-        format: FORMAT,
-        variant: variant.into(),
-    };
+    let other = |variant: &str| DecodeError::OtherVariant { format: FORMAT, variant: variant.into() };
     let mut size = None;
     let mut scans = 0;
     let mut at = 2;
@@ -71,11 +68,7 @@ fn jpeg(bytes: &[u8]) -> Result<(usize, u32, u32), DecodeError> {
         match marker {
             0xD9 => {
                 let (width, height) = size.ok_or(damaged.clone())?;
-                return if scans == 0 {
-                    Err(damaged)
-                } else {
-                    Ok((at, width, height))
-                };
+                return if scans == 0 { Err(damaged) } else { Ok((at, width, height)) };
             }
             0x01 => continue,
             0x00 | 0xD0..=0xD8 => return Err(damaged),
@@ -150,9 +143,7 @@ fn png(bytes: &[u8]) -> Result<(usize, u32, u32), DecodeError> {
             }
             size = Some((width, height));
         } else if kind == b"acTL" {
-            return Err(DecodeError::Animated {
-                format: FORMAT.to_string(),
-            });
+            return Err(DecodeError::Animated { format: FORMAT.to_string() });
         }
         data |= kind == b"IDAT";
         let last = kind == b"IEND";
@@ -163,11 +154,7 @@ fn png(bytes: &[u8]) -> Result<(usize, u32, u32), DecodeError> {
         }
         if last {
             let (width, height) = size.ok_or(damaged.clone())?;
-            return if data {
-                Ok((at, width, height))
-            } else {
-                Err(damaged)
-            };
+            return if data { Ok((at, width, height)) } else { Err(damaged) };
         }
     }
 }
@@ -179,32 +166,23 @@ fn something_else(bytes: &[u8]) -> DecodeError {
     let head = &bytes[..bytes.len().min(64 * 1024)];
     let contains = |what: &[u8]| head.windows(what.len()).any(|w| w == what);
     if starts(b"GIF8") && contains(b"NETSCAPE2.0") {
-        return DecodeError::Animated {
-            format: "GIF".into(),
-        };
+        return DecodeError::Animated { format: "GIF".into() };
     }
     if starts(b"RIFF") && at(8, b"WEBP") && contains(b"ANIM") {
-        return DecodeError::Animated {
-            format: "WebP".into(),
-        };
+        return DecodeError::Animated { format: "WebP".into() };
     }
     let pictures: [(bool, &str); 8] = [
         (starts(b"GIF8"), "GIF"),
         (starts(b"RIFF") && at(8, b"WEBP"), "WebP"),
         (starts(b"BM"), "BMP"),
         (starts(b"II*\0") || starts(b"MM\0*"), "TIFF"),
-        (
-            at(4, b"ftypheic") || at(4, b"ftypheix") || at(4, b"ftypmif1"),
-            "HEIC",
-        ),
+        (at(4, b"ftypheic") || at(4, b"ftypheix") || at(4, b"ftypmif1"), "HEIC"),
         (at(4, b"ftypavif") || at(4, b"ftypavis"), "AVIF"),
         (starts(b"\xFF\x0A") || at(4, b"JXL "), "JPEG XL"),
         (at(4, b"jP  "), "JPEG 2000"),
     ];
     if let Some((_, format)) = pictures.iter().find(|(is, _)| *is) {
-        return DecodeError::OtherFormat {
-            format: (*format).into(),
-        };
+        return DecodeError::OtherFormat { format: (*format).into() };
     }
     let text = head.trim_ascii_start().to_ascii_lowercase();
     let markup = |prefix: &[u8]| text.starts_with(prefix);
@@ -213,22 +191,10 @@ fn something_else(bytes: &[u8]) -> DecodeError {
         (starts(b"PK\x03\x04"), "a ZIP archive or office document"),
         (at(4, b"ftyp") || starts(b"\x1A\x45\xDF\xA3"), "a video"),
         (starts(b"MZ") || starts(b"\x7FELF"), "a program"),
-        (
-            markup(b"<svg") || (markup(b"<?xml") && contains(b"<svg")),
-            "an SVG drawing",
-        ),
-        (
-            markup(b"<!doctype") || markup(b"<html") || markup(b"<"),
-            "a web page",
-        ),
-        (
-            head.iter()
-                .all(|b| !b.is_ascii_control() || b.is_ascii_whitespace()),
-            "text",
-        ),
+        (markup(b"<svg") || (markup(b"<?xml") && contains(b"<svg")), "an SVG drawing"),
+        (markup(b"<!doctype") || markup(b"<html") || markup(b"<"), "a web page"),
+        (head.iter().all(|b| !b.is_ascii_control() || b.is_ascii_whitespace()), "text"),
     ];
     let found = others.iter().find(|(is, _)| *is);
-    DecodeError::NotAnImage {
-        looks_like: found.map_or("unknown data", |(_, name)| name).into(),
-    }
+    DecodeError::NotAnImage { looks_like: found.map_or("unknown data", |(_, name)| name).into() }
 }

@@ -24,17 +24,13 @@ pub enum DecodeError {
         looks_like: String,
     },
     /// A picture of another format.
-    #[error(
-        "The file is a {format} picture; only JPEG and PNG can be taken. Save it as one of these, from the original"
-    )]
+    #[error("The file is a {format} picture; only JPEG and PNG can be taken. Save it as one of these, from the original")]
     OtherFormat {
         /// The format's name.
         format: String,
     },
     /// A variant that is not read.
-    #[error(
-        "The {format} uses {variant}, which cannot be read. Save it again as an ordinary JPEG or PNG"
-    )]
+    #[error("The {format} uses {variant}, which cannot be read. Save it again as an ordinary JPEG or PNG")]
     OtherVariant {
         /// The format.
         format: Format,
@@ -48,17 +44,13 @@ pub enum DecodeError {
         format: String,
     },
     /// The end is missing.
-    #[error(
-        "The {format} is cut short: its end is missing, so part of the picture is lost. Copy it again from its source"
-    )]
+    #[error("The {format} is cut short: its end is missing, so part of the picture is lost. Copy it again from its source")]
     Truncated {
         /// The format.
         format: Format,
     },
     /// Something follows the picture's end.
-    #[error(
-        "The {format} has {bytes} bytes of something else after the picture's end. Open it and save it again as a plain picture"
-    )]
+    #[error("The {format} has {bytes} bytes of something else after the picture's end. Open it and save it again as a plain picture")]
     TrailingData {
         /// The format.
         format: Format,
@@ -80,9 +72,7 @@ pub enum DecodeError {
         format: Format,
     },
     /// The child took longer than allowed.
-    #[error(
-        "The picture took more than {WALL_SECONDS_MAX} seconds to read and was given up. Save it again as an ordinary JPEG or PNG"
-    )]
+    #[error("The picture took more than {WALL_SECONDS_MAX} seconds to read and was given up. Save it again as an ordinary JPEG or PNG")]
     TookTooLong,
     /// The child died: memory, processor time, or something worse.
     #[error(
@@ -93,9 +83,7 @@ pub enum DecodeError {
         how: String,
     },
     /// The child could not be started, or talked nonsense: a fault of the installation.
-    #[error(
-        "The picture reader is not working ({reason}). Nothing is wrong with the picture; tell the operator"
-    )]
+    #[error("The picture reader is not working ({reason}). Nothing is wrong with the picture; tell the operator")]
     Unavailable {
         /// What happened.
         reason: String,

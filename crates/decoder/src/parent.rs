@@ -57,12 +57,7 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder whose children are `exe args…`: a program that calls [`crate::child_main`] at once.
     pub fn new(exe: PathBuf, args: Vec<String>) -> Self {
-        Self {
-            exe,
-            args,
-            children: Arc::new(Semaphore::new(CHILDREN_MAX)),
-            wall: Duration::from_secs(WALL_SECONDS_MAX),
-        }
+        Self { exe, args, children: Arc::new(Semaphore::new(CHILDREN_MAX)), wall: Duration::from_secs(WALL_SECONDS_MAX) }
     }
 
     /// The same with a shorter wall-clock limit.
@@ -77,18 +72,12 @@ impl Decoder {
     /// # Errors
     /// A [`DecodeError`] that says what was wrong with the file; [`DecodeError::Unavailable`] if no child could
     /// be started or its answer made no sense.
-    pub async fn decode(
-        &self,
-        bytes: &[u8],
-        name_hint: Option<&str>,
-    ) -> Result<Decoded, DecodeError> {
+    pub async fn decode(&self, bytes: &[u8], name_hint: Option<&str>) -> Result<Decoded, DecodeError> {
         if bytes.is_empty() {
             return Err(DecodeError::Empty);
         }
         if bytes.len() > IMAGE_BYTES_MAX {
-            return Err(DecodeError::TooManyBytes {
-                bytes: bytes.len() as u64,
-            });
+            return Err(DecodeError::TooManyBytes { bytes: bytes.len() as u64 });
         }
         let permit = self.children.acquire().await;
         let _permit = permit.map_err(|_| unavailable("it is shutting down"))?;
@@ -133,62 +122,40 @@ impl Decoder {
         }
         let status = child.wait().await;
         let status = status.map_err(|_| unavailable("it cannot be waited for"))?;
-        if status.success() {
-            Ok(answer)
-        } else {
-            Err(died(status))
-        }
+        if status.success() { Ok(answer) } else { Err(died(status)) }
     }
 }
 
 fn unavailable(reason: &str) -> DecodeError {
-    DecodeError::Unavailable {
-        reason: reason.into(),
-    }
+    DecodeError::Unavailable { reason: reason.into() }
 }
 
 fn died(status: ExitStatus) -> DecodeError {
     use std::os::unix::process::ExitStatusExt;
     match (status.signal(), status.code()) {
-        (Some(signal), _) => DecodeError::ChildDied {
-            how: format!("signal {signal}"),
-        },
+        (Some(signal), _) => DecodeError::ChildDied { how: format!("signal {signal}") },
         (None, Some(3)) => unavailable("it could not set its limits"),
         (None, Some(4)) => unavailable("it did not understand the request"),
-        (None, code) => DecodeError::ChildDied {
-            how: format!("exit code {}", code.unwrap_or(-1)),
-        },
+        (None, code) => DecodeError::ChildDied { how: format!("exit code {}", code.unwrap_or(-1)) },
     }
 }
 
 /// Takes an answer apart, trusting nothing in it: a decoder that was taken over may say anything.
-fn understand(
-    mut answer: Vec<u8>,
-    bytes: &[u8],
-    name_hint: Option<&str>,
-) -> Result<Decoded, DecodeError> {
+fn understand(mut answer: Vec<u8>, bytes: &[u8], name_hint: Option<&str>) -> Result<Decoded, DecodeError> {
     let nonsense = || unavailable("its answer makes no sense");
     let head = MAGIC.len() + 4;
     if answer.len() < head || !answer.starts_with(MAGIC) {
         return Err(nonsense());
     }
-    let length: [u8; 4] = answer[MAGIC.len()..head]
-        .try_into()
-        .map_err(|_| nonsense())?;
+    let length: [u8; 4] = answer[MAGIC.len()..head].try_into().map_err(|_| nonsense())?;
     let length = u32::from_le_bytes(length) as usize;
     if length > ANSWER_BYTES_MAX || answer.len() < head + length {
         return Err(nonsense());
     }
-    let said: Answer =
-        serde_json::from_slice(&answer[head..head + length]).map_err(|_| nonsense())?;
+    let said: Answer = serde_json::from_slice(&answer[head..head + length]).map_err(|_| nonsense())?;
     let (width, height, format, orientation) = match said {
         Answer::Refused { error } => return Err(error),
-        Answer::Pixels {
-            width,
-            height,
-            format,
-            orientation,
-        } => (width, height, format, orientation),
+        Answer::Pixels { width, height, format, orientation } => (width, height, format, orientation),
     };
     answer.drain(..head + length);
     if u64::from(width) * u64::from(height) > PIXELS_MAX || !(1..=8).contains(&orientation) {
@@ -210,10 +177,6 @@ fn mismatch(name: &str, actual: Format) -> Option<ExtensionMismatch> {
     let extension = Path::new(name).extension().unwrap_or_default();
     let extension = extension.to_string_lossy().to_lowercase();
     // The name came from outside: keep nothing of it that could be more than an extension.
-    let declared: String = extension
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .take(8)
-        .collect();
+    let declared: String = extension.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
     (!actual.owns_extension(&declared)).then_some(ExtensionMismatch { declared, actual })
 }

@@ -106,17 +106,9 @@ impl Rgb8 {
     pub fn new(width: u32, height: u32, data: Vec<u8>) -> Result<Self, PixelError> {
         let needed = u128::from(width) * u128::from(height) * 3;
         if width == 0 || height == 0 || data.len() as u128 != needed {
-            return Err(PixelError::Geometry {
-                width,
-                height,
-                bytes: data.len(),
-            });
+            return Err(PixelError::Geometry { width, height, bytes: data.len() });
         }
-        Ok(Self {
-            width,
-            height,
-            data,
-        })
+        Ok(Self { width, height, data })
     }
 
     /// Width in pixels.
@@ -135,11 +127,7 @@ impl Rgb8 {
     }
 
     fn from_image(picture: RgbImage) -> Self {
-        Self {
-            width: picture.width(),
-            height: picture.height(),
-            data: picture.into_raw(),
-        }
+        Self { width: picture.width(), height: picture.height(), data: picture.into_raw() }
     }
 
     fn to_image(&self) -> RgbImage {
@@ -153,19 +141,12 @@ impl Rgb8 {
     /// [`PixelError::Outside`] if none of it does.
     pub fn crop(&self, area: PixelArea) -> Result<Self, PixelError> {
         let part = area.within(self.width, self.height);
-        let (left, top, right, bottom) = part.ok_or(PixelError::Outside {
-            width: self.width,
-            height: self.height,
-        })?;
+        let (left, top, right, bottom) = part.ok_or(PixelError::Outside { width: self.width, height: self.height })?;
         let mut data = Vec::with_capacity(((right - left) * (bottom - top)) as usize * 3);
         for row in top..bottom {
             data.extend_from_slice(&self.data[self.span(row, left, right)]);
         }
-        Ok(Self {
-            width: right - left,
-            height: bottom - top,
-            data,
-        })
+        Ok(Self { width: right - left, height: bottom - top, data })
     }
 
     fn span(&self, row: u32, left: u32, right: u32) -> std::ops::Range<usize> {
@@ -176,19 +157,13 @@ impl Rgb8 {
     /// Scaled, in proportion, to fit within a size; a smaller picture stays as it is.
     #[must_use]
     pub fn scale_to_fit(&self, width: u32, height: u32) -> Self {
-        let share = (f64::from(width) / f64::from(self.width))
-            .min(f64::from(height) / f64::from(self.height));
+        let share = (f64::from(width) / f64::from(self.width)).min(f64::from(height) / f64::from(self.height));
         if share >= 1.0 {
             return self.clone();
         }
         let side = |v: u32| ((f64::from(v) * share).round() as u32).max(1);
         let (w, h) = (side(self.width), side(self.height));
-        Self::from_image(imageops::resize(
-            &self.to_image(),
-            w,
-            h,
-            FilterType::CatmullRom,
-        ))
+        Self::from_image(imageops::resize(&self.to_image(), w, h, FilterType::CatmullRom))
     }
 
     /// Areas made unrecognisable; parts outside the picture do not matter.
@@ -261,11 +236,7 @@ impl Rgb8 {
             })
             .collect();
         let data = self.data.iter().map(|v| table[usize::from(*v)]).collect();
-        Self {
-            width: self.width,
-            height: self.height,
-            data,
-        }
+        Self { width: self.width, height: self.height, data }
     }
 
     /// As a JPEG of quality 1 to 100, without any metadata.
@@ -290,8 +261,7 @@ impl Rgb8 {
     }
 
     fn write(&self, encoder: impl ImageEncoder) -> Result<(), PixelError> {
-        let written =
-            encoder.write_image(&self.data, self.width, self.height, ExtendedColorType::Rgb8);
+        let written = encoder.write_image(&self.data, self.width, self.height, ExtendedColorType::Rgb8);
         written.map_err(|e| PixelError::Encode(e.to_string()))
     }
 }

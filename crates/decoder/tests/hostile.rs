@@ -1,15 +1,7 @@
 //! Every hostile and odd file, through a real child process.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-use decoder::{
-    CHILD_ADDRESS_BYTES_MAX, CPU_SECONDS_MAX, DecodeError, Decoded, Decoder, Format,
-    IMAGE_BYTES_MAX, SIDE_PIXELS_MAX,
-};
+use decoder::{CHILD_ADDRESS_BYTES_MAX, CPU_SECONDS_MAX, DecodeError, Decoded, Decoder, Format, IMAGE_BYTES_MAX, SIDE_PIXELS_MAX};
 use image::{ExtendedColorType, ImageEncoder, codecs::jpeg::JpegEncoder, codecs::png::PngEncoder};
 use std::{
     path::{Path, PathBuf},
@@ -49,32 +41,18 @@ fn corners(width: u32, height: u32) -> Vec<u8> {
 
 fn jpeg(width: u32, height: u32) -> Vec<u8> {
     let mut out = Vec::new();
-    JpegEncoder::new_with_quality(&mut out, 90)
-        .write_image(
-            &corners(width, height),
-            width,
-            height,
-            ExtendedColorType::Rgb8,
-        )
-        .unwrap();
+    JpegEncoder::new_with_quality(&mut out, 90).write_image(&corners(width, height), width, height, ExtendedColorType::Rgb8).unwrap();
     out
 }
 
 fn png_of(data: &[u8], width: u32, height: u32, colour: ExtendedColorType) -> Vec<u8> {
     let mut out = Vec::new();
-    PngEncoder::new(&mut out)
-        .write_image(data, width, height, colour)
-        .unwrap();
+    PngEncoder::new(&mut out).write_image(data, width, height, colour).unwrap();
     out
 }
 
 fn png(width: u32, height: u32) -> Vec<u8> {
-    png_of(
-        &corners(width, height),
-        width,
-        height,
-        ExtendedColorType::Rgb8,
-    )
+    png_of(&corners(width, height), width, height, ExtendedColorType::Rgb8)
 }
 
 /// A segment put straight behind a JPEG's first marker.
@@ -94,11 +72,7 @@ fn exif_orientation(orientation: u8) -> Vec<u8> {
 }
 
 fn crc32(data: &[u8]) -> u32 {
-    !data.iter().fold(!0u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |c, _| {
-            (c >> 1) ^ (0xEDB8_8320 & (c & 1).wrapping_neg())
-        })
-    })
+    !data.iter().fold(!0u32, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |c, _| (c >> 1) ^ (0xEDB8_8320 & (c & 1).wrapping_neg())))
 }
 
 fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
@@ -118,11 +92,8 @@ fn with_chunk(png: &[u8], kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
 /// The digest by another implementation: coreutils.
 fn sha256sum(bytes: &[u8]) -> String {
     use std::io::Write;
-    let mut child = std::process::Command::new("sha256sum")
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        std::process::Command::new("sha256sum").stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(bytes).unwrap();
     let output = child.wait_with_output().unwrap().stdout;
     String::from_utf8(output).unwrap()[..64].to_owned()
@@ -154,21 +125,14 @@ async fn an_ordinary_picture_comes_through() {
 
 #[tokio::test]
 async fn the_real_photographs_come_through() {
-    let demo =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../node_modules/@vladmandic/face-api/demo");
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../node_modules/@vladmandic/face-api/demo");
     for number in 1..=6 {
         let path = demo.join(format!("sample{number}.jpg"));
-        let bytes = std::fs::read(&path)
-            .unwrap_or_else(|_| panic!("{} is missing: run make setup", path.display()));
+        let bytes = std::fs::read(&path).unwrap_or_else(|_| panic!("{} is missing: run make setup", path.display()));
         let decoded = decode(&bytes).await.unwrap();
         assert_eq!(decoded.pixels.width(), 1920);
         let half = refusal(&bytes[..bytes.len() / 2]).await;
-        assert_eq!(
-            half,
-            DecodeError::Truncated {
-                format: Format::Jpeg
-            }
-        );
+        assert_eq!(half, DecodeError::Truncated { format: Format::Jpeg });
     }
 }
 
@@ -178,10 +142,7 @@ async fn what_is_not_a_picture_is_named() {
     let cases: [(&[u8], &str); 9] = [
         (b"<!DOCTYPE html><html><body>hello", "a web page"),
         (b"  <html>", "a web page"),
-        (
-            b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-            "an SVG drawing",
-        ),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
         (b"%PDF-1.7 ...", "a PDF document"),
         (b"PK\x03\x04....", "a ZIP archive or office document"),
         (b"\x7FELF....", "a program"),
@@ -202,30 +163,17 @@ async fn what_is_not_a_picture_is_named() {
         (b"II*\0....", "TIFF"),
         (b"\0\0\0\x18ftypheic", "HEIC"),
     ] {
-        assert_eq!(
-            refusal(bytes).await,
-            DecodeError::OtherFormat {
-                format: name.into()
-            }
-        );
+        assert_eq!(refusal(bytes).await, DecodeError::OtherFormat { format: name.into() });
     }
 }
 
 #[tokio::test]
 async fn animations_are_refused() {
     let apng = with_chunk(&png(8, 8), b"acTL", &[0, 0, 0, 2, 0, 0, 0, 0]);
-    let animated = |format: &str| DecodeError::Animated {
-        format: format.into(),
-    };
+    let animated = |format: &str| DecodeError::Animated { format: format.into() };
     assert_eq!(refusal(&apng).await, animated("PNG"));
-    assert_eq!(
-        refusal(b"GIF89a\x01\0\x01\0\0\0\0!\xFF\x0BNETSCAPE2.0\x03\x01\0\0\0").await,
-        animated("GIF")
-    );
-    assert_eq!(
-        refusal(b"RIFF\0\0\0\0WEBPVP8X\x0A\0\0\0\x02\0\0\0\0\0\0\0\0\0ANIM").await,
-        animated("WebP")
-    );
+    assert_eq!(refusal(b"GIF89a\x01\0\x01\0\0\0\0!\xFF\x0BNETSCAPE2.0\x03\x01\0\0\0").await, animated("GIF"));
+    assert_eq!(refusal(b"RIFF\0\0\0\0WEBPVP8X\x0A\0\0\0\x02\0\0\0\0\0\0\0\0\0ANIM").await, animated("WebP"));
 }
 
 #[tokio::test]
@@ -233,16 +181,9 @@ async fn a_file_cut_anywhere_is_refused() {
     for (file, format) in [(jpeg(64, 48), Format::Jpeg), (png(64, 48), Format::Png)] {
         for eighth in 1..8 {
             let cut = &file[..file.len() * eighth / 8];
-            assert_eq!(
-                refusal(cut).await,
-                DecodeError::Truncated { format },
-                "{format} {eighth}/8"
-            );
+            assert_eq!(refusal(cut).await, DecodeError::Truncated { format }, "{format} {eighth}/8");
         }
-        assert!(
-            decode(&file[..file.len() - 1]).await.is_err(),
-            "the last byte counts"
-        );
+        assert!(decode(&file[..file.len() - 1]).await.is_err(), "the last byte counts");
         assert!(decode(&file).await.is_ok());
     }
 }
@@ -255,10 +196,7 @@ async fn bombs_are_refused_before_they_unfold() {
     let sum = crc32(&bomb[12..29]).to_be_bytes();
     bomb[29..33].copy_from_slice(&sum);
     let side = u32::from(u16::MAX);
-    let too_many = DecodeError::TooManyPixels {
-        width: side,
-        height: side,
-    };
+    let too_many = DecodeError::TooManyPixels { width: side, height: side };
     assert_eq!(refusal(&bomb).await, too_many);
 
     let mut bomb = jpeg(8, 8);
@@ -270,10 +208,7 @@ async fn bombs_are_refused_before_they_unfold() {
     // Within the pixels but over one side.
     let long = vec![0; (SIDE_PIXELS_MAX as usize + 1) * 3];
     let long = png_of(&long, SIDE_PIXELS_MAX + 1, 1, ExtendedColorType::Rgb8);
-    assert!(matches!(
-        refusal(&long).await,
-        DecodeError::TooManyPixels { .. }
-    ));
+    assert!(matches!(refusal(&long).await, DecodeError::TooManyPixels { .. }));
     assert!(started.elapsed() < Duration::from_secs(5));
 }
 
@@ -287,10 +222,7 @@ async fn the_largest_allowed_picture_fits_in_the_memory_allowed() {
     let file = with_chunk(&file, b"eXIf", &exif_orientation(6)[6..]);
     assert!(file.len() < IMAGE_BYTES_MAX);
     let decoded = decode(&file).await.unwrap();
-    assert_eq!(
-        (decoded.pixels.width(), decoded.pixels.height()),
-        (height, width)
-    );
+    assert_eq!((decoded.pixels.width(), decoded.pixels.height()), (height, width));
     assert_eq!(decoded.orientation, 6);
 }
 
@@ -299,12 +231,7 @@ async fn too_many_bytes_are_refused_without_a_child() {
     let nobody = Decoder::new("/nowhere/at/all".into(), Vec::new());
     let bytes = vec![0xFF; IMAGE_BYTES_MAX + 1];
     let refused = nobody.decode(&bytes, None).await.unwrap_err();
-    assert_eq!(
-        refused,
-        DecodeError::TooManyBytes {
-            bytes: IMAGE_BYTES_MAX as u64 + 1
-        }
-    );
+    assert_eq!(refused, DecodeError::TooManyBytes { bytes: IMAGE_BYTES_MAX as u64 + 1 });
     assert!(refused.to_string().contains("20 MB at most"));
     // At the limit a child is asked.
     let refused = nobody.decode(&bytes[1..], None).await.unwrap_err();
@@ -315,23 +242,13 @@ async fn too_many_bytes_are_refused_without_a_child() {
 #[tokio::test]
 async fn polyglots_are_refused() {
     for (file, format) in [(jpeg(32, 32), Format::Jpeg), (png(32, 32), Format::Png)] {
-        for tail in [
-            b"PK\x03\x04hidden archive".as_slice(),
-            b"<html><script>",
-            &jpeg(8, 8),
-        ] {
+        for tail in [b"PK\x03\x04hidden archive".as_slice(), b"<html><script>", &jpeg(8, 8)] {
             let joined = [&file, tail].concat();
             let bytes = tail.len() as u64;
-            assert_eq!(
-                refusal(&joined).await,
-                DecodeError::TrailingData { format, bytes }
-            );
+            assert_eq!(refusal(&joined).await, DecodeError::TrailingData { format, bytes });
         }
         let padded = [file.as_slice(), &[0; 512]].concat();
-        assert!(
-            decode(&padded).await.is_ok(),
-            "zeros that a camera wrote are harmless"
-        );
+        assert!(decode(&padded).await.is_ok(), "zeros that a camera wrote are harmless");
     }
 }
 
@@ -341,16 +258,7 @@ async fn every_exif_orientation_is_applied() {
     let upright = decode(&jpeg(64, 32)).await.unwrap();
     assert!(near(pixel(&upright, 8, 8), red, 14));
     // Where the stored picture's top left corner belongs, for orientations 1 to 8.
-    let corner = [
-        (0, 0),
-        (1, 0),
-        (1, 1),
-        (0, 1),
-        (0, 0),
-        (1, 0),
-        (1, 1),
-        (0, 1),
-    ];
+    let corner = [(0, 0), (1, 0), (1, 1), (0, 1), (0, 0), (1, 0), (1, 1), (0, 1)];
     for orientation in 1..=8u8 {
         let file = with_segment(&jpeg(64, 32), 0xE1, &exif_orientation(orientation));
         let decoded = decode(&file).await.unwrap();
@@ -359,10 +267,7 @@ async fn every_exif_orientation_is_applied() {
         assert_eq!((w, h), if orientation < 5 { (64, 32) } else { (32, 64) });
         let (right, bottom) = corner[usize::from(orientation) - 1];
         let (x, y) = (8 + right * (w - 16), 8 + bottom * (h - 16));
-        assert!(
-            near(pixel(&decoded, x, y), red, 14),
-            "orientation {orientation}"
-        );
+        assert!(near(pixel(&decoded, x, y), red, 14), "orientation {orientation}");
     }
 }
 
@@ -370,11 +275,7 @@ async fn every_exif_orientation_is_applied() {
 async fn metadata_does_not_survive() {
     let secret = b"taken at 51.5007 N by a person with a name";
     let file = with_segment(&jpeg(32, 32), 0xFE, secret);
-    let file = with_segment(
-        &file,
-        0xE1,
-        &[exif_orientation(3), secret.to_vec()].concat(),
-    );
+    let file = with_segment(&file, 0xE1, &[exif_orientation(3), secret.to_vec()].concat());
     let decoded = decode(&file).await.unwrap();
     let clean = decoded.pixels.to_jpeg(decoder::JPEG_QUALITY).unwrap();
     let holds = |bytes: &[u8]| bytes.windows(secret.len()).any(|w| w == secret);
@@ -387,71 +288,34 @@ async fn metadata_does_not_survive() {
 #[tokio::test]
 async fn unusual_colours_become_rgb() {
     // CMYK, as Adobe stores it (inverted).
-    let rgb = [
-        [250u8, 10, 10],
-        [10, 240, 10],
-        [10, 10, 230],
-        [128, 128, 128],
-    ];
+    let rgb = [[250u8, 10, 10], [10, 240, 10], [10, 10, 230], [128, 128, 128]];
     for colour in rgb {
-        let cmyk: Vec<u8> = (0..32 * 32)
-            .flat_map(|_| colour.map(|v| 255 - v).into_iter().chain([0]))
-            .collect();
+        let cmyk: Vec<u8> = (0..32 * 32).flat_map(|_| colour.map(|v| 255 - v).into_iter().chain([0])).collect();
         let mut file = Vec::new();
-        jpeg_encoder::Encoder::new(&mut file, 95)
-            .encode(&cmyk, 32, 32, jpeg_encoder::ColorType::Cmyk)
-            .unwrap();
+        jpeg_encoder::Encoder::new(&mut file, 95).encode(&cmyk, 32, 32, jpeg_encoder::ColorType::Cmyk).unwrap();
         let decoded = decode(&file).await.unwrap();
-        assert!(
-            near(pixel(&decoded, 16, 16), colour, 8),
-            "CMYK {colour:?} became {:?}",
-            pixel(&decoded, 16, 16)
-        );
+        assert!(near(pixel(&decoded, 16, 16), colour, 8), "CMYK {colour:?} became {:?}", pixel(&decoded, 16, 16));
         let mut file = Vec::new();
-        jpeg_encoder::Encoder::new(&mut file, 95)
-            .encode(&cmyk, 32, 32, jpeg_encoder::ColorType::CmykAsYcck)
-            .unwrap();
+        jpeg_encoder::Encoder::new(&mut file, 95).encode(&cmyk, 32, 32, jpeg_encoder::ColorType::CmykAsYcck).unwrap();
         let decoded = decode(&file).await.unwrap();
-        assert!(
-            near(pixel(&decoded, 16, 16), colour, 8),
-            "YCCK {colour:?} became {:?}",
-            pixel(&decoded, 16, 16)
-        );
+        assert!(near(pixel(&decoded, 16, 16), colour, 8), "YCCK {colour:?} became {:?}", pixel(&decoded, 16, 16));
     }
 
     // 16 bits: the high byte stays (samples are in the machine's order here).
-    let deep: Vec<u8> = (0..16 * 16)
-        .flat_map(|_| [0xC000u16, 0x4000, 0x1000])
-        .flat_map(u16::to_ne_bytes)
-        .collect();
-    let decoded = decode(&png_of(&deep, 16, 16, ExtendedColorType::Rgb16))
-        .await
-        .unwrap();
+    let deep: Vec<u8> = (0..16 * 16).flat_map(|_| [0xC000u16, 0x4000, 0x1000]).flat_map(u16::to_ne_bytes).collect();
+    let decoded = decode(&png_of(&deep, 16, 16, ExtendedColorType::Rgb16)).await.unwrap();
     assert!(near(pixel(&decoded, 3, 3), [0xC0, 0x40, 0x10], 1));
 
     let mut grey = Vec::new();
-    JpegEncoder::new_with_quality(&mut grey, 95)
-        .write_image(&[77; 256], 16, 16, ExtendedColorType::L8)
-        .unwrap();
+    JpegEncoder::new_with_quality(&mut grey, 95).write_image(&[77; 256], 16, 16, ExtendedColorType::L8).unwrap();
     assert!(near(pixel(&decode(&grey).await.unwrap(), 5, 5), [77; 3], 2));
 
     // Grey, grey with transparency, and a hidden colour under full transparency.
-    let decoded = decode(&png_of(&[77; 64], 8, 8, ExtendedColorType::L8))
-        .await
-        .unwrap();
+    let decoded = decode(&png_of(&[77; 64], 8, 8, ExtendedColorType::L8)).await.unwrap();
     assert_eq!(pixel(&decoded, 1, 1), [77; 3]);
-    let decoded = decode(&png_of(&[0, 128].repeat(64), 8, 8, ExtendedColorType::La8))
-        .await
-        .unwrap();
+    let decoded = decode(&png_of(&[0, 128].repeat(64), 8, 8, ExtendedColorType::La8)).await.unwrap();
     assert!(near(pixel(&decoded, 1, 1), [127; 3], 1));
-    let decoded = decode(&png_of(
-        &[255, 0, 0, 0].repeat(64),
-        8,
-        8,
-        ExtendedColorType::Rgba8,
-    ))
-    .await
-    .unwrap();
+    let decoded = decode(&png_of(&[255, 0, 0, 0].repeat(64), 8, 8, ExtendedColorType::Rgba8)).await.unwrap();
     assert_eq!(pixel(&decoded, 1, 1), [255; 3]);
 }
 
@@ -460,24 +324,14 @@ async fn a_progressive_jpeg_is_read() {
     let mut file = Vec::new();
     let mut encoder = jpeg_encoder::Encoder::new(&mut file, 90);
     encoder.set_progressive(true);
-    encoder
-        .encode(&corners(64, 32), 64, 32, jpeg_encoder::ColorType::Rgb)
-        .unwrap();
-    assert!(near(
-        pixel(&decode(&file).await.unwrap(), 8, 8),
-        [228, 18, 18],
-        14
-    ));
+    encoder.encode(&corners(64, 32), 64, 32, jpeg_encoder::ColorType::Rgb).unwrap();
+    assert!(near(pixel(&decode(&file).await.unwrap(), 8, 8), [228, 18, 18], 14));
     assert!(decode(&file[..file.len() / 2]).await.is_err());
 }
 
 #[tokio::test]
 async fn coding_that_is_not_read_is_named() {
-    for (marker, word) in [
-        (0xC3, "lossless"),
-        (0xC5, "hierarchical"),
-        (0xC9, "arithmetic"),
-    ] {
+    for (marker, word) in [(0xC3, "lossless"), (0xC5, "hierarchical"), (0xC9, "arithmetic")] {
         let mut file = jpeg(16, 16);
         let frame = file.windows(2).position(|w| w == [0xFF, 0xC0]).unwrap();
         file[frame + 1] = marker;
@@ -495,20 +349,11 @@ async fn a_wrong_extension_is_told_not_refused() {
     let file = png(8, 8);
     let told = |name: &'static str| {
         let file = file.clone();
-        async move {
-            decoder()
-                .decode(&file, Some(name))
-                .await
-                .unwrap()
-                .extension_mismatch
-        }
+        async move { decoder().decode(&file, Some(name)).await.unwrap().extension_mismatch }
     };
     assert!(told("a.PNG").await.is_none());
     let mismatch = told("a.jpg").await.unwrap();
-    assert_eq!(
-        (mismatch.declared.as_str(), mismatch.actual),
-        ("jpg", Format::Png)
-    );
+    assert_eq!((mismatch.declared.as_str(), mismatch.actual), ("jpg", Format::Png));
     assert_eq!(told("no extension").await.unwrap().declared, "");
     assert_eq!(told("x.<b>evil\"name").await.unwrap().declared, "bevilnam");
 }
@@ -519,12 +364,7 @@ async fn damage_is_refused_and_never_brings_the_reader_down() {
     let data = file.windows(4).position(|w| w == b"IDAT").unwrap();
     let mut damaged = file.clone();
     damaged[data + 20] ^= 0x55;
-    assert_eq!(
-        refusal(&damaged).await,
-        DecodeError::Damaged {
-            format: Format::Png
-        }
-    );
+    assert_eq!(refusal(&damaged).await, DecodeError::Damaged { format: Format::Png });
 
     // A fixed walk of changed bytes over both formats: an answer each time, from a child that ended well.
     let mut state = 0x2545_F491_4F6C_DD1Du64;
@@ -536,11 +376,7 @@ async fn damage_is_refused_and_never_brings_the_reader_down() {
     };
     let mut refused = 0;
     for round in 0..150 {
-        let mut file = if round % 2 == 0 {
-            jpeg(48, 48)
-        } else {
-            png(48, 48)
-        };
+        let mut file = if round % 2 == 0 { jpeg(48, 48) } else { png(48, 48) };
         for _ in 0..=random(6) {
             let at = 2 + random(file.len() - 2);
             file[at] = random(256) as u8;
@@ -548,10 +384,7 @@ async fn damage_is_refused_and_never_brings_the_reader_down() {
         match decode(&file).await {
             Ok(_) => {}
             Err(error) => {
-                let fault = matches!(
-                    error,
-                    DecodeError::Unavailable { .. } | DecodeError::ChildDied { .. }
-                );
+                let fault = matches!(error, DecodeError::Unavailable { .. } | DecodeError::ChildDied { .. });
                 assert!(!fault, "round {round}: {error:?}");
                 refused += 1;
             }
@@ -571,24 +404,10 @@ async fn a_child_that_dies_hangs_or_lies_is_told_apart() {
     let outcome = async |decoder: Decoder| decoder.decode(&file, None).await.unwrap_err();
 
     let killed = outcome(script("kill -9 $$")).await;
-    assert_eq!(
-        killed,
-        DecodeError::ChildDied {
-            how: "signal 9".into()
-        }
-    );
-    assert!(
-        killed
-            .to_string()
-            .contains("within the memory and time allowed")
-    );
+    assert_eq!(killed, DecodeError::ChildDied { how: "signal 9".into() });
+    assert!(killed.to_string().contains("within the memory and time allowed"));
     let panicked = outcome(script("exit 101")).await;
-    assert_eq!(
-        panicked,
-        DecodeError::ChildDied {
-            how: "exit code 101".into()
-        }
-    );
+    assert_eq!(panicked, DecodeError::ChildDied { how: "exit code 101".into() });
 
     let started = Instant::now();
     let slow = script("exec /bin/sleep 60").with_wall_limit(Duration::from_millis(300));
@@ -608,17 +427,10 @@ async fn a_child_that_dies_hangs_or_lies_is_told_apart() {
         "exec /bin/cat /dev/zero",
     ] {
         let error = outcome(script(lie)).await;
-        assert!(
-            matches!(error, DecodeError::Unavailable { .. }),
-            "{lie}: {error:?}"
-        );
+        assert!(matches!(error, DecodeError::Unavailable { .. }), "{lie}: {error:?}");
     }
     let missing = outcome(Decoder::new("/nowhere".into(), Vec::new())).await;
-    assert!(
-        missing
-            .to_string()
-            .contains("Nothing is wrong with the picture")
-    );
+    assert!(missing.to_string().contains("Nothing is wrong with the picture"));
 }
 
 #[tokio::test]
@@ -657,11 +469,7 @@ async fn the_child_really_has_given_up_what_it_does_not_need() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     drop(child.stdin.take());
-    assert_eq!(
-        child.wait().await.unwrap().code(),
-        Some(4),
-        "half a request is not decoded"
-    );
+    assert_eq!(child.wait().await.unwrap().code(), Some(4), "half a request is not decoded");
 }
 
 #[tokio::test(flavor = "multi_thread")]

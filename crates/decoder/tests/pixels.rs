@@ -6,12 +6,7 @@ use decoder::{Mask, PixelArea, PixelError, Rgb8};
 /// 8 × 4 pixels whose red is the column and whose green is the row, times ten.
 fn ramp() -> Rgb8 {
     let places = (0..4u8).flat_map(|y| (0..8u8).map(move |x| (x, y)));
-    Rgb8::new(
-        8,
-        4,
-        places.flat_map(|(x, y)| [x * 10, y * 10, 200]).collect(),
-    )
-    .unwrap()
+    Rgb8::new(8, 4, places.flat_map(|(x, y)| [x * 10, y * 10, 200]).collect()).unwrap()
 }
 
 fn at(pixels: &Rgb8, x: u32, y: u32) -> [u8; 3] {
@@ -20,22 +15,14 @@ fn at(pixels: &Rgb8, x: u32, y: u32) -> [u8; 3] {
 }
 
 fn area(x: f64, y: f64, width: f64, height: f64) -> PixelArea {
-    PixelArea {
-        x,
-        y,
-        width,
-        height,
-    }
+    PixelArea { x, y, width, height }
 }
 
 #[test]
 fn pixels_must_fit() {
     assert!(Rgb8::new(2, 2, vec![0; 12]).is_ok());
     for (w, h, n) in [(2, 2, 11), (0, 2, 0), (2, 0, 0), (u32::MAX, u32::MAX, 3)] {
-        assert!(matches!(
-            Rgb8::new(w, h, vec![0; n]),
-            Err(PixelError::Geometry { .. })
-        ));
+        assert!(matches!(Rgb8::new(w, h, vec![0; n]), Err(PixelError::Geometry { .. })));
     }
     assert_eq!(format!("{:?}", ramp()), "Rgb8(8 × 4)");
 }
@@ -44,26 +31,13 @@ fn pixels_must_fit() {
 fn a_crop_keeps_what_lies_within() {
     let part = ramp().crop(area(2.0, 1.0, 3.0, 2.0)).unwrap();
     assert_eq!((part.width(), part.height()), (3, 2));
-    assert_eq!(
-        (at(&part, 0, 0), at(&part, 2, 1)),
-        ([20, 10, 200], [40, 20, 200])
-    );
+    assert_eq!((at(&part, 0, 0), at(&part, 2, 1)), ([20, 10, 200], [40, 20, 200]));
     let edge = ramp().crop(area(-5.0, -5.0, 7.0, 7.0)).unwrap();
     assert_eq!((edge.width(), edge.height()), (2, 2));
-    for outside in [
-        area(8.0, 0.0, 5.0, 5.0),
-        area(-9.0, 0.0, 5.0, 4.0),
-        area(f64::NAN, 0.0, f64::NAN, 1.0),
-    ] {
-        assert!(matches!(
-            ramp().crop(outside),
-            Err(PixelError::Outside { .. })
-        ));
+    for outside in [area(8.0, 0.0, 5.0, 5.0), area(-9.0, 0.0, 5.0, 4.0), area(f64::NAN, 0.0, f64::NAN, 1.0)] {
+        assert!(matches!(ramp().crop(outside), Err(PixelError::Outside { .. })));
     }
-    assert_eq!(
-        area(4.0, 4.0, 4.0, 8.0).padded(0.25),
-        area(3.0, 2.0, 6.0, 12.0)
-    );
+    assert_eq!(area(4.0, 4.0, 4.0, 8.0).padded(0.25), area(3.0, 2.0, 6.0, 12.0));
 }
 
 #[test]
@@ -87,9 +61,7 @@ fn masks_leave_nothing_of_the_area_and_all_of_the_rest() {
         }
     }
     // A large noisy area becomes at most 5 × 5 colours.
-    let noise: Vec<u8> = (0..200u32 * 200 * 3)
-        .map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect();
+    let noise: Vec<u8> = (0..200u32 * 200 * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let picture = Rgb8::new(200, 200, noise).unwrap();
     let mosaic = picture.mask_boxes(&[area(-10.0, 20.0, 190.0, 300.0)], Mask::Mosaic);
     let part = mosaic.crop(area(0.0, 20.0, 180.0, 180.0)).unwrap();
@@ -109,13 +81,7 @@ fn turning_and_brightness() {
     assert_eq!(ramp().brightness_contrast(0, 0), ramp());
     let flat = ramp().brightness_contrast(0, -100);
     assert!(flat.data().iter().all(|v| *v == 128));
-    assert!(
-        ramp()
-            .brightness_contrast(i32::MAX, i32::MIN)
-            .data()
-            .iter()
-            .all(|v| *v == 255)
-    );
+    assert!(ramp().brightness_contrast(i32::MAX, i32::MIN).data().iter().all(|v| *v == 255));
 }
 
 #[test]

@@ -4,10 +4,7 @@
 //! ```sh
 //! cargo run -p face --example templates -- PACK LIBRARY FOLDER > templates.jsonl
 //! ```
-#![allow(
-    clippy::expect_used,
-    reason = "a developer's tool: it stops where it fails"
-)]
+#![allow(clippy::expect_used, reason = "a developer's tool: it stops where it fails")]
 
 use face::{Engine, Image, OnnxEngine, Pack};
 use std::path::{Path, PathBuf};
@@ -37,8 +34,7 @@ fn main() {
     photographs(folder.as_ref(), &mut paths);
     for (done, path) in paths.iter().enumerate() {
         let picture = image::open(path).expect("a photograph").into_rgb8();
-        let image =
-            Image::new(picture.width(), picture.height(), picture.as_raw()).expect("an image");
+        let image = Image::new(picture.width(), picture.height(), picture.as_raw()).expect("an image");
         let faces = engine.detect(&image).expect("detection runs");
         for face in &faces {
             let template = engine.template(&image, face).expect("a template");

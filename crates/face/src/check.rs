@@ -17,9 +17,7 @@ pub enum CheckError {
     #[error(transparent)]
     Face(#[from] FaceError),
     /// The manifest names no licence.
-    #[error(
-        "the manifest names no licence, so the pack cannot be used. Ask its maker, and write it in `licence`"
-    )]
+    #[error("the manifest names no licence, so the pack cannot be used. Ask its maker, and write it in `licence`")]
     NoLicence,
     /// A net's values are not the recorded ones.
     #[error(
@@ -66,9 +64,5 @@ pub fn pack_check(folder: &Path, library: &Path) -> Result<PackReport, CheckErro
         }
         self_tested.push(net);
     }
-    Ok(PackReport {
-        model: pack.info().clone(),
-        notes: pack.notes().to_owned(),
-        self_tested,
-    })
+    Ok(PackReport { model: pack.info().clone(), notes: pack.notes().to_owned(), self_tested })
 }

@@ -41,19 +41,13 @@ pub struct Area {
 
 impl Area {
     fn from_edges(left: f64, top: f64, right: f64, bottom: f64) -> Self {
-        Self {
-            x: left,
-            y: top,
-            width: right - left,
-            height: bottom - top,
-        }
+        Self { x: left, y: top, width: right - left, height: bottom - top }
     }
 
     /// Intersection over union, 0 to 1.
     pub fn overlap(&self, other: &Self) -> f64 {
         let side = |a: f64, aw: f64, b: f64, bw: f64| ((a + aw).min(b + bw) - a.max(b)).max(0.0);
-        let both = side(self.x, self.width, other.x, other.width)
-            * side(self.y, self.height, other.y, other.height);
+        let both = side(self.x, self.width, other.x, other.width) * side(self.y, self.height, other.y, other.height);
         let union = self.width * self.height + other.width * other.height - both;
         if union > 0.0 { both / union } else { 0.0 }
     }
@@ -126,12 +120,7 @@ pub(crate) fn ssd(boxes: &[f32], scores: &[f32], detector: &Detector, scale: f64
         .map(|(b, score)| {
             let edge = |v: f32| f64::from(v.clamp(0.0, 1.0));
             Found {
-                area: Area::from_edges(
-                    edge(b[1]) * width,
-                    edge(b[0]) * height,
-                    edge(b[3]) * width,
-                    edge(b[2]) * height,
-                ),
+                area: Area::from_edges(edge(b[1]) * width, edge(b[0]) * height, edge(b[3]) * width, edge(b[2]) * height),
                 score: f64::from(*score),
                 points: None,
             }
@@ -172,12 +161,7 @@ pub(crate) fn yunet(part: &YuNetStride<'_>, detector: &Detector, scale: f64) -> 
                 y: (f64::from(k[2 * i + 1]) + row) * stride * scale,
             };
             Some(Found {
-                area: Area {
-                    x: centre_x - width / 2.0,
-                    y: centre_y - height / 2.0,
-                    width,
-                    height,
-                },
+                area: Area { x: centre_x - width / 2.0, y: centre_y - height / 2.0, width, height },
                 score: f64::from(score),
                 points: Some(Points {
                     left_eye: point(0),
@@ -195,11 +179,7 @@ pub(crate) fn yunet(part: &YuNetStride<'_>, detector: &Detector, scale: f64) -> 
 ///
 /// # Errors
 /// [`FaceError::TooManyFaces`] past [`FACES_PER_IMAGE_MAX`].
-pub(crate) fn settle(
-    mut found: Vec<Found>,
-    overlap_max: f32,
-    image: &Image<'_>,
-) -> Result<Vec<Found>, FaceError> {
+pub(crate) fn settle(mut found: Vec<Found>, overlap_max: f32, image: &Image<'_>) -> Result<Vec<Found>, FaceError> {
     let (w, h) = (f64::from(image.width()), f64::from(image.height()));
     found.retain(|f| {
         let a = &f.area;
@@ -210,9 +190,7 @@ pub(crate) fn settle(
     found.sort_by(|a, b| {
         let place = |f: &Found| (f.area.x, f.area.y);
         let order = b.score.total_cmp(&a.score);
-        order
-            .then(place(a).0.total_cmp(&place(b).0))
-            .then(place(a).1.total_cmp(&place(b).1))
+        order.then(place(a).0.total_cmp(&place(b).0)).then(place(a).1.total_cmp(&place(b).1))
     });
     let mut kept: Vec<Found> = Vec::new();
     for candidate in found {
@@ -232,12 +210,7 @@ pub(crate) fn settle(
 }
 
 /// How a box is laid into the landmark net's input: centred, its longest side fits, black around it.
-pub(crate) fn landmark_layout(
-    image: &Image<'_>,
-    area: &Area,
-    width: u32,
-    height: u32,
-) -> (Clip, Similarity) {
+pub(crate) fn landmark_layout(image: &Image<'_>, area: &Area, width: u32, height: u32) -> (Clip, Similarity) {
     let left = area.x.floor().max(0.0);
     let top = area.y.floor().max(0.0);
     let right = (area.x + area.width).min(f64::from(image.width()));
@@ -246,27 +219,16 @@ pub(crate) fn landmark_layout(
     let scale = (w / f64::from(width)).max(h / f64::from(height));
     let spare_x = (f64::from(width) * scale - w) / 2.0;
     let spare_y = (f64::from(height) * scale - h) / 2.0;
-    (
-        Clip::new(image, left, top, right, bottom),
-        Similarity::scaling(scale, left - spare_x, top - spare_y),
-    )
+    (Clip::new(image, left, top, right, bottom), Similarity::scaling(scale, left - spare_x, top - spare_y))
 }
 
 /// Places 68 relative points in the image and picks the five.
-pub(crate) fn sixty_eight(
-    values: &[f32],
-    width: u32,
-    height: u32,
-    map: Similarity,
-) -> Option<(Vec<Point>, Points)> {
+pub(crate) fn sixty_eight(values: &[f32], width: u32, height: u32, map: Similarity) -> Option<(Vec<Point>, Points)> {
     let outline: Vec<Point> = values
         .chunks_exact(2)
         .map(|v| {
             // Relative coordinates run from edge to edge; pixel centres lie half a pixel in.
-            let [x, y] = map.apply(
-                f64::from(v[0]) * f64::from(width) - 0.5,
-                f64::from(v[1]) * f64::from(height) - 0.5,
-            );
+            let [x, y] = map.apply(f64::from(v[0]) * f64::from(width) - 0.5, f64::from(v[1]) * f64::from(height) - 0.5);
             Point { x, y }
         })
         .collect();
@@ -276,10 +238,7 @@ pub(crate) fn sixty_eight(
     let centre = |range: std::ops::Range<usize>| {
         let part = &outline[range];
         let n = part.len() as f64;
-        Point {
-            x: part.iter().map(|p| p.x).sum::<f64>() / n,
-            y: part.iter().map(|p| p.y).sum::<f64>() / n,
-        }
+        Point { x: part.iter().map(|p| p.x).sum::<f64>() / n, y: part.iter().map(|p| p.y).sum::<f64>() / n }
     };
     let points = Points {
         left_eye: centre(36..42),

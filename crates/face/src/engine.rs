@@ -28,9 +28,7 @@ const YUNET_STRIDES: [u32; 3] = [8, 16, 32];
 #[derive(Debug, thiserror::Error)]
 pub enum FaceError {
     /// The pixels are not an image.
-    #[error(
-        "{bytes} bytes are not a {width} × {height} RGB image with sides of 1 to {SIDE_PIXELS_MAX} pixels"
-    )]
+    #[error("{bytes} bytes are not a {width} × {height} RGB image with sides of 1 to {SIDE_PIXELS_MAX} pixels")]
     Geometry {
         /// Width in pixels.
         width: u32,
@@ -40,17 +38,13 @@ pub enum FaceError {
         bytes: usize,
     },
     /// A crowd.
-    #[error(
-        "The picture shows {found} faces; {FACES_PER_IMAGE_MAX} at most can be handled. Crop it to the person concerned"
-    )]
+    #[error("The picture shows {found} faces; {FACES_PER_IMAGE_MAX} at most can be handled. Crop it to the person concerned")]
     TooManyFaces {
         /// Faces found.
         found: usize,
     },
     /// The face's points do not make an alignment.
-    #[error(
-        "The face's eyes and mouth could not be placed, so no template can be made. Use a clearer picture"
-    )]
+    #[error("The face's eyes and mouth could not be placed, so no template can be made. Use a clearer picture")]
     NoAlignment,
     /// A template's values are not of unit length.
     #[error("a template must have length 1; this one has length {length}")]
@@ -59,9 +53,7 @@ pub enum FaceError {
         length: f64,
     },
     /// Two models met.
-    #[error(
-        "templates of model {ours} and model {theirs} cannot be compared. Make templates with the model in use first"
-    )]
+    #[error("templates of model {ours} and model {theirs} cannot be compared. Make templates with the model in use first")]
     OtherModel {
         /// The model of the left side.
         ours: ModelId,
@@ -69,9 +61,7 @@ pub enum FaceError {
         theirs: ModelId,
     },
     /// The ONNX Runtime library could not be loaded.
-    #[error(
-        "cannot load ONNX Runtime from {path}: {reason}. Run `make setup`, or set the path of libonnxruntime.so"
-    )]
+    #[error("cannot load ONNX Runtime from {path}: {reason}. Run `make setup`, or set the path of libonnxruntime.so")]
     Runtime {
         /// The library.
         path: PathBuf,
@@ -160,13 +150,7 @@ impl OnnxEngine {
     fn found_at(&self, image: &Image<'_>, fill: f64) -> Result<Vec<Found>, FaceError> {
         let detector = &self.manifest.detector;
         let map = detect::layout(image, detector, fill);
-        let (pixels, _) = warp(
-            image,
-            Clip::whole(image),
-            map,
-            detector.input.width,
-            detector.input.height,
-        );
+        let (pixels, _) = warp(image, Clip::whole(image), map, detector.input.width, detector.input.height);
         let out = self.detector.run(&pixels)?;
         let scale = map.scale();
         let found = match detector.kind {
@@ -179,13 +163,7 @@ impl OnnxEngine {
                 let mut all = Vec::new();
                 for stride in YUNET_STRIDES {
                     let get = |name: &str| self.detector.output(&out, &format!("{name}_{stride}"));
-                    let part = YuNetStride {
-                        stride,
-                        class: get("cls")?,
-                        object: get("obj")?,
-                        boxes: get("bbox")?,
-                        points: get("kps")?,
-                    };
+                    let part = YuNetStride { stride, class: get("cls")?, object: get("obj")?, boxes: get("bbox")?, points: get("kps")? };
                     all.extend(detect::yunet(&part, detector, scale));
                 }
                 all
@@ -195,11 +173,7 @@ impl OnnxEngine {
     }
 
     /// The aligned chip of a face, and the share of it (0 to 1) that lies outside the image.
-    fn chip(
-        &self,
-        image: &Image<'_>,
-        face: &DetectedFace,
-    ) -> Result<(Vec<[f32; 3]>, f64), FaceError> {
+    fn chip(&self, image: &Image<'_>, face: &DetectedFace) -> Result<(Vec<[f32; 3]>, f64), FaceError> {
         let embedding = &self.manifest.embedding;
         let map = alignment(&embedding.alignment, face).ok_or(FaceError::NoAlignment)?;
         let (w, h) = (embedding.input.width, embedding.input.height);
@@ -208,10 +182,8 @@ impl OnnxEngine {
 
     /// Each net's first output for the ramp picture, for a pack's self-test.
     pub(crate) fn self_test(&self) -> Result<Vec<Ramp>, FaceError> {
-        let mut all = vec![
-            self.detector.ramp(&self.manifest.detector.self_test)?,
-            self.embedding.ramp(&self.manifest.embedding.self_test)?,
-        ];
+        let mut all =
+            vec![self.detector.ramp(&self.manifest.detector.self_test)?, self.embedding.ramp(&self.manifest.embedding.self_test)?];
         if let (Some(net), Some(record)) = (&self.landmarks, &self.manifest.landmarks) {
             all.push(net.ramp(&record.self_test)?);
         }
@@ -239,13 +211,7 @@ impl Engine for OnnxEngine {
                 (None, Some(points)) => (Vec::new(), points),
                 (None, None) => return Err(FaceError::NoAlignment),
             };
-            faces.push(DetectedFace {
-                index: faces.len(),
-                area: found.area,
-                score: found.score,
-                points,
-                outline,
-            });
+            faces.push(DetectedFace { index: faces.len(), area: found.area, score: found.score, points, outline });
         }
         Ok(faces)
     }
@@ -265,12 +231,7 @@ impl Engine for OnnxEngine {
 pub(crate) fn alignment(to: &Alignment, face: &DetectedFace) -> Option<Similarity> {
     let p = &face.points;
     let mut chip = vec![to.left_eye, to.right_eye, to.left_mouth, to.right_mouth];
-    let mut image = vec![
-        p.left_eye.array(),
-        p.right_eye.array(),
-        p.left_mouth.array(),
-        p.right_mouth.array(),
-    ];
+    let mut image = vec![p.left_eye.array(), p.right_eye.array(), p.left_mouth.array(), p.right_mouth.array()];
     if let Some(nose) = to.nose {
         chip.push(nose);
         image.push(p.nose.array());
@@ -279,16 +240,8 @@ pub(crate) fn alignment(to: &Alignment, face: &DetectedFace) -> Option<Similarit
     let forward = Similarity::fit(&image, &chip)?;
     let square = forward.a * forward.a + forward.b * forward.b;
     let (a, b) = (forward.a / square, -forward.b / square);
-    let map = Similarity {
-        a,
-        b,
-        c: -(a * forward.c - b * forward.d),
-        d: -(b * forward.c + a * forward.d),
-    };
-    [map.a, map.b, map.c, map.d]
-        .iter()
-        .all(|v| v.is_finite())
-        .then_some(map)
+    let map = Similarity { a, b, c: -(a * forward.c - b * forward.d), d: -(b * forward.c + a * forward.d) };
+    [map.a, map.b, map.c, map.d].iter().all(|v| v.is_finite()).then_some(map)
 }
 
 type Outputs = Vec<(String, Vec<f32>)>;
@@ -304,12 +257,7 @@ struct Net {
 }
 
 impl Net {
-    fn load(
-        environment: &Environment,
-        name: &'static str,
-        data: &[u8],
-        input: &Input,
-    ) -> Result<Self, FaceError> {
+    fn load(environment: &Environment, name: &'static str, data: &[u8], input: &Input) -> Result<Self, FaceError> {
         let failed = |reason: String| FaceError::Net { net: name, reason };
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
         let lanes = (0..threads.min(LANES_MAX)).map(|_| {
@@ -324,35 +272,20 @@ impl Net {
             };
             open().map(Mutex::new).map_err(|e| failed(e.to_string()))
         });
-        Ok(Self {
-            name,
-            input: input.clone(),
-            lanes: lanes.collect::<Result<_, _>>()?,
-            next: AtomicUsize::new(0),
-        })
+        Ok(Self { name, input: input.clone(), lanes: lanes.collect::<Result<_, _>>()?, next: AtomicUsize::new(0) })
     }
 
     fn run(&self, pixels: &[[f32; 3]]) -> Result<Outputs, FaceError> {
         let values = tensor(pixels, &self.input);
-        let shape = [
-            1,
-            3,
-            i64::from(self.input.height),
-            i64::from(self.input.width),
-        ];
-        let failed = |e: ort::Error| FaceError::Net {
-            net: self.name,
-            reason: e.to_string(),
-        };
+        let shape = [1, 3, i64::from(self.input.height), i64::from(self.input.width)];
+        let failed = |e: ort::Error| FaceError::Net { net: self.name, reason: e.to_string() };
         let input = TensorRef::from_array_view((shape, values.as_slice())).map_err(failed)?;
         let lane = self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
         let free = self.lanes.iter().find_map(|l| l.try_lock().ok());
         // A poisoned lane is still sound: a session holds no state between runs.
         let mut session = match free {
             Some(session) => session,
-            None => self.lanes[lane]
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
+            None => self.lanes[lane].lock().unwrap_or_else(PoisonError::into_inner),
         };
         let outputs = session.run(ort::inputs![input]).map_err(failed)?;
         outputs
@@ -366,12 +299,7 @@ impl Net {
 
     fn output<'a>(&self, outputs: &'a Outputs, name: &str) -> Result<&'a [f32], FaceError> {
         let found = outputs.iter().find(|(n, _)| n == name);
-        found
-            .map(|(_, v)| v.as_slice())
-            .ok_or_else(|| FaceError::Net {
-                net: self.name,
-                reason: format!("it has no output named {name}"),
-            })
+        found.map(|(_, v)| v.as_slice()).ok_or_else(|| FaceError::Net { net: self.name, reason: format!("it has no output named {name}") })
     }
 
     fn first<'a>(&self, outputs: &'a Outputs) -> Result<&'a [f32], FaceError> {
@@ -380,10 +308,7 @@ impl Net {
     }
 
     fn shape(&self) -> FaceError {
-        FaceError::Net {
-            net: self.name,
-            reason: "its output is not of the shape or range that the manifest promises".into(),
-        }
+        FaceError::Net { net: self.name, reason: "its output is not of the shape or range that the manifest promises".into() }
     }
 
     /// What the net says about the ramp picture, beside what the manifest expects.
@@ -391,9 +316,7 @@ impl Net {
         let (w, h) = (self.input.width, self.input.height);
         let pixel = |x: u32, y: u32, c: u32| ((3 * x + 5 * y + 7 * c) % 256) as f32;
         let places = (0..h).flat_map(|y| (0..w).map(move |x| (x, y)));
-        let pixels: Vec<[f32; 3]> = places
-            .map(|(x, y)| [pixel(x, y, 0), pixel(x, y, 1), pixel(x, y, 2)])
-            .collect();
+        let pixels: Vec<[f32; 3]> = places.map(|(x, y)| [pixel(x, y, 0), pixel(x, y, 1), pixel(x, y, 2)]).collect();
         let out = self.run(&pixels)?;
         let found = self.first(&out)?.iter().take(expected.len()).copied();
         Ok((self.name, expected.to_vec(), found.collect()))
@@ -403,10 +326,7 @@ impl Net {
 /// The process's one ONNX Runtime environment.
 fn environment(library: &Path) -> Result<Environment, FaceError> {
     static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
-    let failed = |reason: String| FaceError::Runtime {
-        path: library.to_path_buf(),
-        reason,
-    };
+    let failed = |reason: String| FaceError::Runtime { path: library.to_path_buf(), reason };
     let path = library.canonicalize().map_err(|e| failed(e.to_string()))?;
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((from, environment)) = loaded.as_ref() {

@@ -38,27 +38,18 @@ impl Filler {
         let wrong = |reason: String| FaceError::Filler(reason);
         let data = pack.filler.as_ref();
         let data = data.ok_or_else(|| wrong("the model pack has no [filler] statistics".into()))?;
-        let statistics: Statistics =
-            serde_json::from_slice(data).map_err(|e| wrong(format!("malformed: {e}")))?;
+        let statistics: Statistics = serde_json::from_slice(data).map_err(|e| wrong(format!("malformed: {e}")))?;
         let info = pack.info();
         if statistics.model != info.id.as_str() {
             let reason = "the statistics are for another model; measure them again";
             return Err(wrong(reason.into()));
         }
         let vectors = statistics.components.iter();
-        let lengths = vectors
-            .map(Vec::len)
-            .chain([statistics.mean.len(), statistics.residual.len()]);
+        let lengths = vectors.map(Vec::len).chain([statistics.mean.len(), statistics.residual.len()]);
         if lengths.into_iter().any(|n| n != info.dimension) {
-            return Err(wrong(format!(
-                "vectors must have {} values",
-                info.dimension
-            )));
+            return Err(wrong(format!("vectors must have {} values", info.dimension)));
         }
-        Ok(Self {
-            model: info.id.clone(),
-            statistics,
-        })
+        Ok(Self { model: info.id.clone(), statistics })
     }
 
     /// What the statistics were measured on.
@@ -88,11 +79,7 @@ impl Filler {
     }
 
     /// Fillers `0..count` of a series.
-    pub fn templates(
-        &self,
-        seed: u64,
-        count: u64,
-    ) -> impl Iterator<Item = Result<Template, FaceError>> {
+    pub fn templates(&self, seed: u64, count: u64) -> impl Iterator<Item = Result<Template, FaceError>> {
         (0..count).map(move |index| self.template(seed, index))
     }
 }
@@ -105,10 +92,7 @@ struct Noise {
 
 impl Noise {
     fn new(seed: u64, index: u64) -> Self {
-        let mut start = Self {
-            state: seed ^ index.wrapping_mul(0xD1B5_4A32_D192_ED03),
-            spare: None,
-        };
+        let mut start = Self { state: seed ^ index.wrapping_mul(0xD1B5_4A32_D192_ED03), spare: None };
         // The first output becomes the state, so that neighbours do not walk the same path.
         start.state = start.next();
         start

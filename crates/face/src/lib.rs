@@ -35,9 +35,7 @@ pub use check::{CheckError, PackReport, pack_check};
 pub use detect::{Area, DetectedFace, Point, Points};
 pub use engine::{Engine, FaceError, OnnxEngine};
 pub use pack::{ModelInfo, Pack, PackError};
-pub use quality::{
-    Component, Finding, ImageSpecification, Level, Quality, Range, no_face, quality,
-};
+pub use quality::{Component, Finding, ImageSpecification, Level, Quality, Range, no_face, quality};
 pub use score::{Better, ModelId, Score, ScoreScale, Template, Threshold};
 
 /// The most faces that one image may hold. A picture of a crowd is refused, not searched.
@@ -62,15 +60,9 @@ impl<'a> Image<'a> {
     pub fn new(width: u32, height: u32, rgb: &'a [u8]) -> Result<Self, FaceError> {
         let sides = 1..=SIDE_PIXELS_MAX;
         // The sides come first: within them the product cannot overflow.
-        let fits = sides.contains(&width)
-            && sides.contains(&height)
-            && rgb.len() == width as usize * height as usize * 3;
+        let fits = sides.contains(&width) && sides.contains(&height) && rgb.len() == width as usize * height as usize * 3;
         if !fits {
-            return Err(FaceError::Geometry {
-                width,
-                height,
-                bytes: rgb.len(),
-            });
+            return Err(FaceError::Geometry { width, height, bytes: rgb.len() });
         }
         Ok(Self { width, height, rgb })
     }

@@ -18,9 +18,7 @@ const NET_BYTES_MAX: u64 = 1 << 30;
 #[derive(Debug, thiserror::Error)]
 pub enum PackError {
     /// A file is missing or cannot be read.
-    #[error(
-        "cannot read {path} of the model pack: {source}. Run `make setup`, or give the folder of a model pack"
-    )]
+    #[error("cannot read {path} of the model pack: {source}. Run `make setup`, or give the folder of a model pack")]
     Read {
         /// The file.
         path: PathBuf,
@@ -261,10 +259,7 @@ impl Pack {
     pub fn open(folder: &Path) -> Result<Self, PackError> {
         let path = folder.join("manifest.toml");
         let text = String::from_utf8(read(&path, MANIFEST_BYTES_MAX)?);
-        let wrong = |reason: String| PackError::Manifest {
-            path: path.clone(),
-            reason,
-        };
+        let wrong = |reason: String| PackError::Manifest { path: path.clone(), reason };
         let text = text.map_err(|_| wrong("it is not UTF-8 text".into()))?;
         let manifest: Manifest = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
         manifest.check().map_err(wrong)?;
@@ -316,19 +311,13 @@ impl Pack {
 impl Manifest {
     fn check(&self) -> Result<(), String> {
         if self.format != FORMAT {
-            return Err(format!(
-                "its format is {}, this version reads {FORMAT}",
-                self.format
-            ));
+            return Err(format!("its format is {}, this version reads {FORMAT}", self.format));
         }
         if self.detector.kind == DetectorKind::SsdFaceApi && self.landmarks.is_none() {
             return Err("this detector gives boxes only, so [landmarks] is needed".into());
         }
         let inputs = [&self.detector.input, &self.embedding.input];
-        for input in inputs
-            .into_iter()
-            .chain(self.landmarks.as_ref().map(|l| &l.input))
-        {
+        for input in inputs.into_iter().chain(self.landmarks.as_ref().map(|l| &l.input)) {
             if !(16..=2048).contains(&input.width) || !(16..=2048).contains(&input.height) {
                 return Err("an input's width and height must be 16 to 2048 pixels".into());
             }
@@ -342,9 +331,7 @@ impl Manifest {
         }
         let stride = 32;
         let input = &self.detector.input;
-        if self.detector.kind == DetectorKind::YuNet
-            && (!input.width.is_multiple_of(stride) || !input.height.is_multiple_of(stride))
-        {
+        if self.detector.kind == DetectorKind::YuNet && (!input.width.is_multiple_of(stride) || !input.height.is_multiple_of(stride)) {
             return Err("a yunet input must be a multiple of 32 in width and height".into());
         }
         if !(2..=4096).contains(&self.embedding.dimension) {
@@ -413,17 +400,10 @@ fn sha256(data: &[u8]) -> [u8; 32] {
 }
 
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, PackError> {
-    let failed = |source| PackError::Read {
-        path: path.to_path_buf(),
-        source,
-    };
+    let failed = |source| PackError::Read { path: path.to_path_buf(), source };
     let bytes = fs::metadata(path).map_err(failed)?.len();
     if bytes > limit {
-        return Err(PackError::TooLarge {
-            path: path.to_path_buf(),
-            bytes,
-            limit,
-        });
+        return Err(PackError::TooLarge { path: path.to_path_buf(), bytes, limit });
     }
     fs::read(path).map_err(failed)
 }
@@ -432,13 +412,5 @@ fn read_checked(folder: &Path, file: &Path, expected: &str) -> Result<Vec<u8>, P
     let path = folder.join(file);
     let data = read(&path, NET_BYTES_MAX)?;
     let found = hex::encode(sha256(&data));
-    if found == expected.to_ascii_lowercase() {
-        Ok(data)
-    } else {
-        Err(PackError::Digest {
-            path,
-            expected: expected.to_owned(),
-            found,
-        })
-    }
+    if found == expected.to_ascii_lowercase() { Ok(data) } else { Err(PackError::Digest { path, expected: expected.to_owned(), found }) }
 }

@@ -149,13 +149,8 @@ impl Quality {
 /// Side of the chip that is measured, in pixels.
 const CHIP: u32 = 120;
 /// Where the points lie in it: 60 pixels between the eyes. The mouth is placed in the proportions of a mean face.
-const CHIP_POINTS: Alignment = Alignment {
-    left_eye: [30.0, 44.0],
-    right_eye: [90.0, 44.0],
-    nose: None,
-    left_mouth: [35.0, 113.0],
-    right_mouth: [85.0, 113.0],
-};
+const CHIP_POINTS: Alignment =
+    Alignment { left_eye: [30.0, 44.0], right_eye: [90.0, 44.0], nose: None, left_mouth: [35.0, 113.0], right_mouth: [85.0, 113.0] };
 /// How far the nose's tip stands out, as a share of half the distance between the eyes.
 const NOSE_DEPTH: f64 = 1.0;
 
@@ -175,12 +170,7 @@ pub fn no_face() -> Quality {
 }
 
 /// Measures one face. `faces` is how many the image holds.
-pub fn quality(
-    image: &Image<'_>,
-    face: &DetectedFace,
-    faces: usize,
-    specification: &ImageSpecification,
-) -> Quality {
+pub fn quality(image: &Image<'_>, face: &DetectedFace, faces: usize, specification: &ImageSpecification) -> Quality {
     let s = specification;
     let chip = Chip::of(image, face);
     let p = &face.points;
@@ -188,24 +178,14 @@ pub fn quality(
     let roll = dy.atan2(dx).to_degrees().abs();
     let mut findings = Vec::new();
     let mut add = |component, value: f64, unit: &str, range: &Range, say: &str, todo: &str| {
-        let shown = if value >= 10.0 || value.fract() == 0.0 {
-            format!("{value:.0}")
-        } else {
-            format!("{value:.1}")
-        };
+        let shown = if value >= 10.0 || value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.1}") };
         let level = range.level(value);
         let needed = needed(range, value);
         let advice = match level {
             Level::Fine => format!("{} {shown} {unit}.", say),
             _ => format!("{} {shown} {unit}; {needed}. {todo}", say),
         };
-        findings.push(Finding {
-            component,
-            value,
-            unit: unit.into(),
-            level,
-            advice,
-        });
+        findings.push(Finding { component, value, unit: unit.into(), level, advice });
     };
     add(
         Component::FaceCount,
@@ -247,14 +227,7 @@ pub fn quality(
         "The face has",
         "Use a picture with more even light on the face and less haze.",
     );
-    add(
-        Component::Roll,
-        roll,
-        "degrees to one side",
-        &s.roll,
-        "The head is tilted",
-        "Turn the picture upright.",
-    );
+    add(Component::Roll, roll, "degrees to one side", &s.roll, "The head is tilted", "Turn the picture upright.");
     add(
         Component::Yaw,
         yaw(face),
@@ -312,31 +285,16 @@ struct Chip {
 impl Chip {
     fn of(image: &Image<'_>, face: &DetectedFace) -> Self {
         let Some(map) = alignment(&CHIP_POINTS, face) else {
-            return Self {
-                mean: 0.0,
-                deviation: 0.0,
-                sharpness: 0.0,
-                outside: 1.0,
-            };
+            return Self { mean: 0.0, deviation: 0.0, sharpness: 0.0, outside: 1.0 };
         };
         let (pixels, outside) = warp(image, Clip::whole(image), map, CHIP, CHIP);
         // Rec. 601 luma, as JPEG uses.
-        let grey: Vec<f64> = pixels
-            .iter()
-            .map(|p| 0.299 * f64::from(p[0]) + 0.587 * f64::from(p[1]) + 0.114 * f64::from(p[2]))
-            .collect();
+        let grey: Vec<f64> = pixels.iter().map(|p| 0.299 * f64::from(p[0]) + 0.587 * f64::from(p[1]) + 0.114 * f64::from(p[2])).collect();
         let (mean, deviation) = spread(&grey);
         let side = CHIP as usize;
         let inner = (1..side - 1).flat_map(|y| (1..side - 1).map(move |x| y * side + x));
-        let laplacian: Vec<f64> = inner
-            .map(|i| grey[i - 1] + grey[i + 1] + grey[i - side] + grey[i + side] - 4.0 * grey[i])
-            .collect();
-        Self {
-            mean,
-            deviation,
-            sharpness: spread(&laplacian).1,
-            outside,
-        }
+        let laplacian: Vec<f64> = inner.map(|i| grey[i - 1] + grey[i + 1] + grey[i - side] + grey[i + side] - 4.0 * grey[i]).collect();
+        Self { mean, deviation, sharpness: spread(&laplacian).1, outside }
     }
 }
 

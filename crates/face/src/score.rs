@@ -64,11 +64,7 @@ impl Template {
     pub fn from_parts(model: ModelId, values: Vec<f32>) -> Result<Self, FaceError> {
         let length = length(&values);
         // A NaN fails this comparison too.
-        if (length - 1.0).abs() <= UNIT_TOLERANCE {
-            Ok(Self { model, values })
-        } else {
-            Err(FaceError::NotUnit { length })
-        }
+        if (length - 1.0).abs() <= UNIT_TOLERANCE { Ok(Self { model, values }) } else { Err(FaceError::NotUnit { length }) }
     }
 
     /// Scales raw values to unit length.
@@ -102,17 +98,11 @@ impl Template {
     /// [`FaceError::OtherModel`] if they come from different models.
     pub fn compare(&self, other: &Self) -> Result<Score, FaceError> {
         if self.model != other.model || self.values.len() != other.values.len() {
-            return Err(FaceError::OtherModel {
-                ours: self.model.clone(),
-                theirs: other.model.clone(),
-            });
+            return Err(FaceError::OtherModel { ours: self.model.clone(), theirs: other.model.clone() });
         }
         let pairs = self.values.iter().zip(&other.values);
         let value = pairs.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
-        Ok(Score {
-            model: self.model.clone(),
-            value,
-        })
+        Ok(Score { model: self.model.clone(), value })
     }
 }
 
@@ -175,10 +165,7 @@ impl Threshold {
     /// [`FaceError::OtherModel`] if the score is another model's.
     pub fn reached_by(&self, score: &Score) -> Result<bool, FaceError> {
         if score.model != self.model {
-            return Err(FaceError::OtherModel {
-                ours: self.model.clone(),
-                theirs: score.model.clone(),
-            });
+            return Err(FaceError::OtherModel { ours: self.model.clone(), theirs: score.model.clone() });
         }
         Ok(match self.better {
             Better::Higher => score.value >= self.value,

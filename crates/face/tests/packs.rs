@@ -13,8 +13,7 @@ fn changed(manifest: impl Fn(String) -> String) -> tempfile::TempDir {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap();
         if name != "manifest.toml" {
-            std::os::unix::fs::symlink(path.canonicalize().unwrap(), folder.path().join(name))
-                .unwrap();
+            std::os::unix::fs::symlink(path.canonicalize().unwrap(), folder.path().join(name)).unwrap();
         }
     }
     let text = fs::read_to_string(bundled().join("manifest.toml")).unwrap();
@@ -34,14 +33,7 @@ fn the_bundled_pack_passes_its_check() {
     assert_eq!(report.model.dimension, 128);
     let provenance = &report.model.threshold.provenance;
     assert!(provenance.contains("117603 impostor pairs"), "{provenance}");
-    assert!(
-        Pack::open(&bundled())
-            .unwrap()
-            .samples()
-            .unwrap()
-            .join("sample3.jpg")
-            .exists()
-    );
+    assert!(Pack::open(&bundled()).unwrap().samples().unwrap().join("sample3.jpg").exists());
 }
 
 #[test]
@@ -62,8 +54,7 @@ fn a_changed_net_is_refused_and_named() {
 
 #[test]
 fn a_manifest_says_what_is_wrong_with_it() {
-    let with =
-        |from: &'static str, to: &'static str| refusal(changed(|m| m.replace(from, to)).path());
+    let with = |from: &'static str, to: &'static str| refusal(changed(|m| m.replace(from, to)).path());
     assert!(with("format = 1", "format = 2").contains("format is 2"));
     assert!(with("ssd-mobilenet-v1-faceapi", "guess").contains("unknown variant"));
     assert!(with("dimension = 128", "dimension = 1").contains("dimension"));
@@ -82,10 +73,7 @@ fn the_model_id_follows_what_shapes_a_template_and_nothing_else() {
     let ours = id(&bundled());
     let realigned = changed(|m| m.replace("[46.6, 41.8]", "[46.0, 41.8]"));
     assert_ne!(id(realigned.path()), ours);
-    let renamed = changed(|m| {
-        m.replace("value = 0.945", "value = 0.95")
-            .replace("id = \"bundled\"", "id = \"x\"")
-    });
+    let renamed = changed(|m| m.replace("value = 0.945", "value = 0.95").replace("id = \"bundled\"", "id = \"x\""));
     assert_eq!(id(renamed.path()), ours);
 }
 
@@ -93,32 +81,16 @@ fn the_model_id_follows_what_shapes_a_template_and_nothing_else() {
 fn a_self_test_that_fails_is_told() {
     let folder = changed(|m| m.replace("self_test = [0.", "self_test = [0.9"));
     let refused = pack_check(folder.path(), &library());
-    assert!(
-        matches!(
-            refused,
-            Err(CheckError::SelfTest {
-                net: "landmarks",
-                ..
-            })
-        ),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(CheckError::SelfTest { net: "landmarks", .. })), "{refused:?}");
 }
 
 #[test]
 fn red_and_blue_are_not_confused() {
     // Swapped channels still give plausible scores, so nothing but the self-test's fixed values shows it.
-    for (net, section) in [
-        ("detector", "[detector.input]"),
-        ("landmarks", "[landmarks.input]"),
-        ("embedding", "[embedding.input]"),
-    ] {
+    for (net, section) in [("detector", "[detector.input]"), ("landmarks", "[landmarks.input]"), ("embedding", "[embedding.input]")] {
         let folder = changed(|m| {
             let (before, after) = m.split_once(section).unwrap();
-            format!(
-                "{before}{section}{}",
-                after.replacen("\"rgb\"", "\"bgr\"", 1)
-            )
+            format!("{before}{section}{}", after.replacen("\"rgb\"", "\"bgr\"", 1))
         });
         match pack_check(folder.path(), &library()) {
             Err(CheckError::SelfTest { net: named, .. }) => assert_eq!(named, net),
@@ -141,29 +113,17 @@ fn fillers_score_as_strangers_do_and_the_probe_still_finds_its_match_first() {
     let engine = engine();
     let threshold = &engine.model().threshold;
     let probe = Photograph::sample(3).template(&engine, 1);
-    let matching = probe
-        .compare(&Photograph::sample(1).template(&engine, 2))
-        .unwrap()
-        .value;
+    let matching = probe.compare(&Photograph::sample(1).template(&engine, 2)).unwrap().value;
     let count = 100_000;
-    let scores: Vec<f64> = filler
-        .templates(7, count)
-        .map(|t| probe.compare(&t.unwrap()).unwrap().value)
-        .collect();
+    let scores: Vec<f64> = filler.templates(7, count).map(|t| probe.compare(&t.unwrap()).unwrap().value).collect();
     let mean = scores.iter().sum::<f64>() / count as f64;
     let deviation = (scores.iter().map(|s| (s - mean).powi(2)).sum::<f64>() / count as f64).sqrt();
     let best = scores.iter().copied().fold(f64::MIN, f64::max);
     let over = scores.iter().filter(|s| **s >= threshold.value).count();
-    println!(
-        "fillers: mean {mean:.4}, deviation {deviation:.4}, best {best:.4}, {over} of {count} reach {}",
-        threshold.value
-    );
+    println!("fillers: mean {mean:.4}, deviation {deviation:.4}, best {best:.4}, {over} of {count} reach {}", threshold.value);
     // Real strangers average 0.836 with a deviation of 0.034 (see the pack's threshold).
     assert!((mean - 0.836).abs() < 0.02 && (deviation - 0.034).abs() < 0.01);
-    assert!(
-        best < matching,
-        "rank 1 is the person in sample1: {matching}"
-    );
+    assert!(best < matching, "rank 1 is the person in sample1: {matching}");
     assert!(over <= 3, "{over} fillers reach the threshold");
 }
 
@@ -196,28 +156,18 @@ fn a_pack_of_another_kind_loads_by_its_manifest_alone() {
     let engine = OnnxEngine::load(&Pack::open(folder.path()).unwrap(), &library()).unwrap();
     assert!(engine.model().id.as_str().starts_with("mobilefacenet-128@"));
     for (number, expected) in [(1, 3), (2, 3), (3, 3), (4, 4), (5, 5), (6, 4)] {
-        assert_eq!(
-            Photograph::sample(number).faces(&engine).len(),
-            expected,
-            "sample{number}"
-        );
+        assert_eq!(Photograph::sample(number).faces(&engine).len(), expected, "sample{number}");
     }
     // People with several photographs: their own reach the threshold, their neighbours' do not.
     let people = shared.join("faces/people");
-    let mut names: Vec<_> = fs::read_dir(&people)
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .collect();
+    let mut names: Vec<_> = fs::read_dir(&people).unwrap().map(|e| e.unwrap().path()).collect();
     names.retain(|p| fs::read_dir(p).unwrap().count() > 1);
     names.sort();
     let pairs: Vec<_> = names
         .iter()
         .take(20)
         .map(|person| {
-            let mut files: Vec<_> = fs::read_dir(person)
-                .unwrap()
-                .map(|e| e.unwrap().path())
-                .collect();
+            let mut files: Vec<_> = fs::read_dir(person).unwrap().map(|e| e.unwrap().path()).collect();
             files.sort();
             [0, 1].map(|i| central(&Photograph::open(&files[i]), &engine))
         })
@@ -227,10 +177,7 @@ fn a_pack_of_another_kind_loads_by_its_manifest_alone() {
         engine.model().threshold.reached_by(&score).unwrap()
     };
     let own = pairs.iter().filter(|[a, b]| reached(a, b)).count();
-    let others = pairs
-        .windows(2)
-        .filter(|w| reached(&w[0][0], &w[1][0]))
-        .count();
+    let others = pairs.windows(2).filter(|w| reached(&w[0][0], &w[1][0])).count();
     assert!(own >= 16, "{own} of 20");
     assert_eq!(others, 0);
 }

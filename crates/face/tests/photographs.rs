@@ -3,10 +3,7 @@
 
 mod common;
 use common::{Photograph, engine};
-use face::{
-    Component, Engine, FaceError, Image, ImageSpecification, Level, ModelId, SIDE_PIXELS_MAX,
-    Template, no_face, quality,
-};
+use face::{Component, Engine, FaceError, Image, ImageSpecification, Level, ModelId, SIDE_PIXELS_MAX, Template, no_face, quality};
 
 #[test]
 fn every_face_is_found_and_counted_from_the_left() {
@@ -35,9 +32,7 @@ fn the_probe_of_the_story_scores_as_its_pack_was_calibrated() {
     let probe = Photograph::sample(3).template(&engine, 1);
     let threshold = &engine.model().threshold;
     let first = Photograph::sample(1);
-    let scores: Vec<_> = (0..3)
-        .map(|i| probe.compare(&first.template(&engine, i)).unwrap())
-        .collect();
+    let scores: Vec<_> = (0..3).map(|i| probe.compare(&first.template(&engine, i)).unwrap()).collect();
     assert!((scores[2].value - 0.96).abs() < 0.01, "{scores:?}");
     assert!(threshold.reached_by(&scores[2]).unwrap());
     for stranger in &scores[..2] {
@@ -48,16 +43,11 @@ fn the_probe_of_the_story_scores_as_its_pack_was_calibrated() {
         let photograph = Photograph::sample(number);
         for i in 0..faces {
             let score = probe.compare(&photograph.template(&engine, i)).unwrap();
-            assert!(
-                !threshold.reached_by(&score).unwrap(),
-                "sample{number} face {i}"
-            );
+            assert!(!threshold.reached_by(&score).unwrap(), "sample{number} face {i}");
         }
     }
     let cross = first.template(&engine, 1);
-    let score = cross
-        .compare(&Photograph::sample(4).template(&engine, 0))
-        .unwrap();
+    let score = cross.compare(&Photograph::sample(4).template(&engine, 0)).unwrap();
     assert!((score.value - 0.92).abs() < 0.01, "{score:?}");
 }
 
@@ -71,9 +61,7 @@ fn a_template_is_unit_length_and_the_same_on_every_run_and_thread() {
     assert_eq!(first.values().len(), one.model().dimension);
     assert_eq!(photograph.template(&two, 2), first);
     std::thread::scope(|scope| {
-        let runs: Vec<_> = (0..6)
-            .map(|_| scope.spawn(|| photograph.template(&one, 2)))
-            .collect();
+        let runs: Vec<_> = (0..6).map(|_| scope.spawn(|| photograph.template(&one, 2))).collect();
         for run in runs {
             assert_eq!(run.join().unwrap(), first);
         }
@@ -116,11 +104,7 @@ fn no_face_is_an_answer_and_a_crowd_is_refused() {
                 rgb.extend_from_slice(&tile.rgb[at..at + (tile.width * 3) as usize]);
             }
         }
-        let picture = Photograph {
-            width: w,
-            height: h,
-            rgb,
-        };
+        let picture = Photograph { width: w, height: h, rgb };
         engine.detect(&picture.image())
     };
     assert_eq!(crowd(6, 5).unwrap().len(), 30, "thirty are allowed");
@@ -134,17 +118,8 @@ fn no_face_is_an_answer_and_a_crowd_is_refused() {
 fn pixels_that_do_not_fit_are_refused() {
     let rgb = vec![0; 12];
     assert!(Image::new(2, 2, &rgb).is_ok());
-    for (w, h) in [
-        (2, 3),
-        (0, 4),
-        (4, 0),
-        (SIDE_PIXELS_MAX + 1, 1),
-        (u32::MAX, u32::MAX),
-    ] {
-        assert!(matches!(
-            Image::new(w, h, &rgb),
-            Err(FaceError::Geometry { .. })
-        ));
+    for (w, h) in [(2, 3), (0, 4), (4, 0), (SIDE_PIXELS_MAX + 1, 1), (u32::MAX, u32::MAX)] {
+        assert!(matches!(Image::new(w, h, &rgb), Err(FaceError::Geometry { .. })));
     }
 }
 
@@ -153,18 +128,12 @@ fn templates_of_two_models_never_meet() {
     let engine = engine();
     let ours = Photograph::sample(3).template(&engine, 1);
     let stored = Template::from_parts(ModelId::new("another@1"), ours.values().to_vec()).unwrap();
-    assert!(matches!(
-        ours.compare(&stored),
-        Err(FaceError::OtherModel { .. })
-    ));
+    assert!(matches!(ours.compare(&stored), Err(FaceError::OtherModel { .. })));
     let score = stored.compare(&stored).unwrap();
     assert!(engine.model().threshold.reached_by(&score).is_err());
     assert!(Template::from_parts(ModelId::new("m"), vec![0.5; 128]).is_err());
     assert!(Template::from_parts(ModelId::new("m"), vec![f32::NAN; 128]).is_err());
-    assert!(
-        !format!("{ours:?}").contains("0."),
-        "no biometric values in logs"
-    );
+    assert!(!format!("{ours:?}").contains("0."), "no biometric values in logs");
 }
 
 #[test]
@@ -175,10 +144,7 @@ fn quality_measures_a_good_face_as_usable_and_a_spoilt_one_as_not() {
     let faces = photograph.faces(&engine);
     let good = quality(&photograph.image(), &faces[1], faces.len(), &spec);
     assert!(good.level() < Level::Block, "{good:#?}");
-    assert_eq!(
-        good.finding(Component::FaceCount).unwrap().level,
-        Level::Warn
-    );
+    assert_eq!(good.finding(Component::FaceCount).unwrap().level, Level::Warn);
 
     let level = |picture: &Photograph, component| {
         let all = quality(&picture.image(), &faces[1], 1, &spec);
@@ -197,12 +163,7 @@ fn quality_measures_a_good_face_as_usable_and_a_spoilt_one_as_not() {
     let all = quality(&small.image(), &found[1], 1, &spec);
     let eyes = all.finding(Component::EyeDistance).unwrap();
     assert_eq!(eyes.level, Level::Block);
-    assert!(
-        eyes.advice
-            .contains("pixels between the eyes; 60 or more are needed"),
-        "{}",
-        eyes.advice
-    );
+    assert!(eyes.advice.contains("pixels between the eyes; 60 or more are needed"), "{}", eyes.advice);
 
     // Cut through the face.
     let face = &faces[1];
@@ -211,32 +172,16 @@ fn quality_measures_a_good_face_as_usable_and_a_spoilt_one_as_not() {
     let mut moved = face.clone();
     let shift = |p: &mut face::Point| p.x -= f64::from(x);
     let p = &mut moved.points;
-    [
-        &mut p.left_eye,
-        &mut p.right_eye,
-        &mut p.nose,
-        &mut p.left_mouth,
-        &mut p.right_mouth,
-    ]
-    .into_iter()
-    .for_each(shift);
+    [&mut p.left_eye, &mut p.right_eye, &mut p.nose, &mut p.left_mouth, &mut p.right_mouth].into_iter().for_each(shift);
     let all = quality(&cut.image(), &moved, 1, &spec);
     assert!(all.finding(Component::Margin).unwrap().level > Level::Fine);
 
     // A looser policy is data.
     let json = serde_json::to_string(&spec).unwrap();
-    assert_eq!(
-        serde_json::from_str::<ImageSpecification>(&json).unwrap(),
-        spec
-    );
-    let loose: ImageSpecification =
-        serde_json::from_str(r#"{"eye_distance":{"usable":[1,1000000],"asked":[5,1000000]}}"#)
-            .unwrap();
+    assert_eq!(serde_json::from_str::<ImageSpecification>(&json).unwrap(), spec);
+    let loose: ImageSpecification = serde_json::from_str(r#"{"eye_distance":{"usable":[1,1000000],"asked":[5,1000000]}}"#).unwrap();
     let all = quality(&small.image(), &found[1], 1, &loose);
-    assert_eq!(
-        all.finding(Component::EyeDistance).unwrap().level,
-        Level::Fine
-    );
+    assert_eq!(all.finding(Component::EyeDistance).unwrap().level, Level::Fine);
 }
 
 #[test]
@@ -263,11 +208,7 @@ fn crop(from: &Photograph, x: u32, y: u32, width: u32, height: u32) -> Photograp
 }
 
 fn change(from: &Photograph, how: impl Fn(u8) -> u8) -> Photograph {
-    Photograph {
-        width: from.width,
-        height: from.height,
-        rgb: from.rgb.iter().map(|v| how(*v)).collect(),
-    }
+    Photograph { width: from.width, height: from.height, rgb: from.rgb.iter().map(|v| how(*v)).collect() }
 }
 
 fn shrink(from: &Photograph, by: u32) -> Photograph {

@@ -63,8 +63,14 @@ async fn v1_a_sensitive_request_is_like_none_at_all_to_whoever_need_not_know() {
     let nothing = RequestId(uuid::Uuid::now_v7());
     let immigration = desk(GalleryId::Immigration);
     let uninvolved = [
-        other, desk(PASSPORT).examiners[0], OTHER_REQUESTER, NCA_APPROVER,
-        immigration.leader, immigration.assessors[0], immigration.siao, immigration.examiners[0],
+        other,
+        desk(PASSPORT).examiners[0],
+        OTHER_REQUESTER,
+        NCA_APPROVER,
+        immigration.leader,
+        immigration.assessors[0],
+        immigration.siao,
+        immigration.examiners[0],
     ];
     for who in uninvolved {
         assert_eq!(everything_asked(b, who, id, probe).await, everything_asked(b, who, nothing, probe).await, "{who}");

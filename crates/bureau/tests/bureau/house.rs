@@ -81,7 +81,8 @@ pub fn pack() -> Pack {
 /// One engine for a process: loading it is the dear part.
 pub fn engine() -> Arc<dyn Engine> {
     static ENGINE: OnceLock<Arc<dyn Engine>> = OnceLock::new();
-    let load = || OnnxEngine::load(&pack(), &root().join("build/onnxruntime/libonnxruntime.so")).expect("the runtime is there: run make setup");
+    let load =
+        || OnnxEngine::load(&pack(), &root().join("build/onnxruntime/libonnxruntime.so")).expect("the runtime is there: run make setup");
     ENGINE.get_or_init(|| Arc::new(load())).clone()
 }
 
@@ -122,7 +123,14 @@ async fn open_parts(folder: &Path, clock: Arc<StandingClock>, galleries: &[Galle
             (*g, Arc::new(LocalGallery::open_or_create(at, &model, engine.model().dimension, Settings::default()).unwrap()))
         })
         .collect::<BTreeMap<_, _>>();
-    Bureau::new(Parts { store: store.unwrap(), engine, galleries, decoder: decoder(), clock, specification: face::ImageSpecification::default() })
+    Bureau::new(Parts {
+        store: store.unwrap(),
+        engine,
+        galleries,
+        decoder: decoder(),
+        clock,
+        specification: face::ImageSpecification::default(),
+    })
 }
 
 const BOTH: [GalleryId; 2] = [GalleryId::Passport, GalleryId::Immigration];

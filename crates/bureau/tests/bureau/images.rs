@@ -140,7 +140,8 @@ fn centre(f: &FaceBox) -> (f32, f32) {
 }
 
 async fn taken_in(house: &House, id: RequestId, version: u64, bytes: &[u8], name: &str) -> (u64, FormImage, String) {
-    let (version, probe, notes) = house.bureau.add_image(REQUESTER, id, version, bytes, Some(name)).await.unwrap_or_else(|e| panic!("{name}: {e}"));
+    let (version, probe, notes) =
+        house.bureau.add_image(REQUESTER, id, version, bytes, Some(name)).await.unwrap_or_else(|e| panic!("{name}: {e}"));
     let form = house.bureau.draft(REQUESTER, id).await.unwrap().form;
     let image = form.images.into_iter().find(|i| i.probe == probe).unwrap();
     // What people look at is upright, plain and without metadata.

@@ -117,7 +117,19 @@ async fn d1_nothing_personal_lies_in_clear_in_the_data_folder() {
     let name = house.bureau.answer(REQUESTER, id).await.unwrap();
     assert!(format!("{name:?}").contains("Zephyrine Canary"), "the canary is in what was shared, so it was stored");
     // As written, and as hexadecimal or UTF-16 would carry it.
-    let words = ["Canaryrecipient", "Canaryoffence", "Canaryperson", "Canary-", "CANARYPASS", "Canarywharf", "OP-CANARY", "opcanary", "anarious", "canariously", "Example"];
+    let words = [
+        "Canaryrecipient",
+        "Canaryoffence",
+        "Canaryperson",
+        "Canary-",
+        "CANARYPASS",
+        "Canarywharf",
+        "OP-CANARY",
+        "opcanary",
+        "anarious",
+        "canariously",
+        "Example",
+    ];
     let mut needles: Vec<(String, Vec<u8>)> = vec![];
     for word in words {
         needles.push((word.into(), word.as_bytes().to_vec()));
@@ -194,7 +206,10 @@ async fn d5_whatever_is_changed_behind_the_product_is_named() {
         let verified = house.bureau.verify().await.unwrap();
         let fault = verified.fault.unwrap_or_default();
         let named = fault.contains(&name) || fault.contains("leaf");
-        assert!(!verified.verified && named && (fault.contains(expected) || fault.contains("no event has this place")), "{statement}: {fault}");
+        assert!(
+            !verified.verified && named && (fault.contains(expected) || fault.contains("no event has this place")),
+            "{statement}: {fault}"
+        );
         house.sql(mend).await;
         house.holds().await;
     }

@@ -7,7 +7,7 @@ use casework::{
     command::Command,
     event::{Event, Found, SearchFacts},
     form::Source,
-    ids::RequestId,
+    ids::{Digest, RequestId},
     limits::CANDIDATES_MAX,
     record::{GalleryId, StreamId},
     request::{ProbeState, State},
@@ -45,15 +45,13 @@ async fn template(bureau: &Bureau, image: &[u8], face: usize) -> Vec<f32> {
     engine().template(&image, &faces[face]).unwrap().values().to_vec()
 }
 
-/// An id as enrolment makes it, worked out here again: 16 bytes of a SHA-256 as a UUID of version 8.
-fn id_of(gallery: GalleryId, source: &[u8]) -> Uuid {
-    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-    let digest = |bytes: &[u8]| ring_sha256(bytes);
-    let outer = digest(format!("reference|{gallery}|{}", hex(&digest(source))).as_bytes());
-    uuid::Builder::from_custom_bytes(outer[..16].try_into().unwrap()).into_uuid()
+/// The id under which something was enrolled, by the digest of what it was made of.
+async fn id_of(bureau: &Bureau, gallery: GalleryId, source: &[u8]) -> Uuid {
+    let digest = Digest(sha256(source).try_into().unwrap());
+    bureau.store().holding_by_source(gallery, digest).await.unwrap().expect("it is enrolled").0
 }
 
-fn ring_sha256(bytes: &[u8]) -> Vec<u8> {
+fn sha256(bytes: &[u8]) -> Vec<u8> {
     aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref().to_vec()
 }
 
@@ -61,12 +59,12 @@ fn ring_sha256(bytes: &[u8]) -> Vec<u8> {
 async fn everything(bureau: &Bureau, gallery: GalleryId) -> Vec<(Uuid, Vec<f32>)> {
     let mut out = vec![];
     for image in faces_cut_out(bureau, enrolled(gallery)).await {
-        out.push((id_of(gallery, &image), template(bureau, &image, 0).await));
+        out.push((id_of(bureau, gallery, &image).await, template(bureau, &image, 0).await));
     }
     let filler = Filler::open(&pack()).unwrap();
     for n in 0..FILLERS {
         let source = format!("countersign synthetic {} {n}", seed(gallery));
-        out.push((id_of(gallery, source.as_bytes()), filler.template(seed(gallery), n).unwrap().values().to_vec()));
+        out.push((id_of(bureau, gallery, source.as_bytes()).await, filler.template(seed(gallery), n).unwrap().values().to_vec()));
     }
     out
 }
@@ -133,7 +131,7 @@ async fn m1_leave_is_for_one_image_one_face_and_one_search() {
     let first = house.authorise(id).await;
     let holder = desk(GalleryId::Passport).assessors[0];
     let ProbeState::Authorised(leave) = house.open(id).await.probe(first).unwrap().state.clone() else { panic!("authorised") };
-    assert_eq!(leave.digest.0.to_vec(), ring_sha256(&probe()));
+    assert_eq!(leave.digest.0.to_vec(), sha256(&probe()));
     assert_eq!((leave.face, leave.gallery, leave.probe), (SOUGHT, GalleryId::Passport, first));
     assert!(leave.expires > b.now());
 
@@ -238,7 +236,9 @@ async fn m1_the_same_job_twice_is_one_search() {
     let house = House::new().await;
     let (id, probe) = house.authorised(form(GalleryId::Passport), SOUGHT).await;
     house.act(desk(GalleryId::Passport).assessors[0], id, Command::StartSearch { probe }).await;
-    let doubled = house.sql("INSERT INTO job (kind, stream, payload, run_at) SELECT kind, stream, payload, run_at FROM job WHERE kind = 'search'").await;
+    let doubled = house
+        .sql("INSERT INTO job (kind, stream, payload, run_at) SELECT kind, stream, payload, run_at FROM job WHERE kind = 'search'")
+        .await;
     assert_eq!(doubled, 1);
     let worked = house.bureau.work("twice").await.unwrap();
     assert_eq!((worked.done, worked.failed), (2, 0));

@@ -85,7 +85,9 @@ async fn s1_everything_missing_is_said_at_once_and_the_draft_stays() {
     let id = b.new_draft(REQUESTER).await.unwrap();
     let said = refusals(b.send(REQUESTER, id, 1, once("too early")).await);
     let fields: BTreeSet<Field> = said.iter().filter_map(|r| r.field).collect();
-    for field in [Field::Investigation, Field::Nationality, Field::Purposes, Field::Offence, Field::Images, Field::Vulnerable, Field::Declarations] {
+    for field in
+        [Field::Investigation, Field::Nationality, Field::Purposes, Field::Offence, Field::Images, Field::Vulnerable, Field::Declarations]
+    {
         assert!(fields.contains(&field), "{field} of {fields:?}");
     }
     assert_eq!(house.open(id).await.version, 0, "nothing is recorded");
@@ -219,7 +221,9 @@ async fn s3_a_linked_pair_is_sent_whole_or_not_at_all_each_with_its_own_images()
     let (id, version) = house.drafted(REQUESTER, unsure.clone(), &probe(), SOUGHT).await;
     let requests = async || b.store().streams().await.unwrap().iter().filter(|(s, _)| matches!(s, StreamId::Request(_))).count();
     // The second half cannot be written: then the first is not either, and the draft stays.
-    house.sql("CREATE TRIGGER no_second BEFORE INSERT ON request_row WHEN NEW.gallery = 'immigration' BEGIN SELECT RAISE(ABORT, 'no'); END").await;
+    house
+        .sql("CREATE TRIGGER no_second BEFORE INSERT ON request_row WHEN NEW.gallery = 'immigration' BEGIN SELECT RAISE(ABORT, 'no'); END")
+        .await;
     assert!(b.send(REQUESTER, id, version, once("pair")).await.is_err());
     assert_eq!(requests().await, 0);
     b.draft(REQUESTER, id).await.unwrap();
@@ -293,7 +297,8 @@ async fn s1_a_rejected_form_is_copied_into_a_new_one_linked_to_it() {
     let form = Form { declarations: <Declaration as strum::IntoEnumIterator>::iter().collect(), ..draft.form };
     let version = b.save_draft(REQUESTER, copy, draft.version, form).await.unwrap();
     let (version, image, _) = b.add_image(REQUESTER, copy, version, &probe(), None).await.unwrap();
-    let version = b.describe_image(REQUESTER, copy, version, image, Some(SOUGHT), Some(casework::form::Source::Unsupervised)).await.unwrap();
+    let version =
+        b.describe_image(REQUESTER, copy, version, image, Some(SOUGHT), Some(casework::form::Source::Unsupervised)).await.unwrap();
     b.send(REQUESTER, copy, version, None).await.unwrap();
     assert_eq!(house.open(copy).await.replaces, Some(id));
     assert_eq!(b.request(APPROVER, copy).await.unwrap().replaces, Some(id));

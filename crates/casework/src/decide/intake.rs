@@ -54,7 +54,8 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
                     format!("Approval needs the rank of {} or equivalent, or a recorded delegation.", ctx.policy.approving_rank.label()),
                 ));
             }
-            let mut events = vec![Event::Approved { rank: actor.rank, by_delegation: !ranked }, Event::Submitted { urgent: request.urgent() }];
+            let mut events =
+                vec![Event::Approved { rank: actor.rank, by_delegation: !ranked }, Event::Submitted { urgent: request.urgent() }];
             // S1 at the door: what was complete when it was prepared may no longer be (a lapsed
             // agreement, a template that was replaced meanwhile). Then it is rejected, saying everything.
             let missing = match (&request.form, request.gallery) {

@@ -8,9 +8,9 @@ use crate::{
     command::Command,
     disclosure,
     event::{Event, ReviewResult, Sharing},
-    refusal::{Refusal, refuse},
     people::Role,
     record::RetentionClass,
+    refusal::{Refusal, refuse},
     request::{Outcome, ProbeState, Request, State},
     retain,
 };

@@ -99,7 +99,12 @@ fn own<'a>(p: &'a Probe, candidate: CandidateId, actor: &Actor) -> Option<&'a cr
 fn blind_refusals(request: &Request, actor: &Actor) -> Vec<Refusal> {
     let p = actor.person;
     let informed = request.probes.iter().flat_map(|p| &p.candidates).any(|c| c.opinions.get(&p).is_some_and(|o| o.informed.is_some()));
-    if informed || request.held_by.contains(&p) || request.deciders.contains(&p) || request.requester == Some(p) || request.approver == Some(p) {
+    if informed
+        || request.held_by.contains(&p)
+        || request.deciders.contains(&p)
+        || request.requester == Some(p)
+        || request.approver == Some(p)
+    {
         vec![refuse(&[Clause::M2], "You have seen the rest of this request, so you cannot give a blind opinion on it.")]
     } else {
         vec![]

@@ -68,7 +68,8 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
             if ids.len() != found.len() || references.len() != found.len() || known.into_iter().any(|c| ids.contains(&c.id)) {
                 out.push(refuse(&[Clause::M1], "A candidate is on the list twice."));
             }
-            let mut events = vec![Event::Searched { probe: *probe, authorisation: *authorisation, facts: facts.clone(), listed: found.len() }];
+            let mut events =
+                vec![Event::Searched { probe: *probe, authorisation: *authorisation, facts: facts.clone(), listed: found.len() }];
             if !found.is_empty() {
                 events.push(Event::Listed { probe: *probe, found: found.clone() });
             }

@@ -77,8 +77,18 @@ pub async fn fill(bureau: &Bureau, pack: &Pack, synthetic: u64) -> Result<(u64, 
 
 fn invented(gallery: GalleryId, n: u64) -> Biography {
     const NAMES: [&str; 12] = [
-        "Jordan Ashby", "Robin Calder", "Casey Dunmore", "Taylor Everett", "Morgan Fairley", "Alexis Grainger", "Jamie Hollis",
-        "Rowan Ivers", "Sidney Jessop", "Frankie Kelso", "Charlie Lorne", "Sasha Merrick",
+        "Jordan Ashby",
+        "Robin Calder",
+        "Casey Dunmore",
+        "Taylor Everett",
+        "Morgan Fairley",
+        "Alexis Grainger",
+        "Jamie Hollis",
+        "Rowan Ivers",
+        "Sidney Jessop",
+        "Frankie Kelso",
+        "Charlie Lorne",
+        "Sasha Merrick",
     ];
     let name = NAMES[usize::try_from(n).unwrap_or_default() % NAMES.len()];
     let born = format!("19{:02}-{:02}-{:02}", 70 + n % 30, 1 + n % 12, 1 + n % 28);
@@ -91,7 +101,10 @@ fn invented(gallery: GalleryId, n: u64) -> Biography {
     ];
     match gallery {
         GalleryId::Passport => {
-            fields.extend([(BioField::Nationality, "British citizen".into()), (BioField::SexMarker, if n % 2 == 0 { "F" } else { "M" }.into())]);
+            fields.extend([
+                (BioField::Nationality, "British citizen".into()),
+                (BioField::SexMarker, if n.is_multiple_of(2) { "F" } else { "M" }.into()),
+            ]);
         }
         GalleryId::Immigration => fields.extend([
             (BioField::PortLocalReference, format!("DEMO/PORT/{n:04}")),

@@ -127,7 +127,11 @@ pub async fn prepare(data: &Path, synthetic: u64) -> Result<(Arc<Bureau>, Pack, 
 fn clear(data: &Path) -> Result<()> {
     if data.exists() {
         if !data.join(MARK).exists() && std::fs::read_dir(data).into_diagnostic()?.next().is_some() {
-            return Err(miette!(help = "name an empty folder with --data", "{} is not a demo's folder, so it is not cleared", data.display()));
+            return Err(miette!(
+                help = "name an empty folder with --data",
+                "{} is not a demo's folder, so it is not cleared",
+                data.display()
+            ));
         }
         std::fs::remove_dir_all(data).into_diagnostic().wrap_err_with(|| format!("{} cannot be cleared", data.display()))?;
     }
@@ -151,7 +155,10 @@ async fn headless(bureau: &Arc<Bureau>, pack: &Pack, clock: &DemoClock) -> Resul
     let id = told.request;
     let closed = bureau.act_and_work(VERMA, id, Command::Close, None, None).await.into_diagnostic()?;
     let gone: Vec<_> = closed.request.erased.iter().map(ToString::to_string).collect();
-    say("retain", &format!("closed; erased at once: {}; the rest has its dates", if gone.is_empty() { "nothing".into() } else { gone.join(", ") }));
+    say(
+        "retain",
+        &format!("closed; erased at once: {}; the rest has its dates", if gone.is_empty() { "nothing".into() } else { gone.join(", ") }),
+    );
     let verified = bureau.verify().await.into_diagnostic()?;
     let replayed = bureau.replay().await.into_diagnostic()?;
     say("report", &format!("{} events verified under a signed checkpoint; {} request folded again", verified.size, replayed.requests));

@@ -100,8 +100,24 @@ pub fn register(today: Date) -> Vec<RegisterEvent> {
     out
 }
 
-fn person(id: PersonId, name: &str, at: Affiliation, roles: &[Role], rank: Option<Rank>, post: Option<Post>, training: Vec<Training>) -> RegisterEvent {
+fn person(
+    id: PersonId,
+    name: &str,
+    at: Affiliation,
+    roles: &[Role],
+    rank: Option<Rank>,
+    post: Option<Post>,
+    training: Vec<Training>,
+) -> RegisterEvent {
     RegisterEvent::PersonEntered(Person {
-        id, name: name.into(), at, roles: roles.iter().copied().collect(), rank, may_approve_by_delegation: false, post, training, left: None,
+        id,
+        name: name.into(),
+        at,
+        roles: roles.iter().copied().collect(),
+        rank,
+        may_approve_by_delegation: false,
+        post,
+        training,
+        left: None,
     })
 }

@@ -140,7 +140,10 @@ pub async fn authorised(bureau: &Bureau, cast: Cast, id: RequestId) -> Result<Pr
     let (form, probe) = first_probe(bureau, cast.assessor, id).await?;
     let assessment = assessment(&form, &legal_basis(bureau, &form), Handling::Ordinary);
     let command = Command::Assess {
-        probe, assessment: Box::new(assessment), decision: Decision::Authorise, authorisation: AuthorisationId(Uuid::now_v7()),
+        probe,
+        assessment: Box::new(assessment),
+        decision: Decision::Authorise,
+        authorisation: AuthorisationId(Uuid::now_v7()),
     };
     bureau.act_and_work(cast.assessor, id, command, None, None).await.into_diagnostic()?;
     Ok(probe)
@@ -166,10 +169,13 @@ pub async fn whole(bureau: &Bureau, cast: Cast, form: Form, photograph: &[u8], f
     let candidates = request.probe(probe).map(|p| p.candidates.len()).unwrap_or_default();
     tell("search", &format!("{} references compared exactly; {candidates} on the candidate list", facts.searched));
     let confirmed_by = review(bureau, cast, id, probe).await?;
-    tell("review", &match candidates {
-        0 => "a person concluded on the empty list".to_owned(),
-        _ => format!("two examiners, blind and then informed; confirmed by {confirmed_by}"),
-    });
+    tell(
+        "review",
+        &match candidates {
+            0 => "a person concluded on the empty list".to_owned(),
+            _ => format!("two examiners, blind and then informed; confirmed by {confirmed_by}"),
+        },
+    );
     let outcome = respond(bureau, cast, id).await?;
     tell("respond", &format!("answer released: {}; opened by the requester", outcome.to_string().replace('-', " ")));
     Ok(Told { request: id, searched: facts.searched, candidates, confirmed_by, outcome })
@@ -208,16 +214,29 @@ pub async fn examine(bureau: &Bureau, examiner: PersonId, id: RequestId, probe: 
             } else {
                 [(Component::Outline, Agreement::NotVisible)].into()
             },
-            words: if picture { "Eyes, nose, mouth and jaw agree in detail; no difference that the angle does not explain." } else { "There is no picture to compare." }.into(),
+            words: if picture {
+                "Eyes, nose, mouth and jaw agree in detail; no difference that the angle does not explain."
+            } else {
+                "There is no picture to compare."
+            }
+            .into(),
         };
-        bureau.act_and_work(examiner, id, Command::GiveVisual { probe, candidate: c.id, opinion, version }, None, None).await.into_diagnostic()?;
+        bureau
+            .act_and_work(examiner, id, Command::GiveVisual { probe, candidate: c.id, opinion, version }, None, None)
+            .await
+            .into_diagnostic()?;
         version += 1;
     }
     for (c, same_person) in sheet.candidates.iter().zip(seen) {
         bureau.informed(examiner, id, probe, c.id).await.into_diagnostic()?;
-        let reasons = if same_person { "Age and description fit; I confirm what I saw." } else { "Nothing to compare, so I cannot confirm." }.to_owned();
+        let reasons =
+            if same_person { "Age and description fit; I confirm what I saw." } else { "Nothing to compare, so I cannot confirm." }
+                .to_owned();
         let opinion = Informed { same_person, reasons };
-        bureau.act_and_work(examiner, id, Command::GiveInformed { probe, candidate: c.id, opinion, version }, None, None).await.into_diagnostic()?;
+        bureau
+            .act_and_work(examiner, id, Command::GiveInformed { probe, candidate: c.id, opinion, version }, None, None)
+            .await
+            .into_diagnostic()?;
         version += 1;
     }
     Ok(())
@@ -233,15 +252,24 @@ pub async fn respond(bureau: &Bureau, cast: Cast, id: RequestId) -> Result<Outco
 pub async fn answered(bureau: &Bureau, cast: Cast, id: RequestId) -> Result<()> {
     for m in bureau.matches(cast.assessor, id).await.into_diagnostic()? {
         let request = bureau.open(id).await.into_diagnostic()?;
-        let probe = request.probes.iter().find(|p| p.candidate(m.candidate).is_some()).map(|p| p.id).ok_or_else(|| miette!("no such probe"))?;
+        let probe =
+            request.probes.iter().find(|p| p.candidate(m.candidate).is_some()).map(|p| p.id).ok_or_else(|| miette!("no such probe"))?;
         let wanted = [BioField::Name, BioField::DateOfBirth, BioField::PassportNumber, BioField::HomeOfficeReference];
-        let fields = m.fields.iter().filter(|f| wanted.contains(&f.0)).map(|f| (f.0, format!("Needed to find the person: {}.", f.1.to_lowercase()))).collect();
+        let fields = m
+            .fields
+            .iter()
+            .filter(|f| wanted.contains(&f.0))
+            .map(|f| (f.0, format!("Needed to find the person: {}.", f.1.to_lowercase())))
+            .collect();
         let sharing = Sharing::Share {
             image: m.has_image,
             fields,
             reasons: "A violent robbery with a risk of more; these details are the least that lets the force find the person.".into(),
         };
-        bureau.act_and_work(cast.assessor, id, Command::DecideSharing { probe, candidate: m.candidate, sharing }, None, None).await.into_diagnostic()?;
+        bureau
+            .act_and_work(cast.assessor, id, Command::DecideSharing { probe, candidate: m.candidate, sharing }, None, None)
+            .await
+            .into_diagnostic()?;
     }
     let view = bureau.request(cast.assessor, id).await.into_diagnostic()?;
     let recipient = view.form.map(|f| f.recipient).unwrap_or_default();

@@ -81,7 +81,8 @@ fn d5_audit_fails_when_the_record_was_changed() {
     let place = Place::new();
     headless(&place).well();
     // One byte of one image that is part of the record.
-    let mut blobs: Vec<_> = fs::read_dir(place.data.join("store/blobs")).unwrap().flatten().flat_map(|d| fs::read_dir(d.path()).unwrap().flatten()).collect();
+    let mut blobs: Vec<_> =
+        fs::read_dir(place.data.join("store/blobs")).unwrap().flatten().flat_map(|d| fs::read_dir(d.path()).unwrap().flatten()).collect();
     blobs.sort_by_key(fs::DirEntry::path);
     let blob = blobs[0].path();
     let bytes = fs::read(&blob).unwrap();

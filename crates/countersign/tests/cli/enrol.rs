@@ -109,9 +109,10 @@ fn an_enrolment_killed_half_way_is_taken_up_again() {
     for until in [2, 6] {
         let mut child = place.command(&["enrol", folder.to_str().unwrap(), "--gallery", "passport"]).spawn().unwrap();
         let began = Instant::now();
-        let segments = || fs::read_dir(place.data.join("galleries/passport")).map_or(0, |d| {
-            d.flatten().filter(|f| f.path().extension().is_some_and(|e| e == "templates")).count()
-        });
+        let segments = || {
+            fs::read_dir(place.data.join("galleries/passport"))
+                .map_or(0, |d| d.flatten().filter(|f| f.path().extension().is_some_and(|e| e == "templates")).count())
+        };
         while segments() < until && began.elapsed() < Duration::from_secs(60) {
             std::thread::sleep(Duration::from_millis(2));
         }

@@ -9,8 +9,22 @@ fn every_verb_explains_itself() {
     let first = run(&["--help"]).well().out;
     assert!(first.contains("intake → assess → search → review → respond → retain → report"));
     let verbs: &[&[&str]] = &[
-        &["serve"], &["work"], &["demo"], &["enrol"], &["policy"], &["policy", "coverage"], &["policy", "show"], &["policy", "access"], &["audit"],
-        &["audit", "verify"], &["audit", "replay"], &["token"], &["bench"], &["bench", "request"], &["config"], &["config", "check"],
+        &["serve"],
+        &["work"],
+        &["demo"],
+        &["enrol"],
+        &["policy"],
+        &["policy", "coverage"],
+        &["policy", "show"],
+        &["policy", "access"],
+        &["audit"],
+        &["audit", "verify"],
+        &["audit", "replay"],
+        &["token"],
+        &["bench"],
+        &["bench", "request"],
+        &["config"],
+        &["config", "check"],
         &["config", "show"],
     ];
     for verb in verbs {
@@ -50,11 +64,9 @@ fn config_check_says_everything_that_is_wrong_at_once() {
     let served = run(&["-c", at, "serve"]).badly().said();
     assert!(served.contains("serve.hosts is empty"), "{served}");
 
-    for (text, expected) in [
-        ("data_dri = \"x\"", "data_dri"),
-        ("[serve]\nlisten = \"everywhere\"", "listen"),
-        ("data_dir = ", "not a valid configuration"),
-    ] {
+    for (text, expected) in
+        [("data_dri = \"x\"", "data_dri"), ("[serve]\nlisten = \"everywhere\"", "listen"), ("data_dir = ", "not a valid configuration")]
+    {
         fs::write(&file, text).unwrap();
         let said = run(&["-c", at, "config", "check"]).badly().said();
         assert!(said.contains(expected) && said.contains("c.toml"), "{said}");

@@ -1,11 +1,5 @@
 //! Where the tests' packs and photographs are: made and fetched by `make setup`, never committed.
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test helper"
-)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test helper")]
 
 use face::{DetectedFace, Engine, Image, OnnxEngine, Pack, Template};
 use std::path::{Path, PathBuf};
@@ -16,11 +10,7 @@ pub fn root() -> PathBuf {
 }
 
 fn needed(path: PathBuf) -> PathBuf {
-    assert!(
-        path.exists(),
-        "{} is missing: run make setup",
-        path.display()
-    );
+    assert!(path.exists(), "{} is missing: run make setup", path.display());
     path
 }
 
@@ -38,15 +28,11 @@ pub fn engine() -> OnnxEngine {
 
 /// Photographs for development beside the repository; said aloud when absent.
 pub fn shared() -> Option<PathBuf> {
-    let path = std::env::var_os("COUNTERSIGN_SHARED")
-        .map_or_else(|| root().join("../shared"), PathBuf::from);
+    let path = std::env::var_os("COUNTERSIGN_SHARED").map_or_else(|| root().join("../shared"), PathBuf::from);
     if path.join("models").is_dir() {
         return Some(path);
     }
-    eprintln!(
-        "NOT RUN: no development models at {}; set COUNTERSIGN_SHARED",
-        path.display()
-    );
+    eprintln!("NOT RUN: no development models at {}; set COUNTERSIGN_SHARED", path.display());
     None
 }
 
@@ -59,11 +45,7 @@ pub struct Photograph {
 impl Photograph {
     pub fn open(path: &Path) -> Self {
         let picture = image::open(path).unwrap().into_rgb8();
-        Self {
-            width: picture.width(),
-            height: picture.height(),
-            rgb: picture.into_raw(),
-        }
+        Self { width: picture.width(), height: picture.height(), rgb: picture.into_raw() }
     }
 
     /// `sample1.jpg` to `sample6.jpg` of the npm package.

@@ -96,7 +96,15 @@ impl Caller {
     pub(crate) async fn step(&self, id: RequestId, version: Version, command: Command) -> Answer<Stepped> {
         let done = self.bureau.act_and_work(self.id, id, command, Some(version.number()), self.once()?).await?;
         let r = done.request;
-        Ok(Json(Stepped { id: r.id.0, reference: r.id.reference(), state: r.state.into(), version: Version::of(r.version) }))
+        // A step can be the last that its caller knows of a request (V1), and so can a repeat of one.
+        let (_, actor) = self.bureau.actor(self.id).await?;
+        let known = casework::access::may_know(&r, &actor);
+        Ok(Json(Stepped {
+            id: r.id.0,
+            reference: r.id.reference(),
+            state: known.then_some(r.state.into()),
+            version: known.then_some(Version::of(r.version)),
+        }))
     }
 
     /// Carries out a step whose caller need not know how the rest of the request stands.
@@ -113,10 +121,10 @@ pub(crate) struct Stepped {
     id: Uuid,
     /// Its short reference.
     reference: String,
-    /// Its state.
-    state: State,
-    /// Its version, for the next step.
-    version: Version,
+    /// Its state; nothing where the caller may not know of it any more.
+    state: Option<State>,
+    /// Its version, for the next step; as `state`.
+    version: Option<Version>,
 }
 
 /// A whole number from 0 to `MAX`, however JSON writes it: `2` and `2.0` are the same number.

@@ -46,7 +46,6 @@ fn endpoints() -> OpenApiRouter<AppState> {
 }
 
 /// Every endpoint, to be mounted under `/api`.
-#[must_use]
 pub fn routes() -> Router<AppState> {
     let (endpoints, _) = endpoints().split_for_parts();
     Router::new().nest("/v1", endpoints.route("/openapi.json", get(serve_openapi)))

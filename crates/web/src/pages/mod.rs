@@ -50,9 +50,9 @@ mod assess;
 mod intake;
 mod register;
 mod report;
+mod respond;
 mod retain;
 mod review;
-mod respond;
 mod search;
 mod sign_in;
 mod team;
@@ -98,5 +98,15 @@ pub fn frame() -> Routes {
 /// Every page of the product.
 #[must_use]
 pub fn routes() -> Routes {
-    frame().and(intake::routes()).and(answers::routes()).and(review::routes()).and(register::routes()).and(report::routes()).and(retain::routes()).and(assess::routes()).and(search::routes()).and(respond::routes()).and(team::routes())
+    frame()
+        .and(intake::routes())
+        .and(answers::routes())
+        .and(review::routes())
+        .and(register::routes())
+        .and(report::routes())
+        .and(retain::routes())
+        .and(assess::routes())
+        .and(search::routes())
+        .and(respond::routes())
+        .and(team::routes())
 }

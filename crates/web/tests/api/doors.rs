@@ -184,6 +184,12 @@ async fn v1_what_one_may_not_know_of_looks_like_what_is_not_there() {
     }
 }
 
+fn form_of(investigation: &str) -> Value {
+    let mut form = form();
+    form["investigation"] = json!(investigation);
+    form
+}
+
 #[tokio::test]
 async fn a_repeat_with_the_same_key_is_done_once_and_an_old_version_is_not_done() {
     let house = House::new().await;
@@ -212,6 +218,22 @@ async fn a_repeat_with_the_same_key_is_done_once_and_an_old_version_is_not_done(
     let body = json!({ "version": version, "no_conflict": true });
     house.post_once(one, &take, "key-3", body.clone()).await.is(200);
     house.post_once(two, &take, "key-3", body).await.is(409);
+    // V1: a repeat tells nothing of what its caller may not know of any more.
+    let back = house.post(one, &format!("/requests/{id}/put-back"), json!({ "version": house.version(one, &id).await })).await.is(200);
+    assert_eq!(back.json()["state"], "received");
+    house.post(REQUESTER, &format!("/requests/{id}/vulnerable"), json!({ "words": "Has changed their name." })).await.is(204);
+    let other = house.post_once(two, &take, "key-4", json!({ "version": 0, "no_conflict": true })).await;
+    assert_eq!(other.status, 404, "{}", other.text());
+    let returned = {
+        let (id, version) = drafted(&house, form_of("OP-API-2")).await;
+        house.post(REQUESTER, &format!("/drafts/{id}/send"), json!({ "version": version })).await.is(200);
+        let version = house.version(APPROVER, &id).await;
+        let body = json!({ "version": version, "reasons": "Say more of the harm." });
+        let done = house.post_once(APPROVER, &format!("/requests/{id}/return"), "key-5", body.clone()).await.is(200).json();
+        assert_eq!(done, house.post_once(APPROVER, &format!("/requests/{id}/return"), "key-5", body).await.is(200).json());
+        done
+    };
+    assert_eq!((&returned["state"], &returned["version"]), (&Value::Null, &Value::Null), "what is returned is its requester's again");
     for bad in ["", "two words", "é", &"x".repeat(201)] {
         let builder = house.request(one, "POST", &take).await.header(header::CONTENT_TYPE, "application/json");
         let builder = builder.header("idempotency-key", bad);
