@@ -103,14 +103,37 @@ impl Bureau {
         seen: Option<u64>,
         with: With,
     ) -> Result<Done> {
-        if let Some(token) = &with.once
-            && self.store.done_before(&token.of(actor.map(|a| a.person), id, Some(command))).await?.is_some()
-        {
-            return Ok(Done { request: self.open(id).await?, events: vec![] });
+        if let Some(done) = self.done_before(actor, id, command, &with).await? {
+            return Ok(done);
         }
+        match self.carry_out_now(actor, register, id, command, seen, &with).await {
+            Ok(done) => Ok(done),
+            // Done by the same form's other copy since the question above: then this is no failure.
+            Err(e) => self.done_before(actor, id, command, &with).await?.ok_or(e),
+        }
+    }
+
+    /// What came of this very command, if its token was used before.
+    async fn done_before(&self, actor: Option<&Actor>, id: RequestId, command: &Command, with: &With) -> Result<Option<Done>> {
+        let Some(token) = &with.once else { return Ok(None) };
+        if self.store.done_before(&token.of(actor.map(|a| a.person), id, Some(command))).await?.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Done { request: self.open(id).await?, events: vec![] }))
+    }
+
+    async fn carry_out_now(
+        &self,
+        actor: Option<&Actor>,
+        register: &Register,
+        id: RequestId,
+        command: &Command,
+        seen: Option<u64>,
+        with: &With,
+    ) -> Result<Done> {
         for _ in 0..RETRIES_MAX {
             let request = self.open(id).await?;
-            let (commit, next, events) = self.decided(actor, register, &request, command, seen, &with)?;
+            let (commit, next, events) = self.decided(actor, register, &request, command, seen, with)?;
             match self.store.commit(commit).await {
                 Ok(_) => return Ok(Done { request: next, events }),
                 Err(CommitError::Duplicate { .. }) => {

@@ -292,12 +292,16 @@ impl Bureau {
         if let Some(ids) = self.sent_before(who, id, once.as_ref()).await? {
             return Ok(ids);
         }
+        match self.send_now(who, id, version, once.as_ref()).await {
+            Ok(ids) => Ok(ids),
+            // Sent by the same form's other copy since the question above: then this is no failure.
+            Err(e) => self.sent_before(who, id, once.as_ref()).await?.ok_or(e),
+        }
+    }
+
+    async fn send_now(&self, who: PersonId, id: RequestId, version: u64, once: Option<&Once>) -> Result<Vec<RequestId>> {
         let (register, _) = self.actor(who).await?;
-        let (actor, held, _, kept) = match self.kept(who, id).await {
-            Ok(kept) => kept,
-            // Sent by the same form's other copy between the question above and this one.
-            Err(e) => return self.sent_before(who, id, once.as_ref()).await?.ok_or(e),
-        };
+        let (actor, held, _, kept) = self.kept(who, id).await?;
         if held != version {
             return Err(BureauError::Overtaken);
         }
@@ -324,12 +328,13 @@ impl Bureau {
         }
         let mut commits = vec![];
         for (n, part) in parts.iter().enumerate() {
-            let with = With { blobs: blobs(&part.2), drop_draft: (n == 0).then_some(DraftId(id.0)), once: once.clone().filter(|_| n == 0) };
+            let with =
+                With { blobs: blobs(&part.2), drop_draft: (n == 0).then_some(DraftId(id.0)), once: once.cloned().filter(|_| n == 0) };
             commits.push(self.prepared(&actor, &register, part, kept.replaces, with).await?);
         }
         match self.store.commit_all(commits).await {
-            Ok(_) | Err(CommitError::Duplicate { .. }) => Ok(ids),
-            Err(CommitError::Conflict { .. }) => Err(BureauError::Overtaken),
+            Ok(_) => Ok(ids),
+            Err(CommitError::Conflict { .. } | CommitError::Duplicate { .. }) => Err(BureauError::Overtaken),
             Err(CommitError::Store(e)) => Err(e.into()),
         }
     }
