@@ -32,6 +32,9 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 /** Seconds that the server may take to be ready: a demo prepares its data first. */
 const READY_MAX_S = 180
 
+/** Milliseconds after which a page or a control that has not come is a fault. */
+const PAGE_MAX_MS = 15_000
+
 /** The two widths at which every page is looked at. */
 const WIDTHS = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } }
 
@@ -92,6 +95,7 @@ export function house({ bin, args } = {}) {
   self.visitor = async ({ js = true } = {}) => {
     const context = await browser.newContext({ javaScriptEnabled: js, viewport: WIDTHS.desktop, reducedMotion: 'reduce' })
     const page = await context.newPage()
+    page.setDefaultTimeout(PAGE_MAX_MS)
     page.scripts = js
     page.complaints = []
     page.on('console', (m) => {
@@ -114,7 +118,15 @@ export function house({ bin, args } = {}) {
     await page.goto(self.url('/sign-in'))
     await page.getByRole('button', { name: new RegExp(`^Sign in as ${name}`) }).first().click()
     await page.waitForURL((url) => url.pathname !== '/sign-in')
+    page.person = name
     return page
+  }
+
+  /** Presses the first button of a name. If there is none, says what the page says instead. */
+  self.press = async (page, name) => {
+    await page.getByRole('button', { name }).first().click().catch(async (e) => {
+      throw new Error(`no button ${name} on ${page.url()}:\n${await page.locator('main').innerText()}`, { cause: e })
+    })
   }
 
   /** Everything that must hold of every page, and its pictures if it has a name. */
@@ -127,6 +139,7 @@ export function house({ bin, args } = {}) {
     }
     await resize(page, WIDTHS.desktop)
     await titled(page)
+    await known(page)
     if (options.keyboard !== false) await reachable(page, name)
     assert.deepEqual(page.complaints, [], `${name}: the console must stay empty`)
   }
@@ -155,7 +168,7 @@ async function resize(page, size) {
 
 /** axe-core finds nothing, best practices included. It is run outside the page's own security policy. */
 async function accessible(page, name) {
-  await page.evaluate(axe)
+  if (!await page.evaluate(() => 'axe' in globalThis)) await page.evaluate(axe)
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, {
     runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
   }))
@@ -192,6 +205,8 @@ async function picture(page, name) {
   }, selector)
   assert.equal(sharp, 0, `${name}: ${sharp} faces would be recognisable`)
   mkdirSync(pictures, { recursive: true })
+  // What stays in sight while one scrolls would otherwise lie over the middle of a picture of the whole page.
+  await page.evaluate(() => window.scrollTo(0, 0))
   await page.screenshot({ path: join(pictures, `${name}.png`), fullPage: true, animations: 'disabled' })
   await page.evaluate(() => {
     document.adoptedStyleSheets = []
@@ -199,12 +214,21 @@ async function picture(page, name) {
   })
 }
 
-/** The title ends with the service's name, begins with "Error: " exactly when there is an error summary, and there is one h1. */
+/** The head of the page names whoever is signed in, and nobody else. */
+async function known(page) {
+  if (!page.person || await page.locator('.app-account').count() === 0) return
+  assert.match(await page.locator('.app-account strong').innerText(), new RegExp(`^${page.person}`), 'who is signed in')
+}
+
+/** The title ends with the service's name, begins with "Error: " exactly when there is an error summary, whose links lead somewhere, and there is one h1. */
 async function titled(page) {
   const title = await page.title()
   assert.match(title, / – Countersign$/)
   assert.equal(title.startsWith('Error: '), (await page.locator('.govuk-error-summary').count()) > 0, title)
   assert.equal(await page.locator('h1').count(), 1, `${title}: one h1`)
+  const nowhere = await page.evaluate(() => [...document.querySelectorAll('.govuk-error-summary a[href^="#"]')]
+    .map((a) => a.getAttribute('href')).filter((to) => !document.getElementById(to.slice(1))))
+  assert.deepEqual(nowhere, [], `${title}: the error summary leads nowhere`)
 }
 
 /** Tab reaches every visible link, button and field, in the order of the page, and each shows that it is there. */
@@ -228,6 +252,7 @@ async function reachable(page, name) {
   }, selector)
   const reached = new Set()
   const dull = []
+  const hidden = []
   await page.evaluate(() => { document.body.tabIndex = -1; document.body.focus(); document.body.removeAttribute('tabindex') })
   for (let i = 0; i < wanted + 20 && reached.size < wanted; i++) {
     await page.keyboard.press('Tab')
@@ -238,14 +263,20 @@ async function reachable(page, name) {
       const style = getComputedStyle(e)
       // GOV.UK draws the focus of a radio or a checkbox on the label's pseudo-element.
       const on = e.matches('.govuk-radios__input, .govuk-checkboxes__input') ? getComputedStyle(e.nextElementSibling, '::before') : style
+      // Nothing that stays in sight while one scrolls may lie over what has the focus (WCAG 2.4.11).
+      const box = e.getBoundingClientRect()
+      const over = document.elementFromPoint(box.x + box.width / 2, box.y + Math.min(box.height / 2, 20))
+      const seen = !over || e.contains(over) || over.contains(e) || e.labels?.length > 0 && [...e.labels].some((l) => l.contains(over)) || !over.closest('.app-compare--stay')
       const shows = on.outlineStyle !== 'none' || on.boxShadow !== 'none' || on.borderColor !== ''
-      return { key, shows, html: e.outerHTML.slice(0, 120) }
+      return { key, shows, seen, html: e.outerHTML.slice(0, 120) }
     })
     if (at?.key != null) reached.add(at.key)
     if (at && !at.shows) dull.push(at.html)
+    if (at && !at.seen) hidden.push(at.html)
   }
   const missed = await page.evaluate((reached) => [...document.querySelectorAll('[data-reach]')]
     .filter((e) => !reached.includes(e.dataset.reach)).map((e) => e.outerHTML.slice(0, 160)), [...reached])
   assert.deepEqual(missed, [], `${name}: the Tab key does not reach these`)
   assert.deepEqual(dull, [], `${name}: these do not show that they have the focus`)
+  assert.deepEqual(hidden, [], `${name}: these lie behind something when they have the focus`)
 }

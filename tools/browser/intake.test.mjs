@@ -41,7 +41,6 @@ async function fill(page, draft, { investigation, nationality = 'British', look 
   const next = (words = 'Save and continue') => press(page, words)
   await section(1)
   await page.getByLabel('Investigation reference', { exact: true }).fill(investigation)
-  await page.getByLabel('Who will receive the answer?').fill('Sam Okafor')
   await look(1)
   await next()
   await page.getByLabel(nationality, { exact: true }).check()
@@ -266,6 +265,19 @@ for (const js of [true, false]) {
     assert.equal(await other.getByLabel('Other enquiries', { exact: true }).inputValue(), 'Typed before the session ended')
   })
 }
+
+test('an image that arrives after the session has ended is not read, and is asked for again', async () => {
+  const page = await as(SAM, { js: false })
+  const draft = await begin(page)
+  await page.goto(h.url(`${draft}/5`))
+  await page.getByLabel('Image', { exact: true }).setInputFiles({ name: 'large.jpg', mimeType: 'image/jpeg', buffer: Buffer.alloc(20 << 20, 7) })
+  await page.context().clearCookies()
+  await press(page, 'Upload')
+  await page.getByText('Your session ended before your images were sent.').waitFor()
+  await h.check(page, 'intake-images-unsent')
+  await page.getByRole('button', { name: new RegExp(`^Sign in as ${SAM}`) }).click()
+  await page.waitForURL((url) => url.pathname === `${draft}/5`)
+})
 
 test('unsure makes a linked pair, without scripts', async () => {
   const page = await as(SAM, { js: false })

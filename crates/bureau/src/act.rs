@@ -7,14 +7,15 @@ use casework::{
     decide::{Context, decide},
     event::{self, Entry, Event, HeaderFacts},
     ids::{BlobId, DraftId, PersonId, RequestId},
-    people::{Actor, Register, Role},
+    people::{Actor, Register},
     record::{NewRecord, RetentionClass, StreamId},
-    request::Request,
+    request::{Request, State},
     review,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use store::{Commit, CommitError, IdempotencyKey, LookupEntry, QueueRow};
+use store::{Alone, Commit, CommitError, IdempotencyKey, JobId, LookupEntry, QueueRow};
+use strum::IntoEnumIterator as _;
 
 /// How often a decision that nobody else's step can spoil is taken anew when somebody was quicker.
 const RETRIES_MAX: usize = 8;
@@ -58,8 +59,9 @@ pub struct Done {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct With {
     pub(crate) blobs: Vec<BlobId>,
-    pub(crate) drop_draft: Option<DraftId>,
+    pub(crate) drop_draft: Option<(DraftId, u64)>,
     pub(crate) once: Option<Once>,
+    pub(crate) retry: Option<JobId>,
 }
 
 impl Bureau {
@@ -139,8 +141,8 @@ impl Bureau {
                 Err(CommitError::Duplicate { .. }) => {
                     return Ok(Done { request: self.open(id).await?, events: vec![] });
                 }
-                Err(CommitError::Conflict { .. }) if seen.is_some() => return Err(BureauError::Overtaken),
-                Err(CommitError::Conflict { .. }) => {}
+                Err(CommitError::Conflict { .. } | CommitError::NotAlone) if seen.is_some() => return Err(BureauError::Overtaken),
+                Err(CommitError::Conflict { .. } | CommitError::NotAlone) => {}
                 Err(CommitError::Store(e)) => return Err(e.into()),
             }
         }
@@ -177,40 +179,30 @@ impl Bureau {
         }
         jobs.extend(work::jobs_after(request, &next, policy, now)?);
         let mut commit = Commit::new(StreamId::Request(request.id), request.version, records);
-        commit.row = row(&next, register, now);
+        commit.row = row(&next, now);
         commit.jobs = jobs;
         commit.idempotency = with
             .once
             .as_ref()
             .map(|o| o.of(actor.map(|a| a.person), request.id, Some(command).filter(|c| c.action() != access::Action::Prepare)));
+        commit.retry = with.retry;
         commit.drop_draft = with.drop_draft;
         commit.blobs = with.blobs.clone();
+        commit.alone = events.iter().find_map(alone);
         commit.index = events.iter().flat_map(|e| index(e, &next)).collect();
         Ok((commit, next, events))
     }
 }
 
 /// The queue's row of a request: ids, states, dates and flags only.
-fn row(request: &Request, register: &Register, now: Timestamp) -> Option<QueueRow> {
+fn row(request: &Request, now: Timestamp) -> Option<QueueRow> {
     let requester = request.requester?;
     let mut people: Vec<(PersonId, String)> = vec![(requester, "requester".into())];
     people.extend(request.approver.map(|p| (p, "approver".into())));
-    people.extend(request.held_by.iter().map(|p| (*p, "assessor".into())));
+    people.extend(request.held_by.iter().map(|p| (*p, store::queue::HELD.into())));
     people.extend(request.admitted.iter().map(|p| (*p, "admitted".into())));
     for probe in &request.probes {
         people.extend(probe.examiners.iter().map(|e| (e.person, "examiner".into())));
-    }
-    if request.sensitive {
-        // V1: those who answer for the gallery need to know; so does an approver while it waits.
-        for p in register.people.values() {
-            let today = calendar::london_date(now);
-            let Some(actor) = register.actor(p.id, today) else { continue };
-            let leads = actor.gallery == request.gallery && (actor.has(Role::TeamLeader) || actor.has(Role::Siao));
-            let approves = actor.has(Role::Approver) && actor.leo == request.leo && request.approver.is_none();
-            if leads || approves || actor.has(Role::Auditor) {
-                people.push((p.id, "overseer".into()));
-            }
-        }
     }
     people.sort();
     people.dedup();
@@ -243,20 +235,13 @@ fn row(request: &Request, register: &Register, now: Timestamp) -> Option<QueueRo
     })
 }
 
-/// Whether a row is what a request's events lead to, as far as events can tell: who looks on (overseers)
-/// and when it changed come from elsewhere.
+/// Whether a row is what a request's events lead to, as far as events can tell: when it changed comes from
+/// elsewhere.
 pub(crate) fn same_row(request: &Request, stored: &QueueRow) -> bool {
     if request.erased.contains(&RetentionClass::Record) {
         return stored.state == request.state.to_string();
     }
-    let Some(mut folded) = row(request, &Register::default(), stored.changed_at) else { return false };
-    let part = |people: &[(PersonId, String)]| -> Vec<_> {
-        let mut out: Vec<_> = people.iter().filter(|(_, role)| role != "overseer").cloned().collect();
-        out.sort();
-        out
-    };
-    let same_people = part(&folded.people) == part(&stored.people);
-    folded.people.clone_from(&stored.people);
+    let Some(mut folded) = row(request, stored.changed_at) else { return false };
     folded.version = stored.version;
     if request.received_at.is_none() {
         folded.received_at = stored.received_at;
@@ -265,7 +250,7 @@ pub(crate) fn same_row(request: &Request, stored: &QueueRow) -> bool {
         // Whether anybody was still wanted to compare them went with the candidates.
         folded.flags.clone_from(&stored.flags);
     }
-    same_people && folded == *stored
+    folded == *stored
 }
 
 /// Small facts of a row that lists show; none is personal.
@@ -299,6 +284,13 @@ fn index(event: &Event, request: &Request) -> Vec<LookupEntry> {
     ];
     out.extend(form.images.iter().map(|i| entry("image", i.digest.0.to_vec(), RetentionClass::Images)));
     out
+}
+
+/// S2: when a form is sent, no other request of that force and investigation is open in that gallery.
+fn alone(event: &Event) -> Option<Alone> {
+    let Event::Prepared { form, gallery, leo, .. } = event else { return None };
+    let states = State::iter().filter(|s| s.is_open()).map(|s| s.to_string()).collect();
+    Some(Alone { kind: "investigation".into(), value: investigation(*leo, *gallery, &form.investigation), states })
 }
 
 /// The look-up value of an investigation of a force in a gallery (S2).

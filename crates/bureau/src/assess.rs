@@ -9,8 +9,8 @@ use casework::{
     ids::{PersonId, RequestId, TeamId},
     people::{Actor, Role},
     record::GalleryId,
-    refusal::refuse,
-    request::State,
+    refusal::{Refusal, refuse},
+    request::{Request, State},
 };
 use gallery::Gallery as _;
 use serde::{Deserialize, Serialize};
@@ -71,7 +71,7 @@ impl Bureau {
         let (register, actor) = self.actor(who).await?;
         let page = page.clamp(1, PAGES_MAX);
         let mut filter = QueueFilter {
-            visible_sensitive_to: Some(who),
+            viewer: Some(crate::views::viewer(&actor)),
             limit: PAGE_SIZE,
             offset: (page - 1).saturating_mul(PAGE_SIZE),
             ..QueueFilter::default()
@@ -199,12 +199,13 @@ impl Bureau {
         let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now() };
         let may: BTreeSet<Action> = Action::iter().filter(|a| access::refusals(&request, *a, &ctx).is_empty()).collect();
         let row = self.store.queue_row(id).await?;
+        let mut refusals = line_refusals(&request, &actor, &ctx);
         match row {
-            Some(row) if may.contains(&Action::SeeRequest) => {
-                Ok(Brief { line: self.line(&row, &register, who), version: request.version, may })
+            Some(row) if refusals.is_empty() => {
+                let undeclared = request.undeclared() == Some(who);
+                Ok(Brief { line: self.line(&row, &register, who), version: request.version, may, undeclared })
             }
             _ => {
-                let mut refusals = access::refusals(&request, Action::SeeRequest, &ctx);
                 if refusals.is_empty() {
                     refusals.push(access::unknown());
                 }
@@ -236,7 +237,7 @@ impl Bureau {
         for id in ids {
             let request = self.open(id).await?;
             let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now() };
-            if !access::refusals(&request, Action::SeeRequest, &ctx).is_empty() {
+            if !line_refusals(&request, &actor, &ctx).is_empty() {
                 continue;
             }
             if let Some(row) = self.store.queue_row(id).await? {
@@ -269,7 +270,7 @@ impl Bureau {
                 gallery: Some(gallery),
                 assigned: Assigned::To(p.id),
                 states: OPEN.iter().map(ToString::to_string).collect(),
-                visible_sensitive_to: Some(who),
+                viewer: Some(crate::views::viewer(&actor)),
                 limit: 1,
                 ..QueueFilter::default()
             };
@@ -291,6 +292,15 @@ impl Bureau {
     }
 }
 
+/// What stands in the way of seeing a request's line: what stands in the way of the request, but for the
+/// question that whoever it was allocated to is asked first (R1).
+fn line_refusals(request: &Request, actor: &Actor, ctx: &Context<'_>) -> Vec<Refusal> {
+    if request.undeclared() == Some(actor.person) && access::may_know(request, actor) {
+        return vec![];
+    }
+    access::refusals(request, Action::SeeRequest, ctx)
+}
+
 /// A request before anything that the force says is shown.
 #[derive(Clone, Debug, Serialize)]
 pub struct Brief {
@@ -300,6 +310,8 @@ pub struct Brief {
     pub version: u64,
     /// What the viewer may do now.
     pub may: BTreeSet<Action>,
+    /// Whether it was allocated to the viewer, who has yet to say whether they have a conflict (R1).
+    pub undeclared: bool,
 }
 
 /// A colleague and how much they hold.

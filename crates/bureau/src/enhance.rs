@@ -111,7 +111,7 @@ impl Bureau {
         if enhancement.bounded() == Enhancement::default() {
             return Ok(jpeg);
         }
-        let picture = self.decoder.decode(&jpeg, None).await.map_err(|e| BureauError::Failed(e.to_string()))?.pixels;
+        let picture = self.decoder()?.decode(&jpeg, None).await.map_err(|e| BureauError::Failed(e.to_string()))?.pixels;
         let drawn = tokio::task::spawn_blocking(move || {
             enhancement.draw(&picture)?.to_jpeg(JPEG_QUALITY).map_err(|e| BureauError::Failed(e.to_string()))
         });

@@ -71,7 +71,9 @@ impl Bureau {
         let local = self.galleries.get(&gallery).ok_or_else(|| BureauError::Gallery("this gallery is not open here".into()))?.clone();
         let source = sha256(&enrolment.image);
         let id = self.reference_id(gallery, source);
-        if local.contains(id.as_bytes()) && self.store.holding_by_source(gallery, source).await?.is_some() {
+        if local.contains(id.as_bytes()).map_err(|e| BureauError::Gallery(e.to_string()))?
+            && self.store.holding_by_source(gallery, source).await?.is_some()
+        {
             return Ok(Enrolled::Already);
         }
         let pixels = self.decode(&enrolment.image).await?;
@@ -83,7 +85,7 @@ impl Bureau {
             )]
             .into());
         }
-        let (engine, copy) = (self.engine.clone(), pixels.clone());
+        let (engine, copy) = (self.engine()?.clone(), pixels.clone());
         let made = tokio::task::spawn_blocking(move || {
             let image = face::Image::new(copy.width, copy.height, &copy.data)?;
             engine.template(&image, &faces[0])
@@ -185,7 +187,7 @@ impl Bureau {
             for n in from..until {
                 let source = sha256(format!("countersign synthetic {seed} {n}").as_bytes());
                 let id = self.reference_id(gallery, source);
-                if local.contains(id.as_bytes()) {
+                if local.contains(id.as_bytes()).map_err(|e| BureauError::Gallery(e.to_string()))? {
                     continue;
                 }
                 let template = filler.template(seed, n).map_err(|e| BureauError::Engine(e.to_string()))?;
@@ -220,7 +222,11 @@ fn attributes(biography: &Biography) -> Attributes {
     Attributes { synthetic: false, sex_marker, year_of_birth: year, enrolled_at: 0 }
 }
 
-fn image_files(folder: &Path) -> Result<Vec<PathBuf>> {
+/// The JPEG and PNG files in a folder and those below it, in name order; links are left out.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub fn image_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut out = vec![];
     let mut waiting = vec![folder.to_owned()];
     while let Some(dir) = waiting.pop() {

@@ -34,7 +34,7 @@ impl Bureau {
     /// Refused (S10) when the bytes are not an acceptable image, saying what was wrong, the limit and
     /// what to do; failed when the decoder itself could not run.
     pub async fn decode(&self, bytes: &[u8]) -> Result<Pixels> {
-        let decoded = self.decoder.decode(bytes, None).await.map_err(|e| {
+        let decoded = self.decoder()?.decode(bytes, None).await.map_err(|e| {
             if e.is_refusal() {
                 BureauError::Refused(vec![refuse_field(Clause::S10, Field::Images, e.to_string())])
             } else {
@@ -50,7 +50,7 @@ impl Bureau {
     /// # Errors
     /// Refused when there is none or too many; failed when the engine fails.
     pub async fn faces(&self, pixels: &Pixels) -> Result<Vec<DetectedFace>> {
-        let (engine, pixels) = (self.engine.clone(), pixels.clone());
+        let (engine, pixels) = (self.engine()?.clone(), pixels.clone());
         let found = tokio::task::spawn_blocking(move || engine.detect(&face::Image::new(pixels.width, pixels.height, &pixels.data)?));
         match found.await.map_err(|e| BureauError::Engine(e.to_string()))? {
             Ok(faces) if faces.is_empty() => {
@@ -90,7 +90,7 @@ impl Bureau {
     /// # Errors
     /// Refused when it is not an acceptable image; failed when something broke. Nothing is kept then.
     pub(crate) async fn take_in(&self, id: RequestId, bytes: &[u8], name: Option<&str>) -> Result<(FormImage, Vec<Refusal>)> {
-        let decoded = self.decoder.decode(bytes, name).await.map_err(|e| {
+        let decoded = self.decoder()?.decode(bytes, name).await.map_err(|e| {
             if e.is_refusal() {
                 BureauError::Refused(vec![refuse_field(Clause::S10, Field::Images, e.to_string())])
             } else {
@@ -145,7 +145,7 @@ impl Bureau {
     /// The chosen face with a margin; every other face is masked, so that an examiner sees nobody else.
     pub(crate) async fn masked(&self, image: &FormImage) -> Result<Vec<u8>> {
         let rendering = self.rendering(image).await?;
-        let rgb = self.decoder.decode(&rendering, None).await.map_err(|e| BureauError::Failed(e.to_string()))?.pixels;
+        let rgb = self.decoder()?.decode(&rendering, None).await.map_err(|e| BureauError::Failed(e.to_string()))?.pixels;
         let chosen = image.chosen.and_then(|i| image.faces.get(i).map(|f| (i, area(f)))).ok_or(BureauError::Gone)?;
         let others: Vec<PixelArea> =
             image.faces.iter().enumerate().filter(|(i, _)| *i != chosen.0).map(|(_, f)| area(f).padded(0.15)).collect();

@@ -16,8 +16,9 @@ use casework::{
     record::{GalleryId, RetentionClass, StreamId},
     refusal::{Refusal, refuse, refuse_field},
     request::{Request, State},
+    retain,
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use store::{CommitError, PutDraft, StoreError};
 
@@ -40,6 +41,8 @@ pub struct DraftView {
     pub version: u64,
     /// When it was last saved.
     pub changed_at: Timestamp,
+    /// The London date on which it goes unless it is saved again.
+    pub goes: Date,
     /// The form.
     pub form: Form,
     /// The rejected request that it replaces.
@@ -62,7 +65,8 @@ impl Bureau {
         }
     }
 
-    /// Begins an empty form.
+    /// Begins an empty form. One that was begun and not written in is given again, so that asking twice
+    /// (the server was killed before it could answer) leaves no second one.
     ///
     /// # Errors
     /// Refused to anyone who is not a requester, or holds too many drafts.
@@ -73,7 +77,13 @@ impl Bureau {
     async fn keep_new(&self, who: PersonId, kept: Kept) -> Result<RequestId> {
         let (_, actor) = self.actor(who).await?;
         self.requester(&actor)?;
-        if self.store.drafts_of(who, DRAFTS_PER_PERSON_MAX).await?.len() >= DRAFTS_PER_PERSON_MAX as usize {
+        let held = self.store.drafts_of(who, DRAFTS_PER_PERSON_MAX).await?;
+        for summary in held.iter().filter(|d| d.version == 1) {
+            if self.is_kept(who, summary.id, 1, &serde_json::to_vec(&kept)?).await? {
+                return Ok(RequestId(summary.id.0));
+            }
+        }
+        if held.len() >= DRAFTS_PER_PERSON_MAX as usize {
             return Err(vec![refuse(
                 &[],
                 format!("You hold {DRAFTS_PER_PERSON_MAX} drafts, which is the limit. Send or discard one first."),
@@ -87,13 +97,21 @@ impl Bureau {
 
     async fn keep(&self, actor: &Actor, id: RequestId, expected: u64, kept: &Kept) -> Result<u64> {
         let leo = actor.leo.ok_or_else(|| vec![access::unknown()])?;
-        let put =
-            PutDraft { id: DraftId(id.0), owner: actor.person, leo, expected, bytes: serde_json::to_vec(kept)?, blobs: blobs(&kept.form) };
+        let (draft, bytes) = (DraftId(id.0), serde_json::to_vec(kept)?);
+        let put = PutDraft { id: draft, owner: actor.person, leo, expected, bytes: bytes.clone(), blobs: blobs(&kept.form) };
         match self.store.put_draft(put, self.now()).await {
             Ok(version) => Ok(version),
+            // Saved before by the same form, of whose answer nothing was heard: then this is no failure.
+            Err(StoreError::Stale { .. }) if self.is_kept(actor.person, draft, expected + 1, &bytes).await? => Ok(expected + 1),
             Err(StoreError::Stale { .. }) => Err(BureauError::Overtaken),
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// Whether a person's draft is exactly this at this version.
+    async fn is_kept(&self, who: PersonId, id: DraftId, version: u64, bytes: &[u8]) -> Result<bool> {
+        let found = self.store.get_draft(id).await?;
+        Ok(found.is_some_and(|d| d.summary.owner == who && d.summary.version == version && d.bytes == bytes))
     }
 
     async fn kept(&self, who: PersonId, id: RequestId) -> Result<(Actor, u64, Timestamp, Kept)> {
@@ -129,6 +147,7 @@ impl Bureau {
             id,
             version,
             changed_at,
+            goes: retain::draft_goes(changed_at, self.policy()),
             missing: kept.form.missing(self.policy()),
             complete: kept.form.complete_sections(self.policy()),
             form: kept.form,
@@ -147,7 +166,8 @@ impl Bureau {
         self.keep(&actor, id, version, &Kept { form, replaces: kept.replaces }).await
     }
 
-    /// Adds an image. The answer says at once what is wrong with it, if anything.
+    /// Adds an image. The answer says at once what is wrong with it, if anything. Sent again from a page
+    /// that is older than the form (the server was killed before it could answer), it is added once.
     ///
     /// # Errors
     /// Refused when it is not an acceptable image, or the form is full.
@@ -159,7 +179,11 @@ impl Bureau {
         bytes: &[u8],
         name: Option<&str>,
     ) -> Result<(u64, ProbeId, Vec<Refusal>)> {
-        let (actor, _, _, mut kept) = self.kept(who, id).await?;
+        let (actor, held, _, mut kept) = self.kept(who, id).await?;
+        let digest = crate::sha256(bytes);
+        if let Some(image) = kept.form.images.iter().find(|i| i.digest == digest).filter(|_| version < held) {
+            return Ok((version + 1, image.probe, vec![]));
+        }
         if kept.form.images.len() >= IMAGES_PER_REQUEST_MAX {
             return Err(vec![refuse_field(
                 Clause::S1,
@@ -168,7 +192,6 @@ impl Bureau {
             )]
             .into());
         }
-        let digest = crate::sha256(bytes);
         if kept.form.images.iter().any(|i| i.digest == digest) {
             return Err(vec![refuse_field(
                 Clause::S2,
@@ -227,13 +250,16 @@ impl Bureau {
         self.keep(&actor, id, version, &kept).await
     }
 
-    /// Takes an image off the form and destroys it.
+    /// Takes an image off the form and destroys it. Asked again from a page that is older than the form,
+    /// it is gone already.
     ///
     /// # Errors
     /// Refused when there is no such image.
     pub async fn remove_image(&self, who: PersonId, id: RequestId, version: u64, probe: ProbeId) -> Result<u64> {
-        let (actor, _, _, mut kept) = self.kept(who, id).await?;
-        let at = kept.form.images.iter().position(|i| i.probe == probe).ok_or_else(|| vec![access::unknown()])?;
+        let (actor, held, _, mut kept) = self.kept(who, id).await?;
+        let Some(at) = kept.form.images.iter().position(|i| i.probe == probe) else {
+            return if version < held { Ok(held) } else { Err(vec![access::unknown()].into()) };
+        };
         let gone = kept.form.images.remove(at);
         let version = self.keep(&actor, id, version, &kept).await?;
         // A returned request's events still name its blobs; they go with the request.
@@ -252,20 +278,6 @@ impl Bureau {
         let (_, _, _, kept) = self.kept(who, id).await?;
         let image = kept.form.images.iter().find(|i| i.probe == probe).ok_or_else(|| vec![access::unknown()])?;
         self.rendering(image).await
-    }
-
-    /// Copies one's own draft for another investigation, images and all, each under the copy's own key.
-    /// What was found on the images is known, so they are not read again: for holding many requests when
-    /// measuring. Returns the copy and its version.
-    ///
-    /// # Errors
-    /// Refused as unknown to everybody but its owner.
-    pub async fn copy_draft(&self, who: PersonId, id: RequestId, investigation: String) -> Result<(RequestId, u64)> {
-        let (actor, _, _, kept) = self.kept(who, id).await?;
-        let copy = self.id::<RequestId>()?;
-        let form = Form { investigation, ..self.copied_images(&kept.form, copy).await? };
-        let version = self.keep(&actor, copy, 0, &Kept { form, replaces: None }).await?;
-        Ok((copy, version))
     }
 
     /// Throws a draft away, with its images unless a returned request still names them.
@@ -328,13 +340,27 @@ impl Bureau {
         }
         let mut commits = vec![];
         for (n, part) in parts.iter().enumerate() {
-            let with =
-                With { blobs: blobs(&part.2), drop_draft: (n == 0).then_some(DraftId(id.0)), once: once.cloned().filter(|_| n == 0) };
+            let with = With {
+                blobs: blobs(&part.2),
+                drop_draft: (n == 0).then_some((DraftId(id.0), version)),
+                once: once.cloned().filter(|_| n == 0),
+                ..With::default()
+            };
             commits.push(self.prepared(&actor, &register, part, kept.replaces, with).await?);
         }
         match self.store.commit_all(commits).await {
             Ok(_) => Ok(ids),
-            Err(CommitError::Conflict { .. } | CommitError::Duplicate { .. }) => Err(BureauError::Overtaken),
+            // Saved in another tab meanwhile: that is not lost, and not sent unseen.
+            Err(CommitError::Conflict { .. } | CommitError::Duplicate { .. } | CommitError::Store(StoreError::Stale { .. })) => {
+                Err(BureauError::Overtaken)
+            }
+            Err(CommitError::NotAlone) => {
+                // Another form for this investigation was first: decided again, this one is told why not (S2).
+                for part in &parts {
+                    self.prepared(&actor, &register, part, kept.replaces, With::default()).await?;
+                }
+                Err(BureauError::Overtaken)
+            }
             Err(CommitError::Store(e)) => Err(e.into()),
         }
     }
@@ -389,8 +415,7 @@ impl Bureau {
         for other in self.store.lookup("investigation", &investigation(leo, gallery, reference)).await? {
             if other != id {
                 let state = self.store.queue_row(other).await?.and_then(|r| r.state.parse::<State>().ok());
-                if state.is_some_and(|s| !matches!(s, State::Rejected | State::Withdrawn | State::Answered | State::Closed | State::Erased))
-                {
+                if state.is_some_and(State::is_open) {
                     return Ok(Some(other));
                 }
             }

@@ -125,9 +125,9 @@ pub struct Parts {
 /// The use cases. Share it behind an [`Arc`].
 pub struct Bureau {
     pub(crate) store: Store,
-    pub(crate) engine: Arc<dyn Engine>,
+    engine: Option<Arc<dyn Engine>>,
     pub(crate) galleries: BTreeMap<GalleryId, Arc<LocalGallery>>,
-    pub(crate) decoder: Decoder,
+    decoder: Option<Decoder>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) specification: ImageSpecification,
     sittings: Mutex<HashMap<(PersonId, RequestId, Thing), Timestamp>>,
@@ -139,7 +139,23 @@ impl Bureau {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let Parts { store, engine, galleries, decoder, clock, specification } = parts;
-        Self { store, engine, galleries, decoder, clock, specification, sittings: Mutex::default(), register: RwLock::default() }
+        Self { engine: Some(engine), galleries, decoder: Some(decoder), specification, ..Self::of_record(store, clock) }
+    }
+
+    /// The record alone, for an operator who verifies it or issues a token: what needs an engine, a
+    /// gallery or a decoder fails and says so.
+    #[must_use]
+    pub fn of_record(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            engine: None,
+            galleries: BTreeMap::new(),
+            decoder: None,
+            clock,
+            specification: ImageSpecification::default(),
+            sittings: Mutex::default(),
+            register: RwLock::default(),
+        }
     }
 
     /// Now, by the injected clock, in whole microseconds: what storage keeps, so that an event's time
@@ -169,9 +185,15 @@ impl Bureau {
     }
 
     /// The face engine.
-    #[must_use]
-    pub fn engine(&self) -> &Arc<dyn Engine> {
-        &self.engine
+    ///
+    /// # Errors
+    /// When only the record was opened.
+    pub fn engine(&self) -> Result<&Arc<dyn Engine>> {
+        self.engine.as_ref().ok_or_else(|| BureauError::Engine("none is loaded: only the record was opened".into()))
+    }
+
+    pub(crate) fn decoder(&self) -> Result<&Decoder> {
+        self.decoder.as_ref().ok_or_else(|| BureauError::Failed("no image is decoded here: only the record was opened".into()))
     }
 
     /// The register as it stands. Folded once and again whenever its stream has grown.

@@ -1,6 +1,6 @@
 //! report: the log, its verification, management information and samples (D4, D5).
 
-use crate::{Bureau, BureauError, Result};
+use crate::{Bureau, Result};
 use casework::{
     access::Action,
     calendar,
@@ -8,7 +8,7 @@ use casework::{
     people::Role,
     record::{GalleryId, Header, NewRecord, RetentionClass, StreamId},
     report::{self, Counts},
-    request::Request,
+    request::{Request, State},
 };
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,11 @@ pub struct Verified {
     /// The key to check it with.
     pub key: String,
 }
+
+/// Cases in one sample at most.
+pub const SAMPLE_MAX: usize = 100;
+/// Characters of a sample's seed at most.
+pub const SEED_CHARS_MAX: usize = 100;
 
 impl Bureau {
     pub(crate) async fn note_house(&self, kind: &str, by: PersonId, what: &str, gallery: Option<GalleryId>) -> Result<()> {
@@ -173,7 +178,9 @@ impl Bureau {
             out.requests += 1;
             out.events += request.version;
             let row = self.store.queue_row(id).await?;
-            if !row.is_some_and(|r| r.version == version && request.version == version && crate::act::same_row(&request, &r)) {
+            // The row of an erased record is not written again, even if its erasure had to be tried again.
+            let current = |r: u64| request.version == version && (r == version || request.state == State::Erased);
+            if !row.is_some_and(|r| current(r.version) && crate::act::same_row(&request, &r)) {
                 out.differing.push(id.reference());
             }
         }
@@ -266,7 +273,7 @@ impl Bureau {
     }
 
     /// A sample of cases that anyone with the same seed draws again (D4): HMAC-SHA-256 of the id under
-    /// the seed, smallest first.
+    /// the seed, smallest first. At most [`SAMPLE_MAX`].
     ///
     /// # Errors
     /// Refused to people who may not see statistics.
@@ -287,37 +294,16 @@ impl Bureau {
         });
         let mut out = vec![];
         for id in drawn {
-            if out.len() >= size {
+            if out.len() >= size.min(SAMPLE_MAX) {
                 break;
             }
             let Some(row) = self.store.queue_row(id).await? else { continue };
-            let visible = actor.has(Role::Auditor)
-                || (Some(row.gallery) == actor.gallery && (!row.sensitive || row.people.iter().any(|(p, _)| *p == who)));
+            let visible = actor.has(Role::Auditor) || (Some(row.gallery) == actor.gallery && crate::views::viewer(&actor).sees(&row));
             if visible {
                 out.push(self.line(&row, &register, who));
             }
         }
         self.note_house("sample-drawn", who, &format!("{} drawn", out.len()), actor.gallery).await?;
-        Ok(out)
-    }
-
-    /// Jobs that failed for good, in words, for a team leader: kind, reason and short reference.
-    ///
-    /// # Errors
-    /// Refused to others.
-    pub async fn failed_jobs(&self, who: PersonId) -> Result<Vec<(String, String, String)>> {
-        let (_, actor) = self.actor(who).await?;
-        if !actor.has(Role::TeamLeader) {
-            return Err(BureauError::Refused(vec![casework::access::unknown()]));
-        }
-        let mut out = vec![];
-        for job in self.store.failed_jobs(100).await? {
-            let StreamId::Request(id) = job.stream else { continue };
-            // A leader's own gallery only (V1).
-            if self.store.queue_row(id).await?.is_some_and(|r| Some(r.gallery) == actor.gallery) {
-                out.push((job.kind, job.reason.unwrap_or_default(), id.reference()));
-            }
-        }
         Ok(out)
     }
 }

@@ -1,15 +1,17 @@
-//! respond: deciding what is shared, previewing exactly what will leave, and opening the answer.
+//! respond: deciding what is shared, previewing exactly what will leave, sealing it as it leaves, and
+//! opening what was sealed.
 
-use crate::{Bureau, BureauError, Result};
+use crate::{Bureau, BureauError, Result, act::With, register::name_of, sha256};
 use casework::{
     access::{self, Action},
     clause::Clause,
     command::Command,
-    disclosure::{Biography, Disclosure},
-    event::{Sharing, Thing},
+    disclosure::{Disclosure, Held, Picture, Sealed},
+    event::{Sharing, Thing, Who},
     ids::{CandidateId, PersonId, ReferenceId, RequestId},
     people::Role,
     policy::BioField,
+    record::{RetentionClass, StreamId},
     refusal::{Refusal, refuse},
     request::{Request, State},
 };
@@ -81,25 +83,19 @@ impl Bureau {
         if request.assignee != Some(who) && !actor.has(Role::TeamLeader) {
             return Err(vec![refuse(&[Clause::V1], "Only the person who holds the request, or the team leader, sees its answer.")].into());
         }
-        let answer = self.assembled(&request).await?;
+        // What has left is shown as it left; before that, what would leave.
+        let answer = if request.released_at.is_some() { left(&request)? } else { self.assembled(&request).await? };
         self.consult(who, &request, Thing::Answer, "previewing the answer").await?;
         Ok(answer)
     }
 
-    /// The answer as it would arrive if it were sent to this person now; nothing is done.
+    /// The answer as it would arrive if it were sent now; nothing is done.
     ///
     /// # Errors
     /// Refused with everything that sending it would be refused for.
-    pub async fn preview_to(
-        &self,
-        who: PersonId,
-        id: RequestId,
-        recipient: &str,
-        recipient_confirmed: bool,
-        seen: Option<u64>,
-    ) -> Result<Disclosure> {
+    pub async fn preview_to(&self, who: PersonId, id: RequestId, recipient_confirmed: bool, seen: Option<u64>) -> Result<Disclosure> {
         let (request, ..) = self.open_for(who, id, Action::SeeAnswer).await?;
-        let command = Command::Answer { recipient: recipient.into(), recipient_confirmed };
+        let command = Command::Answer { recipient_confirmed };
         let done = self.check(who, id, command, seen).await?;
         let answer = self.assembled(&done.request).await?;
         self.consult(who, &request, Thing::Answer, "previewing the answer").await?;
@@ -107,13 +103,38 @@ impl Bureau {
     }
 
     async fn assembled(&self, request: &Request) -> Result<Disclosure> {
-        let mut held: BTreeMap<ReferenceId, Biography> = BTreeMap::new();
+        let mut held: BTreeMap<ReferenceId, Held> = BTreeMap::new();
         for c in request.probes.iter().flat_map(casework::request::Probe::matches) {
-            if let (Some(reference), Some(Sharing::Share { .. })) = (c.reference, &c.sharing) {
-                held.insert(reference, self.held_biography(request, c.id).await?);
+            if let (Some(reference), Some(Sharing::Share { image, .. })) = (c.reference, &c.sharing) {
+                let picture = *image && self.held_image(request, c.id).await?.is_some();
+                held.insert(reference, Held { biography: self.held_biography(request, c.id).await?, picture });
             }
         }
-        Ok(Disclosure::assemble(request, &held, self.policy())?)
+        let register = self.register().await?;
+        let name = request.requester.map(|p| name_of(&register, Who::Person(p))).unwrap_or_default();
+        Ok(Disclosure::assemble(request, &held, &name, self.policy())?)
+    }
+
+    /// Lets the answer leave: makes it up once more, seals it with its pictures, and records the release,
+    /// which is refused unless what was sealed is what was decided. What is not released is swept.
+    ///
+    /// # Errors
+    /// Refused with everything that stands in its way; when the store fails.
+    pub(crate) async fn release(&self, id: RequestId) -> Result<()> {
+        let request = self.open(id).await?;
+        let answer = self.assembled(&request).await?;
+        let (mut pictures, mut blobs) = (vec![], vec![]);
+        for s in answer.probes().iter().flat_map(|p| &p.shared).filter(|s| s.image) {
+            let bytes = self.held_image(&request, s.candidate).await?.ok_or(BureauError::Gone)?;
+            let blob = self.store.put_blob(StreamId::Request(id), RetentionClass::Disclosure, &bytes, self.now()).await?;
+            pictures.push(Picture { candidate: s.candidate, blob, digest: sha256(&bytes) });
+            blobs.push(blob);
+        }
+        let sealed = Sealed::new(&answer, pictures)?;
+        let digest = sha256(&sealed.to_bytes()?);
+        let command = Command::Release { answer: Box::new(sealed), digest };
+        let register = self.register().await?;
+        self.carry_out(None, &register, id, &command, None, With { blobs, ..With::default() }).await.map(drop)
     }
 
     /// Opens the answer: the first time is recorded as collected, every time as a look.
@@ -129,7 +150,7 @@ impl Bureau {
                 Err(e) => return Err(e),
             }
         }
-        self.assembled(&request).await
+        left(&request)
     }
 
     /// A shared person's image.
@@ -138,10 +159,14 @@ impl Bureau {
     /// Refused unless it is part of the released answer.
     pub async fn answer_image(&self, who: PersonId, id: RequestId, candidate: CandidateId) -> Result<Vec<u8>> {
         let request = self.released_to(who, id).await?;
-        let disclosure = self.assembled(&request).await?;
-        disclosure.image_of(candidate).ok_or_else(|| vec![access::unknown()])?;
+        left(&request)?; // unchanged since it was sealed
+        let picture = request.disclosed.as_ref().and_then(|a| a.picture(candidate)).ok_or_else(|| vec![access::unknown()])?;
         self.consult(who, &request, Thing::CandidateImage(candidate), "opening the answer").await?;
-        self.held_image(&request, candidate).await?.ok_or(BureauError::Gone)
+        let bytes = self.store.get_blob(picture.blob).await?.ok_or(BureauError::Gone)?;
+        if sha256(&bytes) != picture.digest {
+            return Err(BureauError::Failed(NOT_AS_RELEASED.into()));
+        }
+        Ok(bytes)
     }
 
     async fn released_to(&self, who: PersonId, id: RequestId) -> Result<Request> {
@@ -159,4 +184,15 @@ impl Bureau {
         self.consult(who, &request, Thing::Answer, "opening the answer").await?;
         Ok(request)
     }
+}
+
+const NOT_AS_RELEASED: &str = "the sealed answer is not what was released";
+
+/// The answer exactly as it left, checked against the digest in the record of its release.
+fn left(request: &Request) -> Result<Disclosure> {
+    let sealed = request.disclosed.as_ref().ok_or(BureauError::Gone)?;
+    if Some(sha256(&sealed.to_bytes()?)) != request.disclosed_digest {
+        return Err(BureauError::Failed(NOT_AS_RELEASED.into()));
+    }
+    Disclosure::released(request).ok_or(BureauError::Gone)
 }

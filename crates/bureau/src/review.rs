@@ -1,24 +1,36 @@
 //! review: what an examiner is shown, step by step. Nothing here depends on another examiner.
 
-use crate::{Bureau, BureauError, Done, Result, shuffle, views::RequestLine};
+use crate::{Bureau, BureauError, Done, Result, register::name_of, shuffle, views::RequestLine};
 use casework::{
     access::{self, Action},
     clause::Clause,
     command::Command,
     decide::{Context, decide},
     disclosure::Biography,
-    event::{Consulted, Thing},
+    event::{Consulted, Entry, Event, Thing, Who},
     form::{Mode, Source},
     ids::{CandidateId, PersonId, ProbeId, RequestId},
-    people::{Register, Role},
+    people::{Actor, Role},
     policy::BioField,
     record::StreamId,
     refusal::refuse,
     request::{ProbeState, Request, State},
     review::{self, BlindSheet, Conclusion},
 };
+use jiff::Timestamp;
 use serde::Serialize;
 use store::{QUEUE_PAGE_LIMIT, QueueFilter, QueueOrder};
+
+/// An examiner who has yet to finish, as a team leader sees them: nothing of what they gave.
+#[derive(Clone, Debug, Serialize)]
+pub struct AtWork {
+    /// Who.
+    pub person: PersonId,
+    /// Their name.
+    pub name: String,
+    /// When they first took up a comparison of this request.
+    pub since: Timestamp,
+}
 
 /// A probe that an examiner may take up, or examines.
 #[derive(Clone, Debug, Serialize)]
@@ -86,7 +98,7 @@ impl Bureau {
         let own = QueueFilter {
             gallery: actor.gallery,
             involving: Some((who, Some("examiner".into()))),
-            visible_sensitive_to: Some(who),
+            viewer: Some(crate::views::viewer(&actor)),
             order: QueueOrder::NewestFirst,
             limit: QUEUE_PAGE_LIMIT,
             ..QueueFilter::default()
@@ -134,6 +146,24 @@ impl Bureau {
         Ok(out)
     }
 
+    /// The examiners of a request who have yet to finish, for the team leader who may replace one (M2).
+    ///
+    /// # Errors
+    /// Refused to everybody else.
+    pub async fn examiners_at_work(&self, who: PersonId, id: RequestId) -> Result<Vec<AtWork>> {
+        let (request, _, register) = self.open_for(who, id, Action::ReplaceExaminer).await?;
+        let mut out: Vec<AtWork> = vec![];
+        for record in self.store.load(StreamId::Request(id)).await? {
+            let Some(payload) = record.payload.filter(|_| record.header.kind == "examiner-joined") else { continue };
+            let Event::ExaminerJoined { examiner, .. } = serde_json::from_slice::<Entry>(&payload)?.event else { continue };
+            let at_work = request.probes.iter().any(|p| review::unfinished(p, examiner));
+            if at_work && !out.iter().any(|e| e.person == examiner) {
+                out.push(AtWork { person: examiner, name: name_of(&register, Who::Person(examiner)), since: record.header.at });
+            }
+        }
+        Ok(out)
+    }
+
     /// One comparison that may be taken up, or an empty list that may be concluded, for its own page.
     ///
     /// # Errors
@@ -143,12 +173,16 @@ impl Bureau {
         Ok(found.ok_or_else(|| vec![access::unknown()])?)
     }
 
-    /// Takes up a comparison, with the candidates in an order of the examiner's own.
+    /// Takes up a comparison, with the candidates in an order of the examiner's own; once taken up, it is
+    /// theirs however often they ask.
     ///
     /// # Errors
     /// As [`Bureau::act`].
     pub async fn take_up(&self, who: PersonId, id: RequestId, probe: ProbeId) -> Result<Done> {
         let request = self.open(id).await?;
+        if request.probe(probe).is_some_and(|p| p.examiners.iter().any(|e| e.person == who)) {
+            return Ok(Done { request, events: vec![] }); // asked twice: nothing was heard of the answer
+        }
         // The events say who held it; the looks say who read it without holding it.
         if self.has_read(who, id).await? {
             let words = "You have read this request, so you cannot give a blind opinion on it.";
@@ -193,13 +227,11 @@ impl Bureau {
     /// # Errors
     /// Refused as unknown to anyone who does not examine this probe.
     pub async fn comparison(&self, who: PersonId, id: RequestId, probe: ProbeId) -> Result<ComparisonView> {
-        let (register, actor) = self.actor(who).await?;
-        let request = self.open(id).await?;
-        let view = self.sheet_of(&request, &register, &actor, probe)?;
-        Ok(view)
+        let (_, actor) = self.actor(who).await?;
+        self.sheet_of(&self.open(id).await?, &actor, probe)
     }
 
-    fn sheet_of(&self, request: &Request, _register: &Register, actor: &casework::people::Actor, probe: ProbeId) -> Result<ComparisonView> {
+    fn sheet_of(&self, request: &Request, actor: &Actor, probe: ProbeId) -> Result<ComparisonView> {
         if !access::may_know(request, actor) {
             return Err(vec![access::unknown()].into());
         }
@@ -244,7 +276,7 @@ impl Bureau {
     pub async fn informed(&self, who: PersonId, id: RequestId, probe: ProbeId, candidate: CandidateId) -> Result<InformedView> {
         let (register, actor) = self.actor(who).await?;
         let request = self.open(id).await?;
-        let view = self.sheet_of(&request, &register, &actor, probe)?;
+        let view = self.sheet_of(&request, &actor, probe)?;
         let own = view.sheet.candidates.iter().find(|c| c.id == candidate);
         if own.is_some_and(|c| c.informed.is_some()) {
             // Nothing more is needed, and what is still held would tell what others concluded.

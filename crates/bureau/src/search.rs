@@ -17,9 +17,6 @@ impl Bureau {
     pub(crate) async fn search_now(&self, id: RequestId, probe: ProbeId, authorisation: AuthorisationId) -> Result<()> {
         let request = self.open(id).await?;
         let Some(leave) = request.leave_to_search(probe, authorisation) else { return Ok(()) };
-        if self.now() >= leave.authorisation().expires {
-            return Ok(()); // the expiry's own job takes it back
-        }
         let image = request.image(probe).cloned().ok_or(BureauError::Gone)?;
         let original = self.store.get_blob(image.original).await?.ok_or(BureauError::Gone)?;
         let template = self.template_of(&leave, &original).await?;
@@ -29,7 +26,7 @@ impl Bureau {
             .iter()
             .map(|c| Ok(Found { candidate: self.id::<CandidateId>()?, reference: ReferenceId(Uuid::from_bytes(c.id)), score: c.score }))
             .collect::<Result<Vec<_>>>()?;
-        let model = self.engine.model();
+        let model = self.engine()?.model();
         let facts = SearchFacts {
             engine: format!("{} ({})", model.name, model.pack),
             model: model.id.to_string(),
@@ -39,11 +36,7 @@ impl Bureau {
             list: list_digest(&found),
             more: list.more_above_threshold,
         };
-        match self.act_as_worker(id, Command::RecordSearch { probe, authorisation, facts, found }).await {
-            // Withdrawn, or recorded by another worker, while this one searched: there is nothing to record.
-            Err(BureauError::Refused(_)) if self.open(id).await?.leave_to_search(probe, authorisation).is_none() => Ok(()),
-            done => done.map(drop),
-        }
+        self.act_as_worker(id, Command::RecordSearch { probe, authorisation, facts, found }).await.map(drop)
     }
 
     /// The template of exactly the image and face that were assessed.
@@ -53,7 +46,7 @@ impl Bureau {
             return Err(BureauError::Failed("the stored image is not the one that was assessed (M1)".into()));
         }
         let pixels = self.decode(original).await?;
-        let engine = self.engine.clone();
+        let engine = self.engine()?.clone();
         let face = *face;
         let made = tokio::task::spawn_blocking(move || {
             let image = face::Image::new(pixels.width, pixels.height, &pixels.data)?;
@@ -75,9 +68,9 @@ impl Bureau {
             .get(&leave.authorisation().gallery)
             .ok_or_else(|| BureauError::Gallery("this gallery is not open here".into()))?
             .clone();
-        let threshold = self.engine.model().threshold.value;
+        let threshold = self.engine()?.model().threshold.value;
         // The engine's model, not the gallery's: a gallery of another one refuses it.
-        let model = gallery::ModelId::new(self.engine.model().id.as_str()).map_err(|e| BureauError::Gallery(e.to_string()))?;
+        let model = gallery::ModelId::new(self.engine()?.model().id.as_str()).map_err(|e| BureauError::Gallery(e.to_string()))?;
         let searched = tokio::task::spawn_blocking(move || {
             let probe = gallery::Probe::new(model, template)?;
             gallery.search(&probe, &SearchLimits { k: CANDIDATES_MAX, threshold: Some(threshold), filters: Filters::default() })

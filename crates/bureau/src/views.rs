@@ -14,15 +14,15 @@ use casework::{
     event::{Entry, Event, Thing, Who},
     form::Form,
     ids::{CandidateId, PersonId, ProbeId, RequestId},
-    people::{Actor, Register},
-    record::{GalleryId, StreamId},
+    people::{Actor, Register, Role},
+    record::{GalleryId, Header, RetentionClass, StreamId},
     refusal::Refusal,
     request::{Clarification, Onward, Outcome, Probe, ProbeState, Request, Review, State},
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 use std::collections::BTreeSet;
-use store::QueueRow;
+use store::{QueueRow, Viewer};
 use strum::IntoEnumIterator;
 
 /// One request in a list. No personal data of the person searched for.
@@ -48,6 +48,8 @@ pub struct RequestLine {
     pub received: Timestamp,
     /// Its age in working days.
     pub age_working_days: u32,
+    /// When the answer is due, in London; nothing once answered.
+    pub due: Option<Date>,
     /// How long is left, in words; nothing once answered.
     pub due_words: Option<String>,
     /// Whether it is overdue.
@@ -175,6 +177,17 @@ pub struct HistoryLine {
     pub look: bool,
 }
 
+/// What somebody may see of lists, by what the register says of them now; [`access::may_know`] says the same
+/// of one request (V1).
+pub(crate) fn viewer(actor: &Actor) -> Viewer {
+    Viewer {
+        person: actor.person,
+        sees_all: actor.has(Role::Auditor),
+        oversees: actor.gallery.filter(|_| actor.has(Role::TeamLeader) || actor.has(Role::Siao)),
+        approves_for: actor.leo.filter(|_| actor.has(Role::Approver)),
+    }
+}
+
 impl Bureau {
     pub(crate) fn line(&self, row: &QueueRow, register: &Register, viewer: PersonId) -> RequestLine {
         let today = calendar::london_date(self.now());
@@ -204,6 +217,7 @@ impl Bureau {
             sensitive: row.sensitive,
             received: row.received_at,
             age_working_days: calendar::working_days(calendar::london_date(row.received_at), today),
+            due,
             due_words: due.map(|d| calendar::due_in_words(today, d)),
             overdue: due.is_some_and(|d| d < today),
             assignee: row.assignee.filter(|_| !police).map(name),
@@ -277,7 +291,7 @@ impl Bureau {
             onward: request.onward.clone(),
             handling: request.handling,
             outcome: request.outcome.filter(|_| released),
-            recipient: request.recipient.clone().filter(|_| released),
+            recipient: request.recipient.filter(|_| released).map(|p| name_of(&register, Who::Person(p))),
             released_at: request.released_at,
             collected_at: request.collected_at,
             due: request.due.map(calendar::date_in_words),
@@ -313,7 +327,7 @@ impl Bureau {
             let entry = record.payload.as_deref().map(serde_json::from_slice::<Entry>).transpose()?;
             let by = entry.as_ref().map_or(Who::System, |e| e.by);
             let own = matches!(by, Who::Person(p) if register.people.get(&p).is_some_and(|p| matches!(p.at, casework::people::Affiliation::Leo(_))));
-            if police && !told_to_the_force(&record.header.kind) {
+            if police && !told_to_the_force(&record.header) {
                 continue;
             }
             out.push(HistoryLine {
@@ -409,27 +423,30 @@ pub(crate) const WHOLE_IMAGE: &str = "looking at the image";
 
 /// What the force sees in its history, by the header's kind, so that it holds after erasure too: its own
 /// steps and what it was told; never how staff came to the answer, nor that a search found anybody.
-fn told_to_the_force(kind: &str) -> bool {
-    matches!(
-        kind,
-        "prepared"
-            | "returned"
-            | "approved"
-            | "submitted"
-            | "received"
-            | "rejected"
-            | "withdrawn"
-            | "clarification-asked"
-            | "clarification-answered"
-            | "released"
-            | "collected"
-            | "review-asked"
-            | "review-decided"
-            | "onward-asked"
-            | "onward-decided"
-            | "closed"
-            | "erased"
-    )
+fn told_to_the_force(header: &Header) -> bool {
+    // That there were candidates is how staff came to the answer; their end is on our side of the record.
+    let candidates = header.outcome.as_deref() == Some(RetentionClass::Candidates.to_string().as_str());
+    !candidates
+        && matches!(
+            header.kind.as_str(),
+            "prepared"
+                | "returned"
+                | "approved"
+                | "submitted"
+                | "received"
+                | "rejected"
+                | "withdrawn"
+                | "clarification-asked"
+                | "clarification-answered"
+                | "released"
+                | "collected"
+                | "review-asked"
+                | "review-decided"
+                | "onward-asked"
+                | "onward-decided"
+                | "closed"
+                | "erased"
+        )
 }
 
 /// An event in words; nothing personal.
@@ -462,6 +479,7 @@ fn words(event: &Event) -> String {
         Event::Listed { .. } => "The candidate list was sealed".into(),
         Event::AuthorisationExpired { .. } => "Leave to search expired unused".into(),
         Event::ExaminerJoined { .. } => "An examiner began".into(),
+        Event::ExaminerReplaced { .. } => "An examiner who had not finished was replaced".into(),
         Event::VisualGiven { .. } => "A blind visual opinion was locked".into(),
         Event::InformedGiven { .. } => "An informed conclusion was given".into(),
         Event::AdjudicationOpened { .. } => "The examiners differ; a third is asked".into(),
@@ -478,7 +496,8 @@ fn words(event: &Event) -> String {
             casework::event::Sharing::Withhold { .. } => "Decided to withhold a match".into(),
         },
         Event::AnswerPrepared { .. } => "Answer made up and addressed".into(),
-        Event::Released { outcome } => format!("Answer released: {}", outcome.to_string().replace('-', " ")),
+        Event::Disclosed { .. } => "The answer was sealed as it left".into(),
+        Event::Released { outcome, .. } => format!("Answer released: {}", outcome.to_string().replace('-', " ")),
         Event::Collected { .. } => "Answer opened".into(),
         Event::ReviewAsked { .. } => "Review asked".into(),
         Event::ReviewDecided { result, .. } => format!("Review decided: {}", result.to_string().replace('-', " ")),
@@ -490,6 +509,7 @@ fn words(event: &Event) -> String {
                 "Passing on refused".into()
             }
         }
+        Event::TriedAgain { task } => format!("Asked a worker to try again what had failed: {}", task.kind()),
         Event::Closed => "Closed".into(),
         Event::Erased { class } => format!("Erased: {class}"),
     }

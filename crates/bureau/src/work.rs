@@ -1,18 +1,25 @@
 //! Jobs: what people decided, carried out by workers. A job is enqueued in the deciding transaction,
 //! survives a killed server, and is harmless when it runs twice.
 
-use crate::{Bureau, BureauError, Result};
+use crate::{
+    Bureau, BureauError, Result,
+    act::{Done, With},
+};
+pub use casework::task::Task;
 use casework::{
+    access,
     command::Command,
+    decide::Context,
     event::Event,
-    ids::{AuthorisationId, ProbeId, RequestId},
+    ids::{PersonId, RequestId},
+    people::Role,
     policy::Policy,
-    record::{RetentionClass, StreamId},
-    request::{ProbeState, Request},
+    record::StreamId,
+    request::Request,
     retain,
 };
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::time::Duration;
 use store::{Job, NewJob};
 
@@ -21,52 +28,16 @@ pub const LEASE: Duration = Duration::from_secs(120);
 /// How often a failed job is tried before it waits for a person.
 pub const ATTEMPTS_MAX: u32 = 6;
 
+/// Failed jobs shown at most, oldest first.
+pub const FAILED_JOBS_MAX: u32 = 100;
 /// How long what belongs to nothing (an upload that was overtaken, half of a pair that was not sent) is
 /// left alone, since it may be on its way to its commit.
 pub const ORPHANS_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// How long a form's one-time token is remembered; after that a repeat meets the request's version.
 pub const TOKENS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// What a worker does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "job")]
-pub enum Task {
-    /// Make the search that leave was used for.
-    Search {
-        /// The image.
-        probe: ProbeId,
-        /// The leave.
-        authorisation: AuthorisationId,
-    },
-    /// Note that leave ran out.
-    Expire {
-        /// The image.
-        probe: ProbeId,
-    },
-    /// Let the answer leave.
-    Release,
-    /// Close what has ended, or was abandoned, and lain idle.
-    Close,
-    /// Destroy a class of data that is due.
-    Erase {
-        /// The class.
-        class: RetentionClass,
-    },
-}
-
-impl Task {
-    fn kind(&self) -> &'static str {
-        match self {
-            Self::Search { .. } => "search",
-            Self::Expire { .. } => "expire",
-            Self::Release => "release",
-            Self::Close => "close",
-            Self::Erase { .. } => "erase",
-        }
-    }
-    fn job(&self, run_at: Timestamp) -> Result<NewJob> {
-        Ok(NewJob { kind: self.kind().into(), payload: serde_json::to_string(self)?, run_at })
-    }
+fn job(task: Task, run_at: Timestamp) -> Result<NewJob> {
+    Ok(NewJob { kind: task.kind().into(), payload: serde_json::to_string(&task)?, run_at })
 }
 
 /// The jobs that an event asks for.
@@ -77,7 +48,7 @@ pub(crate) fn jobs_for(event: &Event, now: Timestamp) -> Result<Vec<NewJob>> {
         Event::AnswerPrepared { .. } => (Task::Release, now),
         _ => return Ok(vec![]),
     };
-    Ok(vec![task.job(at)?])
+    Ok(vec![job(task, at)?])
 }
 
 /// The jobs that the new state asks for: what has just become due to be erased, and what will.
@@ -87,18 +58,35 @@ pub(crate) fn jobs_after(before: &Request, after: &Request, policy: &Policy, now
     let mut out = vec![];
     for due in retain::due(after, policy, today) {
         if !was.contains(&due.class) {
-            out.push(Task::Erase { class: due.class }.job(now)?);
+            out.push(job(Task::Erase { class: due.class }, now)?);
         }
     }
     if let Some(due) = retain::close_due(after, policy) {
-        out.push(Task::Close.job(casework::calendar::start_of(due))?);
+        out.push(job(Task::Close, casework::calendar::start_of(due))?);
     }
     if before.closed_at.is_none() && after.closed_at.is_some() {
         for (class, date) in retain::schedule(after, policy) {
-            out.push(Task::Erase { class }.job(casework::calendar::start_of(date))?);
+            out.push(job(Task::Erase { class }, casework::calendar::start_of(date))?);
         }
     }
     Ok(out)
+}
+
+/// A job that failed for good, as the leader of the gallery's team sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailedJob {
+    /// Its number.
+    pub job: u64,
+    /// What was to be done: a [`Task`]'s kind.
+    pub kind: String,
+    /// Why it failed, in one word: `refused`, `overtaken`, `erased`, `engine`, `gallery` or `failed`.
+    pub reason: String,
+    /// The request.
+    pub request: RequestId,
+    /// Its short reference.
+    pub reference: String,
+    /// Whether the request still asks for it, so that it can be tried again.
+    pub owed: bool,
 }
 
 /// What one round of work did.
@@ -135,17 +123,20 @@ impl Bureau {
         Ok(worked)
     }
 
-    /// Takes away what belongs to nothing any more: images that no form and no request names, sessions
-    /// and tokens that are over. Once an hour is enough; more often is harmless.
+    /// Takes away drafts that nobody has saved for the policy's time, and what belongs to nothing any more: images that no form and no request names, sessions
+    /// and tokens that are over, failed jobs that nothing asks for. Once an hour is enough; more often is harmless.
     ///
     /// # Errors
     /// When the store fails; what was done stays done.
     pub async fn tidy(&self) -> Result<()> {
         let now = self.now();
         let before = |age: Duration| now.checked_sub(age).unwrap_or(Timestamp::MIN);
+        let today = casework::calendar::london_date(now);
+        self.store.delete_drafts_saved_before(retain::drafts_saved_before(today, self.policy())).await?;
         self.store.sweep_orphans(before(ORPHANS_KEPT)).await?;
         self.store.purge_sessions(now).await?;
         self.store.purge_idempotency(before(TOKENS_KEPT)).await?;
+        self.forget_void_jobs().await?;
         Ok(())
     }
 
@@ -167,42 +158,88 @@ impl Bureau {
 
     async fn run(&self, job: &Job) -> Result<()> {
         let StreamId::Request(id) = job.stream else { return Ok(()) };
-        match serde_json::from_str(&job.payload)? {
+        let task: Task = serde_json::from_str(&job.payload)?;
+        // Done before, or not asked for any more (withdrawn, closed, reopened): nothing is left to do.
+        if !self.owes(id, task).await? {
+            return Ok(());
+        }
+        let done = match task {
             Task::Search { probe, authorisation } => self.search_now(id, probe, authorisation).await,
-            Task::Expire { probe } => {
-                let request = self.open(id).await?;
-                match request.probe(probe).map(|p| &p.state) {
-                    Some(ProbeState::Authorised(a) | ProbeState::Started(a)) if self.now() >= a.expires => {
-                        self.act_as_worker(id, Command::ExpireAuthorisation { probe }).await.map(drop)
-                    }
-                    _ => Ok(()),
-                }
-            }
+            Task::Expire { probe } => self.act_as_worker(id, Command::ExpireAuthorisation { probe }).await.map(drop),
             Task::Release => self.release(id).await,
-            Task::Close => self.close_if_idle(id).await,
-            Task::Erase { class } => self.erase_if_due(id, class).await,
+            Task::Close => self.act_as_worker(id, Command::Close).await.map(drop),
+            Task::Erase { class } => self.erase(id, class).await,
+        };
+        match done {
+            // Overtaken by the request's own life, or done by another worker, between the look and the commit.
+            Err(BureauError::Refused(_)) if !self.owes(id, task).await? => Ok(()),
+            done => done,
         }
     }
 
-    async fn close_if_idle(&self, id: RequestId) -> Result<()> {
-        let request = self.open(id).await?;
-        let waits = request.reviews.iter().any(|r| r.result.is_none()) || request.onward.iter().any(|o| o.decision.is_none());
-        let today = casework::calendar::london_date(self.now());
-        if waits || retain::close_due(&request, self.policy()).is_none_or(|due| due > today) {
-            return Ok(()); // what happened meanwhile has made a later job of this
-        }
-        self.act_as_worker(id, Command::Close).await.map(drop)
+    async fn owes(&self, id: RequestId, task: Task) -> Result<bool> {
+        Ok(task.owed(&self.open(id).await?, self.policy(), self.now()))
     }
 
-    async fn release(&self, id: RequestId) -> Result<()> {
-        if self.open(id).await?.state != casework::request::State::Answering {
-            return Ok(()); // released before, or withdrawn meanwhile
+    /// Jobs that failed for good, oldest first, of requests that this team leader may know of: what, why,
+    /// and whether there is anything to try again.
+    ///
+    /// # Errors
+    /// Refused to others.
+    pub async fn failed_jobs(&self, who: PersonId) -> Result<Vec<FailedJob>> {
+        let (register, actor) = self.actor(who).await?;
+        if !actor.has(Role::TeamLeader) {
+            return Err(vec![access::unknown()].into());
         }
-        match self.act_as_worker(id, Command::Release).await {
-            // Withdrawn, or found to be sensitive, between the look above and the commit.
-            Err(BureauError::Refused(_)) if self.open(id).await?.state != casework::request::State::Answering => Ok(()),
-            done => done.map(drop),
+        let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now() };
+        let mut out = vec![];
+        for job in self.store.failed_jobs(FAILED_JOBS_MAX).await? {
+            let StreamId::Request(id) = job.stream else { continue };
+            let request = self.open(id).await?;
+            if !access::refusals(&request, access::Action::TryAgain, &ctx).is_empty() {
+                continue; // another gallery's, or one of which they must not know how far it is (M2)
+            }
+            let owed = serde_json::from_str::<Task>(&job.payload).is_ok_and(|t| t.owed(&request, ctx.policy, ctx.now));
+            let reason = job.reason.unwrap_or_default();
+            out.push(FailedJob { job: job.id.0, kind: job.kind, reason, request: id, reference: id.reference(), owed });
         }
+        Ok(out)
+    }
+
+    /// Lets a worker try again what failed for good, and records who asked for it. The job and the event
+    /// are one transaction; a started search is made again under the same leave, so it stays one use of it.
+    ///
+    /// # Errors
+    /// Refused to anyone but a team leader of the gallery, and where the request does not ask for it any
+    /// more; [`BureauError::Overtaken`] when a colleague was quicker.
+    pub async fn try_again(&self, who: PersonId, job: u64) -> Result<Done> {
+        let (register, actor) = self.actor(who).await?;
+        let unknown = || BureauError::Refused(vec![access::unknown()]);
+        if !actor.has(Role::TeamLeader) {
+            return Err(unknown());
+        }
+        let failed = self.store.failed_jobs(FAILED_JOBS_MAX).await?;
+        let Some(found) = failed.into_iter().find(|f| f.id.0 == job) else {
+            return Err(BureauError::Overtaken); // a colleague was quicker, or it was not needed any more
+        };
+        let StreamId::Request(id) = found.stream else { return Err(unknown()) };
+        let command = Command::TryAgain { task: serde_json::from_str(&found.payload)? };
+        let with = With { retry: Some(found.id), ..With::default() };
+        match self.carry_out(Some(&actor), &register, id, &command, None, with).await {
+            Err(BureauError::Store(store::StoreError::NotFound { .. })) => Err(BureauError::Overtaken),
+            done => done,
+        }
+    }
+
+    /// Forgets failed jobs that nothing asks for any more.
+    async fn forget_void_jobs(&self) -> Result<()> {
+        for job in self.store.failed_jobs(FAILED_JOBS_MAX).await? {
+            let (StreamId::Request(id), Ok(task)) = (job.stream, serde_json::from_str::<Task>(&job.payload)) else { continue };
+            if !self.owes(id, task).await? {
+                self.store.forget_job(job.id).await?;
+            }
+        }
+        Ok(())
     }
 }
 

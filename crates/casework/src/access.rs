@@ -38,6 +38,7 @@ pub enum Action {
     RecordSearch,
     ExpireAuthorisation,
     Examine,
+    ReplaceExaminer,
     GiveVisual,
     GiveInformed,
     ConcludeEmpty,
@@ -49,6 +50,7 @@ pub enum Action {
     DecideReview,
     AskOnward,
     DecideOnward,
+    TryAgain,
     Close,
     Erase,
     SeeRequest,
@@ -148,6 +150,7 @@ fn row(action: Action) -> Row {
         A::Admit => (&[R::Assessor, R::TeamLeader], SUBMITTED, Clause::V1),
         A::StartSearch => (&[R::Assessor], AT_WORK, Clause::M1),
         A::Examine | A::GiveVisual | A::GiveInformed => (&[R::Examiner], AT_WORK, Clause::M2),
+        A::ReplaceExaminer => (&[R::TeamLeader], AT_WORK, Clause::M2),
         A::ConcludeEmpty => (&[R::Examiner], AT_WORK, Clause::P2),
         A::DecideSharing => (&[R::Assessor], &[State::Responding], Clause::O10),
         A::Answer => (&[R::Assessor], &[State::Responding], Clause::O10),
@@ -156,6 +159,7 @@ fn row(action: Action) -> Row {
         A::DecideReview => (&[R::TeamLeader], &[State::Rejected, State::Answered, State::Closed], Clause::W3),
         A::AskOnward => (&[R::Requester], &[State::Answered, State::Closed], Clause::V3),
         A::DecideOnward => (&[R::Assessor, R::TeamLeader], &[State::Answered, State::Closed], Clause::V3),
+        A::TryAgain => (&[R::TeamLeader], ANY, Clause::R3),
         A::Close => (&[R::Assessor, R::TeamLeader], &[State::Answered, State::Rejected, State::Withdrawn], Clause::D3),
         // What only a worker does, carrying out what people decided (P2).
         A::RecordSearch | A::ExpireAuthorisation | A::Release | A::Erase => (&[], &[], Clause::P2),
@@ -271,7 +275,16 @@ pub fn refusals(request: &Request, action: Action, ctx: &Context<'_>) -> Vec<Ref
     // is answered, whatever other roles they hold.
     if request.examines(actor.person)
         && WITH_US.contains(&request.state)
-        && matches!(action, Action::SeeRequest | Action::SeeImage | Action::SeeCandidates | Action::SeeAnswer | Action::SeeHistory)
+        && matches!(
+            action,
+            Action::SeeRequest
+                | Action::SeeImage
+                | Action::SeeCandidates
+                | Action::SeeAnswer
+                | Action::SeeHistory
+                | Action::ReplaceExaminer
+                | Action::TryAgain
+        )
     {
         out.push(refuse(&[Clause::M2], "You examine this request, so you stay blind to the rest of it until it is answered."));
     }
@@ -281,6 +294,13 @@ pub fn refusals(request: &Request, action: Action, ctx: &Context<'_>) -> Vec<Ref
         && (request.requester != Some(actor.person) || (request.released_at.is_none() && request.rejected.is_empty()))
     {
         out.push(refuse(&[Clause::V2], "There is no answer for you on this request."));
+    }
+    // R1: the question that taking a request asks is asked of whoever it was allocated to as well.
+    if request.undeclared() == Some(actor.person) && !matches!(action, Action::Take | Action::PutBack | Action::DeclareConflict) {
+        out.push(refuse(
+            &[Clause::R1],
+            "This request was allocated to you. Say first whether you have a conflict of interest: take it up, or declare one.",
+        ));
     }
     if request.conflicted.contains(&actor.person) && action != Action::DeclareConflict {
         out.push(refuse(&[Clause::R1], "You have a conflict of interest in this request."));

@@ -3,11 +3,13 @@
 use crate::{
     access::Action,
     assess::{Assessment, Decision},
+    disclosure::Sealed,
     event::{Found, ReviewResult, SearchFacts, Sharing},
     form::{Field, Form},
-    ids::{AuthorisationId, CandidateId, PersonId, ProbeId, RequestId},
+    ids::{AuthorisationId, CandidateId, Digest, PersonId, ProbeId, RequestId},
     record::{GalleryId, RetentionClass},
     review::{Informed, Visual},
+    task::Task,
 };
 use serde::{Deserialize, Serialize};
 
@@ -34,7 +36,8 @@ pub enum Command {
     Withdraw { reason: String },
     /// Reject it as off-template or incomplete, naming every question that lacks an answer (S1).
     Reject { missing: Vec<(Field, String)> },
-    /// Take it from the queue; `no_conflict` answers the conflict-of-interest question.
+    /// Take it from the queue, or take up what was allocated; `no_conflict` answers the
+    /// conflict-of-interest question.
     Take { no_conflict: bool },
     /// Say that one has a conflict of interest.
     DeclareConflict { words: String },
@@ -60,6 +63,8 @@ pub enum Command {
     ExpireAuthorisation { probe: ProbeId },
     /// Join as an examiner, seeing the candidates in this order.
     Examine { probe: ProbeId, order: Vec<CandidateId> },
+    /// Replace an examiner who cannot finish: their places are free again (M2).
+    ReplaceExaminer { examiner: PersonId, reason: String },
     /// Give a blind visual opinion. `version` is the examiner's own.
     GiveVisual { probe: ProbeId, candidate: CandidateId, opinion: Visual, version: u64 },
     /// Give an informed conclusion. `version` is the examiner's own.
@@ -68,10 +73,10 @@ pub enum Command {
     ConcludeEmpty { probe: ProbeId, words: String },
     /// Decide what is shared of one match (O10).
     DecideSharing { probe: ProbeId, candidate: CandidateId, sharing: Sharing },
-    /// Make up and address the answer.
-    Answer { recipient: String, recipient_confirmed: bool },
-    /// Let the answer leave (worker).
-    Release,
+    /// Make up the answer for its requester, confirmed by name where it is sensitive (V2).
+    Answer { recipient_confirmed: bool },
+    /// Let the answer leave, sealed as it is, with the digest of what was sealed (worker).
+    Release { answer: Box<Sealed>, digest: Digest },
     /// Open the answer.
     Collect,
     /// Ask for a review (W2).
@@ -82,6 +87,8 @@ pub enum Command {
     AskOnward { to: String, reasons: String },
     /// Answer that.
     DecideOnward { allowed: bool, reasons: String },
+    /// Let a worker do again what failed for good.
+    TryAgain { task: Task },
     /// Close it.
     Close,
     /// Destroy a class of data (worker).
@@ -111,17 +118,19 @@ impl Command {
             Self::RecordSearch { .. } => Action::RecordSearch,
             Self::ExpireAuthorisation { .. } => Action::ExpireAuthorisation,
             Self::Examine { .. } => Action::Examine,
+            Self::ReplaceExaminer { .. } => Action::ReplaceExaminer,
             Self::GiveVisual { .. } => Action::GiveVisual,
             Self::GiveInformed { .. } => Action::GiveInformed,
             Self::ConcludeEmpty { .. } => Action::ConcludeEmpty,
             Self::DecideSharing { .. } => Action::DecideSharing,
             Self::Answer { .. } => Action::Answer,
-            Self::Release => Action::Release,
+            Self::Release { .. } => Action::Release,
             Self::Collect => Action::Collect,
             Self::AskReview { .. } => Action::AskReview,
             Self::DecideReview { .. } => Action::DecideReview,
             Self::AskOnward { .. } => Action::AskOnward,
             Self::DecideOnward { .. } => Action::DecideOnward,
+            Self::TryAgain { .. } => Action::TryAgain,
             Self::Close => Action::Close,
             Self::Erase { .. } => Action::Erase,
         }

@@ -62,6 +62,7 @@ pub fn decide(request: &Request, command: &Command, ctx: &Context<'_>) -> Result
         | Command::DeclareConflict { .. }
         | Command::PutBack
         | Command::Allocate { .. }
+        | Command::ReplaceExaminer { .. }
         | Command::FlagVulnerable { .. }
         | Command::Admit { .. } => handle::decide(request, command, ctx),
         Command::AskClarification { .. } | Command::AnswerClarification { .. } | Command::Assess { .. } => {
@@ -75,12 +76,13 @@ pub fn decide(request: &Request, command: &Command, ctx: &Context<'_>) -> Result
         }
         Command::DecideSharing { .. }
         | Command::Answer { .. }
-        | Command::Release
+        | Command::Release { .. }
         | Command::Collect
         | Command::AskReview { .. }
         | Command::DecideReview { .. }
         | Command::AskOnward { .. }
         | Command::DecideOnward { .. }
+        | Command::TryAgain { .. }
         | Command::Close
         | Command::Erase { .. } => respond::decide(request, command, ctx),
     };

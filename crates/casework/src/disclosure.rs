@@ -5,7 +5,7 @@ use crate::{
     clause::Clause,
     event::Sharing,
     form::{Mode, Purpose},
-    ids::{CandidateId, ProbeId, ReferenceId, RequestId},
+    ids::{BlobId, CandidateId, Digest, PersonId, ProbeId, ReferenceId, RequestId},
     limits::CONFIRMATIONS_MIN,
     policy::{BioField, Policy},
     record::GalleryId,
@@ -20,22 +20,28 @@ use std::collections::{BTreeMap, BTreeSet};
 #[serde(transparent)]
 pub struct Biography(pub BTreeMap<BioField, String>);
 
+/// What the gallery holds of a reference whose person is shared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// What is known of the person.
+    pub biography: Biography,
+    /// Whether there is a picture; a synthetic reference has none.
+    pub picture: bool,
+}
+
 /// One person as disclosed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shared {
     /// The opaque candidate id, to fetch the image by.
     pub candidate: CandidateId,
-    /// The reference whose image is shared; never serialised.
-    #[serde(skip)]
-    pub image_of: Option<ReferenceId>,
-    /// Whether the image is shared.
+    /// Whether the image is shared, and there is one.
     pub image: bool,
     /// Field, label and value, in the gallery's order.
-    pub fields: Vec<(BioField, &'static str, String)>,
+    pub fields: Vec<(BioField, String, String)>,
 }
 
 /// The answer on one image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeAnswer {
     /// The image.
     pub probe: ProbeId,
@@ -49,58 +55,128 @@ pub struct ProbeAnswer {
     pub shared: Vec<Shared>,
 }
 
-/// Everything that leaves for one request.
+/// Everything that leaves for one request. It is assembled from what was decided, or read back from what
+/// was sealed when it left; there is no third way to one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Disclosure {
+#[serde(transparent)]
+pub struct Disclosure(Parts);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Parts {
     request: RequestId,
     gallery: GalleryId,
+    requester: PersonId,
     recipient: String,
     outcome: Outcome,
     probes: Vec<ProbeAnswer>,
     conditions: Vec<(Clause, String)>,
 }
 
+/// A picture that left with an answer: a sealed blob of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picture {
+    /// Whose it is.
+    pub candidate: CandidateId,
+    /// The blob.
+    pub blob: BlobId,
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+}
+
+/// An answer as it leaves, to be sealed: nothing that changes in the galleries or the policy later
+/// changes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// The disclosure as JSON.
+    text: String,
+    /// Its pictures.
+    pictures: Vec<Picture>,
+}
+
+impl Sealed {
+    /// An answer with its pictures.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON, which no disclosure is known to do.
+    pub fn new(answer: &Disclosure, pictures: Vec<Picture>) -> Result<Self, serde_json::Error> {
+        Ok(Self { text: serde_json::to_string(answer)?, pictures })
+    }
+
+    /// The bytes that its digest covers.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+
+    /// The picture of a candidate, where one left.
+    #[must_use]
+    pub fn picture(&self, candidate: CandidateId) -> Option<Picture> {
+        self.pictures.iter().find(|p| p.candidate == candidate).copied()
+    }
+
+    /// Whether it is what the request, as decided, leads to: the same people, fields, words and
+    /// conditions, to the letter, for the one who asked. Values come from the galleries; which values leave
+    /// is what is asked here.
+    #[must_use]
+    pub fn fits(&self, request: &Request, policy: &Policy) -> bool {
+        let Ok(said) = serde_json::from_str::<Parts>(&self.text) else { return false };
+        let mut held: BTreeMap<ReferenceId, Held> = BTreeMap::new();
+        for s in said.probes.iter().flat_map(|p| &p.shared) {
+            let Some(reference) = request.probes.iter().find_map(|p| p.candidate(s.candidate)).and_then(|c| c.reference) else {
+                return false;
+            };
+            let biography = Biography(s.fields.iter().map(|(f, _, value)| (*f, value.clone())).collect());
+            held.insert(reference, Held { biography, picture: self.picture(s.candidate).is_some() });
+        }
+        let pictured = said.probes.iter().flat_map(|p| &p.shared).filter(|s| s.image).count();
+        let again = Disclosure::assemble(request, &held, &said.recipient, policy).and_then(|d| Self::new(&d, vec![]).map_err(|_| vec![]));
+        again.is_ok_and(|again| again.text == self.text) && pictured == self.pictures.len()
+    }
+}
+
 impl Disclosure {
+    /// The answer as it was released, read from what was sealed then; `None` before that, and once its
+    /// class is erased.
+    #[must_use]
+    pub fn released(request: &Request) -> Option<Self> {
+        serde_json::from_str(&request.disclosed.as_ref()?.text).ok().map(Self)
+    }
     /// The request it answers.
     #[must_use]
     pub fn request(&self) -> RequestId {
-        self.request
+        self.0.request
     }
-    /// The named person it goes to.
+    /// The name of the person it goes to.
     #[must_use]
     pub fn recipient(&self) -> &str {
-        &self.recipient
+        &self.0.recipient
     }
     /// The answer in one word.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        self.outcome
+        self.0.outcome
     }
     /// The answer on each image.
     #[must_use]
     pub fn probes(&self) -> &[ProbeAnswer] {
-        &self.probes
+        &self.0.probes
     }
     /// What the force must do with it, with clauses.
     #[must_use]
     pub fn conditions(&self) -> &[(Clause, String)] {
-        &self.conditions
+        &self.0.conditions
     }
-    /// The person shared under a candidate id whose image is shared.
-    #[must_use]
-    pub fn image_of(&self, candidate: CandidateId) -> Option<ReferenceId> {
-        self.probes.iter().flat_map(|p| &p.shared).find(|s| s.candidate == candidate && s.image)?.image_of
-    }
-
-    /// Makes the disclosure from the request as decided and the biographies of its shared references.
-    /// A field that was chosen but is not held is left out.
+    /// Makes the disclosure from the request as decided and what is held of its shared references; `name`
+    /// is the requester's. A field or picture that was chosen but is not held is left out.
     ///
     /// # Errors
     /// Everything that stands in the way: a probe without an end, a match without two confirmations, a
     /// field outside the gallery's list.
-    pub fn assemble(request: &Request, biographies: &BTreeMap<ReferenceId, Biography>, policy: &Policy) -> Result<Self, Vec<Refusal>> {
+    pub fn assemble(request: &Request, held: &BTreeMap<ReferenceId, Held>, name: &str, policy: &Policy) -> Result<Self, Vec<Refusal>> {
         let found = refusals(request, policy);
-        let (Some(gallery), true) = (request.gallery, found.is_empty()) else {
+        let (Some(gallery), Some(requester), true) = (request.gallery, request.requester, found.is_empty()) else {
             return Err(found);
         };
         let mode = request.mode();
@@ -110,13 +186,13 @@ impl Disclosure {
             for c in p.matches() {
                 match (&c.sharing, c.reference) {
                     (Some(Sharing::Share { image, fields, .. }), Some(reference)) => {
-                        let held = biographies.get(&reference).cloned().unwrap_or_default();
+                        let held = held.get(&reference).cloned().unwrap_or_default();
                         let mut chosen: Vec<_> = policy.gallery(gallery).fields.iter()
                             .filter(|r| fields.iter().any(|(f, _)| *f == r.field))
-                            .filter_map(|r| held.0.get(&r.field).map(|v| (r.field, r.field.label(), v.clone())))
+                            .filter_map(|r| held.biography.0.get(&r.field).map(|v| (r.field, r.field.label().to_owned(), v.clone())))
                             .collect();
                         chosen.dedup_by_key(|(f, _, _)| *f);
-                        shared.push(Shared { candidate: c.id, image_of: Some(reference), image: *image, fields: chosen });
+                        shared.push(Shared { candidate: c.id, image: *image && held.picture, fields: chosen });
                     }
                     _ => withheld = true,
                 }
@@ -132,14 +208,15 @@ impl Disclosure {
             };
             ProbeAnswer { probe: p.id, outcome, words, clauses, shared }
         }).collect();
-        Ok(Self {
+        Ok(Self(Parts {
             request: request.id,
             gallery,
-            recipient: request.recipient.clone().or_else(|| request.form.as_ref().map(|f| f.recipient.clone())).unwrap_or_default(),
+            requester,
+            recipient: name.into(),
             outcome: request.answer(),
             probes,
             conditions: conditions(request),
-        })
+        }))
     }
 }
 

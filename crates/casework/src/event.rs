@@ -3,6 +3,7 @@
 use crate::{
     assess::{Assessment, Handling},
     clause::Clause,
+    disclosure::Sealed,
     form::{Form, Purpose},
     ids::{AuthorisationId, CandidateId, Digest, LeoId, PersonId, ProbeId, ReferenceId, RequestId, TeamId},
     people::Rank,
@@ -11,6 +12,7 @@ use crate::{
     refusal::Refusal,
     request::{Outcome, State},
     review::{Informed, Visual},
+    task::Task,
 };
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -158,13 +160,14 @@ pub enum Event {
     Rejected { missing: Vec<Refusal>, by: Option<PersonId>, team: Option<TeamId> },
     /// The force took it back.
     Withdrawn { reason: String },
-    /// A member of staff took it, having said that they have no conflict of interest.
+    /// A member of staff took it (or took up what was allocated to them), having said that they have no
+    /// conflict of interest.
     Taken { person: PersonId, team: Option<TeamId> },
     /// A person said that they have a conflict of interest and is barred from the request.
     ConflictDeclared { person: PersonId, words: String },
     /// It was put back.
     PutBack { person: PersonId },
-    /// A team leader gave it to somebody.
+    /// A team leader gave it to somebody, who has yet to say whether they have a conflict of interest.
     Allocated { to: PersonId, team: Option<TeamId>, reason: String },
     /// The assessor asked for clarification.
     ClarificationAsked { question: String },
@@ -190,6 +193,8 @@ pub enum Event {
     AuthorisationExpired { probe: ProbeId },
     /// An examiner joined; the order in which they see the candidates is their own.
     ExaminerJoined { probe: ProbeId, examiner: PersonId, order: Vec<CandidateId> },
+    /// A team leader replaced an examiner who could not finish: what they said so far does not count.
+    ExaminerReplaced { examiner: PersonId, reason: String },
     /// A blind visual opinion (M2).
     VisualGiven { probe: ProbeId, candidate: CandidateId, examiner: PersonId, opinion: Visual },
     /// An informed conclusion (M2).
@@ -202,10 +207,12 @@ pub enum Event {
     EmptyConcluded { probe: ProbeId, by: PersonId, words: String },
     /// What is shared of a matched candidate, or that it is withheld (O10).
     SharingDecided { probe: ProbeId, candidate: CandidateId, sharing: Sharing },
-    /// The answer is made up and addressed.
-    AnswerPrepared { recipient: String, outcome: Outcome },
-    /// The answer was released to the force.
-    Released { outcome: Outcome },
+    /// The answer is made up for the person who asked.
+    AnswerPrepared { recipient: PersonId, outcome: Outcome },
+    /// The answer was released to the force: SHA-256 of what was sealed, and the policy it was made under.
+    Released { outcome: Outcome, digest: Digest, policy: String },
+    /// The answer exactly as it left: a class of its own, so that it goes before the record of it.
+    Disclosed { answer: Box<Sealed> },
     /// The force opened the answer for the first time.
     Collected { by: PersonId },
     /// The force asked for a review (W2).
@@ -216,6 +223,8 @@ pub enum Event {
     OnwardAsked { to: String, reasons: String },
     /// Whether it may (V3).
     OnwardDecided { allowed: bool, reasons: String },
+    /// A team leader let a worker do again what had failed for good.
+    TriedAgain { task: Task },
     /// Nothing more is to be done.
     Closed,
     /// A class of data was destroyed (D3).
@@ -234,6 +243,7 @@ impl Event {
     pub fn class(&self) -> RetentionClass {
         match self {
             Self::Listed { .. } => RetentionClass::Candidates,
+            Self::Disclosed { .. } => RetentionClass::Disclosure,
             _ => RetentionClass::Record,
         }
     }
@@ -253,10 +263,12 @@ impl Event {
             Self::SearchStarted { .. } | Self::Searched { .. } | Self::Listed { .. } | Self::AuthorisationExpired { .. } => {
                 vec![Clause::M1]
             }
-            Self::VisualGiven { .. } | Self::InformedGiven { .. } | Self::AdjudicationOpened { .. } => vec![Clause::M2],
+            Self::ExaminerReplaced { .. } | Self::VisualGiven { .. } | Self::InformedGiven { .. } | Self::AdjudicationOpened { .. } => {
+                vec![Clause::M2]
+            }
             Self::Concluded { .. } => vec![Clause::M2, Clause::M3],
             Self::EmptyConcluded { .. } => vec![Clause::P2],
-            Self::SharingDecided { .. } => vec![Clause::O10],
+            Self::SharingDecided { .. } | Self::Disclosed { .. } => vec![Clause::O10],
             Self::VulnerabilityFlagged { .. } => vec![Clause::V0],
             Self::HandlingChosen { .. } => vec![Clause::A9],
             Self::Admitted { .. } => vec![Clause::V1],
@@ -264,6 +276,7 @@ impl Event {
             Self::ReviewAsked { .. } => vec![Clause::W2],
             Self::ReviewDecided { .. } => vec![Clause::W4, Clause::W5],
             Self::Erased { .. } => vec![Clause::D3],
+            Self::TriedAgain { task } => vec![task.clause()],
             _ => vec![],
         };
         out.sort_unstable();
@@ -282,10 +295,11 @@ impl Event {
                 Sharing::Share { .. } => "share".into(),
                 Sharing::Withhold { .. } => "withhold".into(),
             }),
-            Self::AnswerPrepared { outcome, .. } | Self::Released { outcome } => Some(outcome.to_string()),
+            Self::AnswerPrepared { outcome, .. } | Self::Released { outcome, .. } => Some(outcome.to_string()),
             Self::ReviewDecided { result, .. } => Some(result.to_string()),
             Self::OnwardDecided { allowed, .. } => Some(if *allowed { "allowed" } else { "refused" }.into()),
             Self::Erased { class } => Some(class.to_string()),
+            Self::TriedAgain { task } => Some(task.kind().into()),
             Self::Submitted { urgent: true } => Some("urgent".into()),
             _ => None,
         }

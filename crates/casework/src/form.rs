@@ -176,7 +176,6 @@ impl Declaration {
 pub enum Field {
     Template,
     Investigation,
-    Recipient,
     Nationality,
     FingerprintsHeld,
     FingerprintCheck,
@@ -207,7 +206,7 @@ impl Field {
     pub fn section(self) -> u8 {
         use Field as F;
         match self {
-            F::Template | F::Investigation | F::Recipient => 1,
+            F::Template | F::Investigation => 1,
             F::Nationality | F::FingerprintsHeld | F::FingerprintCheck | F::FingerprintReference => 2,
             F::Purposes | F::PurposeWords | F::Mode => 3,
             F::Offence | F::SexualOffence | F::TwoYears | F::PeopleAffected | F::Harm => 4,
@@ -226,7 +225,6 @@ impl Field {
         match self {
             F::Template => "Template",
             F::Investigation => "Investigation reference",
-            F::Recipient => "Who will receive the answer",
             F::Nationality => "Nationality",
             F::FingerprintsHeld => "Fingerprints held",
             F::FingerprintCheck => "Fingerprint check against IABS",
@@ -343,8 +341,6 @@ pub struct Form {
     pub template: String,
     /// The force's own investigation reference (S2).
     pub investigation: String,
-    /// The named person who will receive the answer (V2).
-    pub recipient: String,
     /// S3.
     pub nationality: Option<Nationality>,
     /// S4.
@@ -413,7 +409,6 @@ impl Form {
         let said = |text: &str| !text.trim().is_empty();
         need(self.template == TEMPLATE, Clause::S1, F::Template, "The form is not on the current template. Copy it into a new form.");
         need(said(&self.investigation), Clause::S2, F::Investigation, "Give the investigation's reference.");
-        need(said(&self.recipient), Clause::V2, F::Recipient, "Name the person who will receive the answer.");
         need(
             self.nationality.is_some(),
             Clause::S3,
@@ -529,11 +524,10 @@ impl Form {
         out
     }
 
-    fn texts(&self) -> [(Field, &str); 13] {
+    fn texts(&self) -> [(Field, &str); 12] {
         use Field as F;
         [
             (F::Investigation, &self.investigation),
-            (F::Recipient, &self.recipient),
             (F::FingerprintReference, &self.fingerprint_reference),
             (F::PurposeWords, &self.purpose_words),
             (F::Offence, &self.offence),

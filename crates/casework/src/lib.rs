@@ -31,5 +31,6 @@ pub mod report;
 pub mod request;
 pub mod retain;
 pub mod review;
+pub mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

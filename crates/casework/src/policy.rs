@@ -165,8 +165,12 @@ pub struct Policy {
     pub authorisation_days: u16,
     /// Days without an event after which a worker closes what has ended or was abandoned.
     pub close_after_idle_days: u16,
+    /// Days that an unsent draft lives after it was last saved.
+    pub draft_days_after_saving: u16,
     /// Days that images and templates live after closing.
     pub images_days_after_closing: u16,
+    /// Days that the answer as released lives after closing.
+    pub disclosure_days_after_closing: u16,
     /// Years that the record lives after closing (D3: a ceiling).
     pub record_years_after_closing: u8,
     /// The lowest rank that may approve (S9).

@@ -128,6 +128,13 @@ impl Probe {
             _ => false,
         }
     }
+    /// Frees an examiner's place; what they said of candidates that are not concluded does not count.
+    pub(crate) fn free_place(&mut self, examiner: PersonId) {
+        self.examiners.retain(|e| e.person != examiner);
+        for c in self.candidates.iter_mut().filter(|c| c.matched.is_none()) {
+            c.opinions.remove(&examiner);
+        }
+    }
     /// The candidates that this examiner is asked about, in their own order.
     #[must_use]
     pub fn asked_of(&self, examiner: PersonId) -> Vec<CandidateId> {

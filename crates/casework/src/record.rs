@@ -70,6 +70,8 @@ pub enum RetentionClass {
     Record,
     /// Probe images and templates: earlier (ours).
     Images,
+    /// The answer exactly as it left, with its pictures: earlier than the record (ours).
+    Disclosure,
     /// Candidates that nobody confirmed: at once when concluded (ours).
     Candidates,
     /// Mail: at once after transfer (D2).

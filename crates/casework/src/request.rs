@@ -2,12 +2,14 @@
 
 use crate::{
     assess::Handling,
+    disclosure::Sealed,
     event::{Authorisation, Entry, Event, Found, ReviewResult, Sharing, Who},
     form::{Form, FormImage, Mode},
-    ids::{AuthorisationId, CandidateId, LeoId, PersonId, ProbeId, RequestId, TeamId},
+    ids::{AuthorisationId, CandidateId, Digest, LeoId, PersonId, ProbeId, RequestId, TeamId},
     limits::CONFIRMATIONS_MIN,
     record::{GalleryId, OpenedRecord, RetentionClass},
     refusal::Refusal,
+    review,
 };
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -68,6 +70,11 @@ pub enum State {
 }
 
 impl State {
+    /// Whether a request in this state keeps its force from asking again for the same investigation (S2).
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        !matches!(self, Self::Draft | Self::Rejected | Self::Withdrawn | Self::Answered | Self::Closed | Self::Erased)
+    }
     /// The state in words, for a status tag.
     #[must_use]
     pub fn label(self) -> &'static str {
@@ -176,10 +183,14 @@ pub struct Request {
     pub deciders: BTreeSet<PersonId>,
     /// The team that decided it (W3).
     pub decided_by_team: Option<TeamId>,
+    /// Examiners who were replaced before they had finished: they neither examine nor hold it again (M2).
+    pub replaced: BTreeSet<PersonId>,
     /// Who has a conflict of interest.
     pub conflicted: BTreeSet<PersonId>,
-    /// Everyone who has held it and so seen what the force says.
+    /// Everyone who has held it and so may have seen what the force says.
     pub held_by: BTreeSet<PersonId>,
+    /// Who said, on taking it up, that they have no conflict of interest.
+    pub declared: BTreeSet<PersonId>,
     /// Who was let into it by name (V1).
     pub admitted: BTreeSet<PersonId>,
     /// Whether it is handled sensitively (V0).
@@ -193,9 +204,15 @@ pub struct Request {
     /// Questions to the force.
     pub clarifications: Vec<Clarification>,
     /// To whom the answer goes.
-    pub recipient: Option<String>,
+    pub recipient: Option<PersonId>,
     /// The answer.
     pub outcome: Option<Outcome>,
+    /// The answer exactly as it left, until its class is erased.
+    pub disclosed: Option<Sealed>,
+    /// SHA-256 of it.
+    pub disclosed_digest: Option<Digest>,
+    /// Whether an answer ever left.
+    pub answered: bool,
     /// When it was released.
     pub released_at: Option<Timestamp>,
     /// When the force first opened the answer.
@@ -264,8 +281,10 @@ impl Request {
             team: None,
             deciders: BTreeSet::new(),
             decided_by_team: None,
+            replaced: BTreeSet::new(),
             conflicted: BTreeSet::new(),
             held_by: BTreeSet::new(),
+            declared: BTreeSet::new(),
             admitted: BTreeSet::new(),
             sensitive: false,
             handling: None,
@@ -274,6 +293,9 @@ impl Request {
             clarifications: vec![],
             recipient: None,
             outcome: None,
+            disclosed: None,
+            disclosed_digest: None,
+            answered: false,
             released_at: None,
             collected_at: None,
             reviews: vec![],
@@ -348,10 +370,23 @@ impl Request {
         self.probes.iter().any(|p| p.examiners.iter().any(|e| e.person == person))
     }
 
+    /// Whom it was given to and who has not yet said whether they have a conflict of interest: to them
+    /// it is shut until they take it up, put it back, or declare one (R1).
+    #[must_use]
+    pub fn undeclared(&self) -> Option<PersonId> {
+        self.assignee.filter(|p| !self.declared.contains(p))
+    }
+
     /// Whether the request is urgent (S6).
     #[must_use]
     pub fn urgent(&self) -> bool {
         self.form.as_ref().is_some_and(|f| f.urgent == Some(true))
+    }
+
+    /// Whether the force waits for us to answer a review or a wish to pass an answer on.
+    #[must_use]
+    pub fn waits_for_us(&self) -> bool {
+        self.reviews.iter().any(|r| r.result.is_none()) || self.onward.iter().any(|o| o.decision.is_none())
     }
 
     /// Leave to search a probe: the only way to get the value that a search needs (M1).
@@ -462,6 +497,9 @@ impl Request {
                 self.withdrawn = true;
             }
             Event::Taken { person, team } | Event::Allocated { to: person, team, .. } => {
+                if matches!(entry.event, Event::Taken { .. }) {
+                    self.declared.insert(person);
+                }
                 self.assignee = Some(person);
                 self.held_by.insert(person);
                 self.team = team.or(self.team);
@@ -557,6 +595,12 @@ impl Request {
                     p.examiners.push(Examiner { person: examiner, order });
                 }
             }
+            Event::ExaminerReplaced { examiner, .. } => {
+                self.replaced.insert(examiner);
+                for p in self.probes.iter_mut().filter(|p| review::unfinished(p, examiner)) {
+                    p.free_place(examiner);
+                }
+            }
             Event::VisualGiven { probe, candidate, examiner, opinion } => {
                 if let Some(o) = self.opinion_mut(probe, candidate, examiner) {
                     o.visual = Some(opinion);
@@ -601,11 +645,14 @@ impl Request {
                 self.recipient = Some(recipient);
                 self.outcome = Some(outcome);
             }
-            Event::Released { .. } => {
+            Event::Released { digest, .. } => {
+                self.answered = true;
+                self.disclosed_digest = Some(digest);
                 self.state = State::Answered;
                 self.released_at = Some(at);
                 self.collected_at = None;
             }
+            Event::Disclosed { answer } => self.disclosed = Some(*answer),
             Event::Collected { .. } => self.collected_at = Some(at),
             Event::ReviewAsked { reasons } => self.reviews.push(Review { reasons, result: None }),
             Event::ReviewDecided { result, reasons } => {
@@ -618,6 +665,8 @@ impl Request {
                     self.outcome = None;
                     self.recipient = None;
                     self.released_at = None;
+                    self.disclosed = None;
+                    self.disclosed_digest = None;
                     self.collected_at = None;
                     self.closed_at = None;
                     for p in &mut self.probes {
@@ -633,6 +682,8 @@ impl Request {
                     o.decision = Some((allowed, reasons));
                 }
             }
+            // A worker is to do again what was decided before: nothing about the request changes by it.
+            Event::TriedAgain { .. } => {}
             Event::Closed => {
                 self.state = State::Closed;
                 self.closed_at = Some(at);
@@ -646,6 +697,9 @@ impl Request {
                             c.reference = None;
                         }
                     }
+                }
+                if class == RetentionClass::Disclosure {
+                    self.disclosed = None;
                 }
                 if class == RetentionClass::Record {
                     self.state = State::Erased;
@@ -670,14 +724,11 @@ impl Request {
                     c.sharing = None;
                     again.push(c.id);
                 }
-                if c.matched.is_none() {
-                    c.opinions.remove(&person);
-                }
             }
             if p.state == ProbeState::Concluded && again.is_empty() {
                 continue;
             }
-            p.examiners.retain(|e| e.person != person);
+            p.free_place(person);
             match &mut p.state {
                 ProbeState::Adjudicating(asked) => asked.append(&mut again),
                 state @ ProbeState::Concluded => {

@@ -7,7 +7,7 @@ use crate::{
     record::RetentionClass,
     request::{ProbeState, Request, State},
 };
-use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan as _, civil::Date};
 
 /// Something that is due to be erased.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,14 @@ pub fn due(request: &Request, policy: &Policy, today: Date) -> Vec<Due> {
             calendar::after(closed, Period::Days(policy.images_days_after_closing)),
             "Images go a set time after closing.",
         );
+        // Nothing is there to erase of a request that was never answered.
+        if request.answered {
+            add(
+                RetentionClass::Disclosure,
+                calendar::after(closed, Period::Days(policy.disclosure_days_after_closing)),
+                "The answer as released goes a set time after closing.",
+            );
+        }
         add(
             RetentionClass::Record,
             calendar::after(closed, Period::Years(policy.record_years_after_closing)),
@@ -69,8 +77,24 @@ pub fn close_due(request: &Request, policy: &Policy) -> Option<Date> {
 #[must_use]
 pub fn schedule(request: &Request, policy: &Policy) -> Vec<(RetentionClass, Date)> {
     let Some(closed) = request.closed_at.map(calendar::london_date) else { return vec![] };
-    vec![
-        (RetentionClass::Images, calendar::after(closed, Period::Days(policy.images_days_after_closing))),
-        (RetentionClass::Record, calendar::after(closed, Period::Years(policy.record_years_after_closing))),
-    ]
+    let days = |n| calendar::after(closed, Period::Days(n));
+    let mut out = vec![(RetentionClass::Images, days(policy.images_days_after_closing))];
+    if request.answered {
+        out.push((RetentionClass::Disclosure, days(policy.disclosure_days_after_closing)));
+    }
+    out.push((RetentionClass::Record, calendar::after(closed, Period::Years(policy.record_years_after_closing))));
+    out
+}
+
+/// The London date on which an unsent draft goes unless it is saved again. Nothing of it is in the record.
+#[must_use]
+pub fn draft_goes(saved: Timestamp, policy: &Policy) -> Date {
+    calendar::after(calendar::london_date(saved), Period::Days(policy.draft_days_after_saving))
+}
+
+/// The instant before which a draft was last saved if it goes today or went before.
+#[must_use]
+pub fn drafts_saved_before(today: Date, policy: &Policy) -> Timestamp {
+    let last = today.checked_sub(i64::from(policy.draft_days_after_saving).days()).and_then(Date::tomorrow);
+    last.map_or(Timestamp::MIN, calendar::start_of)
 }

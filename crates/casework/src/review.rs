@@ -6,7 +6,7 @@ use crate::{
     ids::{CandidateId, PersonId, ProbeId},
     limits::{CONFIRMATIONS_MIN, EXAMINERS_MAX},
     refusal::{Refusal, refuse},
-    request::{Probe, ProbeState, Request},
+    request::{Examiner, Probe, ProbeState, Request},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -212,6 +212,17 @@ pub fn ready_to_be_informed(request: &Request, probe: ProbeId, examiner: PersonI
         && request.probes.iter().filter(|p| p.examiners.iter().any(|e| e.person == examiner)).all(looked)
 }
 
+/// Whether an examiner has yet to finish a comparison of this probe.
+#[must_use]
+pub fn unfinished(probe: &Probe, examiner: PersonId) -> bool {
+    matches!(probe.state, ProbeState::Comparing | ProbeState::Adjudicating(_))
+        && probe.examiners.iter().any(|e| e.person == examiner && !finished(probe, e))
+}
+
+fn finished(probe: &Probe, e: &Examiner) -> bool {
+    e.order.iter().all(|id| probe.candidate(*id).and_then(|c| c.opinions.get(&e.person)).is_some_and(|o| o.informed.is_some()))
+}
+
 /// Whether a further examiner is wanted on a probe.
 #[must_use]
 pub fn wants_examiner(probe: &Probe) -> bool {
@@ -239,10 +250,7 @@ pub fn consequences(probe: &Probe) -> Vec<Event> {
         ProbeState::Adjudicating(_) => 3,
         _ => return vec![],
     };
-    let finished = |e: &crate::request::Examiner| {
-        e.order.iter().all(|id| probe.candidate(*id).and_then(|c| c.opinions.get(&e.person)).is_some_and(|o| o.informed.is_some()))
-    };
-    if probe.examiners.len() < needed || !probe.examiners.iter().all(finished) {
+    if probe.examiners.len() < needed || !probe.examiners.iter().all(|e| finished(probe, e)) {
         return vec![];
     }
     let mut out = vec![];

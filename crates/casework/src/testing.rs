@@ -9,6 +9,7 @@ use crate::{
     command::Command,
     crime::SeriousCrimeTest,
     decide::{Context, decide},
+    disclosure::{Biography, Disclosure, Held, Picture, Sealed},
     event::{self, Entry, Event, Found, HeaderFacts, ReviewResult, SearchFacts, Sharing, Who},
     form::{Declaration, FaceBox, FingerprintCheck, Form, FormImage, Mode, Nationality, Purpose, Source},
     ids::{AuthorisationId, BlobId, CandidateId, Digest, DsaId, LeoId, PersonId, ProbeId, ReferenceId, RequestId, TeamId},
@@ -16,7 +17,7 @@ use crate::{
     policy::{BioField, Policy},
     record::{GalleryId, OpenedRecord},
     refusal::Refusal,
-    request::{Request, State},
+    request::{Candidate, Request, State},
     review::{Agreement, Component, Conclusion, Informed, Visual},
 };
 use jiff::{Timestamp, ToSpan, civil::Date};
@@ -238,7 +239,6 @@ impl World {
         let foreign = gallery == GalleryId::Immigration;
         Form {
             investigation: format!("OP-{}", self.fresh()),
-            recipient: "DC Amina Example".into(),
             nationality: Some(if foreign { Nationality::Foreign } else { Nationality::British }),
             fingerprints_held: foreign.then_some(true),
             fingerprint_check: foreign.then_some(FingerprintCheck::NotIdentified),
@@ -415,9 +415,8 @@ impl World {
         if case.sensitive {
             let allocate = Command::Allocate { to: holder, reason: "Trained for it.".into() };
             self.done(desk.leader, case, allocate);
-        } else {
-            self.done(holder, case, Command::Take { no_conflict: true });
         }
+        self.done(holder, case, Command::Take { no_conflict: true });
         holder
     }
 
@@ -527,13 +526,35 @@ impl World {
     /// Makes up the answer and releases it.
     pub fn answer(&mut self, case: &mut Case) {
         self.done(case.assignee, case, Self::answer_command());
-        self.done(None, case, Command::Release);
+        let release = Self::release(case);
+        self.done(None, case, release);
+    }
+
+    /// What the worker releases: the answer as decided, every shared field filled and every shared picture
+    /// there. Of a request that cannot be answered yet, something that does not fit.
+    #[must_use]
+    pub fn release(case: &Request) -> Command {
+        let policy = Policy::in_force(Date::constant(2026, 11, 23));
+        let shares = |c: &&Candidate| matches!(c.sharing, Some(Sharing::Share { .. }));
+        let shared: Vec<_> = case.probes.iter().flat_map(|p| &p.candidates).filter(shares).collect();
+        let all = Held { biography: Biography(BioField::iter().map(|f| (f, format!("Invented {f}"))).collect()), picture: true };
+        let held = shared.iter().filter_map(|c| Some((c.reference?, all.clone()))).collect();
+        let answer = Disclosure::assemble(case, &held, "Amina Example", policy);
+        let picture = |c: CandidateId| Picture { candidate: c, blob: BlobId(c.0), digest: Digest([3; 32]) };
+        let sealed = match &answer {
+            Ok(answer) => {
+                let people = answer.probes().iter().flat_map(|p| &p.shared);
+                Sealed::new(answer, people.filter(|s| s.image).map(|s| picture(s.candidate)).collect())
+            }
+            Err(_) => serde_json::from_str(r#"{"text": "", "pictures": []}"#),
+        };
+        Command::Release { answer: Box::new(sealed.expect("a sealed answer")), digest: Digest([9; 32]) }
     }
 
     /// The command that addresses the answer.
     #[must_use]
     pub fn answer_command() -> Command {
-        Command::Answer { recipient: "DC Amina Example".into(), recipient_confirmed: true }
+        Command::Answer { recipient_confirmed: true }
     }
 
     /// A case answered with a match.

@@ -1,13 +1,9 @@
 //! `audit …`
 
-use crate::{
-    config::Config,
-    house::{self, Galleries},
-};
-use bureau::SystemClock;
+use crate::{config::Config, house};
 use clap::Subcommand;
 use miette::{IntoDiagnostic, Result};
-use std::{process::ExitCode, sync::Arc};
+use std::process::ExitCode;
 
 /// `audit …`
 #[derive(Subcommand)]
@@ -31,7 +27,7 @@ pub enum Verb {
 /// # Errors
 /// When the data cannot be opened.
 pub async fn run(config: &Config, verb: &Verb) -> Result<ExitCode> {
-    let bureau = house::open(config, Arc::new(SystemClock), Galleries::None, false).await?;
+    let bureau = house::record(config, false).await?;
     let ok = match verb {
         Verb::Verify { json } => {
             let v = bureau.verify().await.into_diagnostic()?;

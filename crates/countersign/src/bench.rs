@@ -5,7 +5,12 @@ use crate::demo::{
     stories::{self, PASSPORT},
 };
 use bureau::{Bureau, assess::List};
-use casework::{command::Command, form::Nationality, ids::RequestId};
+use casework::{
+    command::Command,
+    form::{Form, Nationality},
+    ids::{DraftId, RequestId},
+    record::{RetentionClass, StreamId},
+};
 use clap::Subcommand;
 use decoder::{JPEG_QUALITY, PixelArea, Rgb8};
 use indicatif::ProgressBar;
@@ -16,6 +21,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
+use store::PutDraft;
 use tokio::task::JoinSet;
 
 /// Requests held for the first measurement of a page.
@@ -202,8 +208,34 @@ async fn hold(bureau: &Arc<Bureau>, portrait: &Rgb8, numbers: Range<usize>, prog
 }
 
 async fn send_copy(bureau: Arc<Bureau>, original: RequestId, n: usize) -> Result<RequestId> {
-    let (id, version) = bureau.copy_draft(PASSPORT.requester, original, format!("HELD/{n}")).await.into_diagnostic()?;
+    let (id, version) = copied(&bureau, original, format!("HELD/{n}")).await?;
     bureau.send(PASSPORT.requester, id, version, None).await.into_diagnostic()?;
     bureau.act(PASSPORT.approver, id, Command::Approve, None, None).await.into_diagnostic()?;
     Ok(id)
+}
+
+/// Puts a copy of a draft for another investigation into the store, images and all, each under the copy's
+/// own key: what was found on the images is known, so they are not read again. Only a measurement does so.
+async fn copied(bureau: &Bureau, original: RequestId, investigation: String) -> Result<(RequestId, u64)> {
+    let store = bureau.store();
+    let id: RequestId = bureau.id().into_diagnostic()?;
+    let draft = store.get_draft(DraftId(original.0)).await.into_diagnostic()?.ok_or_else(|| miette!("the draft to copy is gone"))?;
+    let mut kept: serde_json::Value = serde_json::from_slice(&draft.bytes).into_diagnostic()?;
+    let mut form: Form = serde_json::from_value(kept["form"].take()).into_diagnostic()?;
+    form.investigation = investigation;
+    let mut blobs = vec![];
+    for image in &mut form.images {
+        image.probe = bureau.id().into_diagnostic()?;
+        for blob in [&mut image.original, &mut image.rendering] {
+            let bytes = store.get_blob(*blob).await.into_diagnostic()?.ok_or_else(|| miette!("the image to copy is gone"))?;
+            *blob = store.put_blob(StreamId::Request(id), RetentionClass::Images, &bytes, bureau.now()).await.into_diagnostic()?;
+            blobs.push(*blob);
+        }
+    }
+    kept["form"] = serde_json::to_value(&form).into_diagnostic()?;
+    let bytes = serde_json::to_vec(&kept).into_diagnostic()?;
+    let (owner, leo) = (draft.summary.owner, draft.summary.leo);
+    let put = PutDraft { id: DraftId(id.0), owner, leo, expected: 0, bytes, blobs };
+    let version = store.put_draft(put, bureau.now()).await.into_diagnostic()?;
+    Ok((id, version))
 }

@@ -1,6 +1,7 @@
 //! The configuration file, its defaults, and `config check`.
 
 use clap::Subcommand;
+use ipnet::IpNet;
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -31,6 +32,9 @@ pub struct Serve {
     pub hosts: Vec<String>,
     /// Whether browsers reach it over HTTPS.
     pub secure: bool,
+    /// The networks of the proxies in front, whose `X-Forwarded-For` is believed: `["10.1.2.0/24"]`.
+    /// None of them by default.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// Which model, and what runs it.
@@ -55,6 +59,7 @@ impl Default for Serve {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             hosts: vec!["127.0.0.1:8080".into(), "localhost:8080".into()],
             secure: true,
+            trusted_proxies: vec![],
         }
     }
 }
@@ -101,6 +106,11 @@ impl Config {
         }
         if !self.serve.listen.ip().is_loopback() && !self.serve.secure {
             out.push("serve.listen is not this machine only and serve.secure is false: put HTTPS in front and set it to true.".into());
+        }
+        if let Some(all) = self.serve.trusted_proxies.iter().find(|n| n.prefix_len() == 0) {
+            out.push(format!(
+                "serve.trusted_proxies: {all} is everybody, so that anybody could choose the address they are limited by. Name the proxies."
+            ));
         }
         if !self.face.pack.join("manifest.toml").is_file() {
             out.push(format!(

@@ -1,7 +1,7 @@
 //! Opening the house: store, engine, galleries, decoder, and the bureau over them.
 
 use crate::config::Config;
-use bureau::{Bureau, Clock, Parts};
+use bureau::{Bureau, Clock, Parts, SystemClock};
 use casework::record::GalleryId;
 use decoder::Decoder;
 use face::{Engine, OnnxEngine, Pack};
@@ -21,15 +21,10 @@ pub enum Galleries {
     Enrol,
     /// Opened for search; one that is missing is left out, and a search of it says so.
     Search,
-    /// Not needed.
-    None,
 }
 
-/// Opens a data directory, making the store where there is none if `create`.
-///
-/// # Errors
-/// With what is missing and what to do.
-pub async fn open(config: &Config, clock: Arc<dyn Clock>, galleries: Galleries, create: bool) -> Result<Arc<Bureau>> {
+/// Opens the records of a data directory, making them where there are none if `create`.
+async fn store(config: &Config, create: bool) -> Result<Store> {
     let dir = config.store_dir();
     let store = if create && !dir.exists() {
         std::fs::create_dir_all(&config.data_dir)
@@ -39,7 +34,24 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, galleries: Galleries, 
     } else {
         Store::open(&dir).await
     };
-    let store = store.into_diagnostic().wrap_err_with(|| format!("the records in {} could not be opened", config.data_dir.display()))?;
+    store.into_diagnostic().wrap_err_with(|| format!("the records in {} could not be opened", config.data_dir.display()))
+}
+
+/// Opens the records alone, without engine, decoder or galleries; making them where there are none if
+/// `create`.
+///
+/// # Errors
+/// With what is missing and what to do.
+pub async fn record(config: &Config, create: bool) -> Result<Bureau> {
+    Ok(Bureau::of_record(store(config, create).await?, Arc::new(SystemClock)))
+}
+
+/// Opens a data directory, making the records where there are none if `create`.
+///
+/// # Errors
+/// With what is missing and what to do.
+pub async fn open(config: &Config, clock: Arc<dyn Clock>, galleries: Galleries, create: bool) -> Result<Arc<Bureau>> {
+    let store = store(config, create).await?;
     let pack = Pack::open(&config.face.pack).into_diagnostic()?;
     let engine: Arc<dyn Engine> = Arc::new(OnnxEngine::load(&pack, &config.face.runtime).into_diagnostic()?);
     let model = ModelId::new(engine.model().id.as_str()).into_diagnostic()?;
@@ -47,7 +59,6 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, galleries: Galleries, 
     for id in GalleryId::iter() {
         let folder = config.gallery_dir(id);
         let gallery = match galleries {
-            Galleries::None => continue,
             Galleries::Search if !folder.exists() => continue,
             Galleries::Search => LocalGallery::open_for_search(&folder, &model, Settings::default()),
             Galleries::Enrol => LocalGallery::open_or_create(&folder, &model, engine.model().dimension, Settings::default()),

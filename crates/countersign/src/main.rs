@@ -1,10 +1,11 @@
-//! The one binary: `countersign serve | work | demo | enrol | policy | audit | token | bench | config`.
+//! The one binary: `countersign serve | work | demo | enrol | gallery | policy | audit | token | bench | config`.
 
 mod audit;
 mod bench;
 mod config;
 mod demo;
 mod enrol;
+mod galleries;
 mod house;
 mod policy;
 mod register;
@@ -36,6 +37,9 @@ enum Verb {
     Demo(demo::Args),
     /// Enrol a folder of photographs into a gallery.
     Enrol(enrol::Args),
+    /// What is enrolled, and what a search of it takes.
+    #[command(subcommand)]
+    Gallery(galleries::Verb),
     /// The register of forces, agreements, people and teams.
     #[command(subcommand)]
     Register(register::Verb),
@@ -86,6 +90,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Verb::Policy(verb) => policy::run(verb),
             Verb::Audit(verb) => audit::run(&config()?, verb).await,
             Verb::Token(args) => serve::token(&config()?, args).await,
+            Verb::Gallery(verb) => galleries::run(config, verb).await,
             Verb::Bench(verb) => bench::run(verb).await,
             Verb::Config(verb) => config::run(&config()?, verb),
             Verb::DecodeChild => Ok(ExitCode::FAILURE),

@@ -1,14 +1,10 @@
 //! `register …`
 
-use crate::{
-    config::Config,
-    house::{self, Galleries},
-};
-use bureau::SystemClock;
+use crate::{config::Config, house};
 use casework::people::RegisterEvent;
 use clap::Subcommand;
 use miette::{IntoDiagnostic, Result, WrapErr};
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode};
 
 /// `register …`
 #[derive(Subcommand)]
@@ -36,7 +32,7 @@ pub async fn run(config: &Config, verb: &Verb) -> Result<ExitCode> {
             let text = std::fs::read_to_string(file).into_diagnostic().wrap_err_with(|| format!("{} cannot be read", file.display()))?;
             let entries: Vec<RegisterEvent> =
                 serde_json::from_str(&text).into_diagnostic().wrap_err_with(|| format!("{} is not a list of entries", file.display()))?;
-            let bureau = house::open(config, Arc::new(SystemClock), Galleries::None, true).await?;
+            let bureau = house::record(config, true).await?;
             let count = entries.len();
             bureau.found_register(entries).await.into_diagnostic()?;
             println!("{count} entries made; a registrar makes the next.");

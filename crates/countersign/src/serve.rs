@@ -65,7 +65,12 @@ pub async fn run(config: &Config, args: &Args) -> Result<ExitCode> {
         return Err(miette!("{}", faults.join("\n")));
     }
     let bureau = house::open(config, Arc::new(SystemClock), Galleries::Search, true).await?;
-    let pages = web::Config { hosts: config.serve.hosts.clone(), demo: false, secure: config.serve.secure };
+    let pages = web::Config {
+        hosts: config.serve.hosts.clone(),
+        demo: false,
+        secure: config.serve.secure,
+        trusted_proxies: config.serve.trusted_proxies.clone(),
+    };
     pages_and_work(bureau, pages, config.serve.listen, !args.no_work, || {}).await
 }
 
@@ -160,7 +165,7 @@ pub async fn work(config: &Config, args: &WorkArgs) -> Result<ExitCode> {
 /// # Errors
 /// When nobody of that id or name is on the register.
 pub async fn token(config: &Config, args: &TokenArgs) -> Result<ExitCode> {
-    let bureau = house::open(config, Arc::new(SystemClock), Galleries::None, false).await?;
+    let bureau = house::record(config, false).await?;
     let people = bureau.people().await.into_diagnostic()?;
     let person = people
         .iter()

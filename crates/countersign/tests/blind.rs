@@ -190,7 +190,7 @@ struct Browser {
 
 impl Browser {
     async fn sign_in(bureau: Arc<Bureau>) -> Self {
-        let config = web::Config { hosts: vec![HOST.into()], demo: true, secure: false };
+        let config = web::Config { hosts: vec![HOST.into()], demo: true, secure: false, trusted_proxies: vec![] };
         let router = web::router(web::AppState::over(config, bureau).unwrap());
         let mut b = Self { router, cookie: String::new(), got: vec![] };
         let page = b.get("/sign-in").await;

@@ -83,6 +83,18 @@ impl Error {
         let file = file.into();
         move |source| Error::Io { doing, file, source }
     }
+
+    /// The same error once more: what stopped a group of changes is told to each of the callers.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Error::Damaged { file, what } => Error::Damaged { file: file.clone(), what },
+            Error::Io { doing, file, source } => {
+                Error::Io { doing, file: file.clone(), source: io::Error::new(source.kind(), source.to_string()) }
+            }
+            // Nothing else stops a group.
+            _ => Error::Unsure,
+        }
+    }
 }
 
 /// One reference of a batch that was refused, and why.

@@ -1,19 +1,26 @@
 #![doc = include_str!("../README.md")]
 
+mod codes;
 mod disk;
 mod error;
+mod kernel;
 mod local;
+mod log;
 mod manifest;
 mod map;
 mod reference;
+mod rotation;
 mod scan;
 mod score;
 mod segment;
 mod snapshot;
 mod table;
+mod writer;
+mod zone;
 
 pub use error::{Error, Refusal, RefusedReference};
-pub use local::{Appended, Compacted, Erased, LocalGallery, Settings};
+pub use kernel::Kernel;
+pub use local::{Appended, Compacted, Erased, LocalGallery, Replaced, Settings};
 pub use reference::{Attributes, Candidate, CandidateList, Filters, ModelId, NewReference, Probe, ReferenceId, SearchLimits, YearBand};
 pub use score::canonical as canonical_score;
 
@@ -30,10 +37,14 @@ pub const MAX_BATCH: usize = 1 << 20;
 /// Erased references that may wait for their bytes to be removed before the next erasure compacts first.
 pub const MAX_ERASED_WAITING: usize = 1 << 16;
 
+/// References in the log before they become a segment, and so the fewest that are appended as segments at once.
+const MAX_LOG_ROWS: usize = 1 << 12;
+/// Bytes in the log before it is rolled over: bounds what opening reads.
+const MAX_LOG_BYTES: usize = 1 << 26;
 /// Most rows of one segment: bounds what a compaction rewrites for one erasure.
 const MAX_SEGMENT_ROWS: usize = 1 << 18;
 /// A segment with fewer rows is small: joined with others by a compaction.
-const SMALL_SEGMENT_ROWS: u32 = 1 << 13;
+const SMALL_SEGMENT_ROWS: usize = 1 << 13;
 /// So many small segments are joined before another is appended, so that enrolling one by one does
 /// not leave a file for each.
 const MAX_SMALL_SEGMENTS: usize = 64;
@@ -49,7 +60,8 @@ pub trait Gallery: Send + Sync {
     /// Components a template.
     fn dimension(&self) -> usize;
 
-    /// How many changes the gallery has had: rises with every append, erasure and compaction.
+    /// Which state of the gallery this is: rises with every append, replacement, erasure and compaction
+    /// (changes that were made at the same time may share one).
     fn epoch(&self) -> u64;
 
     /// References that are enrolled and not erased.
@@ -59,6 +71,13 @@ pub trait Gallery: Send + Sync {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// The best candidates for each probe, exactly, all from one epoch. Up to sixteen probes at a time
+    /// are searched in one pass over the codes, which costs far less than sixteen passes.
+    ///
+    /// # Errors
+    /// As [`Gallery::search`]; one wrong probe refuses the batch.
+    fn search_batch(&self, probes: &[Probe], limits: &SearchLimits) -> Result<Vec<CandidateList>, Error>;
 
     /// The best candidates for `probe`, exactly. Runs on the calling thread and helpers of its own
     /// for as long as it takes; call it where blocking is allowed.

@@ -1,18 +1,19 @@
 //! A gallery in a folder of this machine.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::disk::Disk;
-use crate::manifest::{self, CommitError, Manifest, SegmentEntry};
+use crate::manifest::{self, CommitError, LogEntry, Manifest};
 use crate::reference::check_template;
-use crate::segment::{self, Row, Segment};
+use crate::rotation::Rotation;
 use crate::snapshot::Snapshot;
+use crate::writer::{self, Change, Desk, Done, Kind};
 use crate::{
-    Attributes, CandidateList, Error, Filters, Gallery, MAX_BATCH, MAX_DIMENSION, MAX_ERASED_WAITING, MAX_SEGMENT_ROWS, MAX_SMALL_SEGMENTS,
-    ModelId, NewReference, Probe, ReferenceId, Refusal, RefusedReference, SMALL_SEGMENT_ROWS, SearchLimits, scan,
+    Attributes, CandidateList, Error, Filters, Gallery, Kernel, MAX_BATCH, MAX_DIMENSION, MAX_LOG_ROWS, ModelId, NewReference, Probe,
+    ReferenceId, Refusal, RefusedReference, SearchLimits, log, scan,
 };
 
 /// How a gallery is run; nothing here changes an answer.
@@ -20,12 +21,14 @@ use crate::{
 pub struct Settings {
     /// Threads a search may use, at least 1.
     pub threads: NonZeroUsize,
+    /// Which kernel reads the codes, one that runs on this machine.
+    pub kernel: Kernel,
 }
 
 impl Default for Settings {
-    /// As many threads as the machine runs at once.
+    /// As many threads as the machine runs at once, and its best kernel.
     fn default() -> Self {
-        Settings { threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN) }
+        Settings { threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN), kernel: Kernel::best() }
     }
 }
 
@@ -35,6 +38,17 @@ pub struct Appended {
     /// References enrolled.
     pub count: u64,
     /// The first epoch that has them.
+    pub epoch: u64,
+}
+
+/// What a replacement did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replaced {
+    /// References that are enrolled now.
+    pub count: u64,
+    /// References that were enrolled under their ids before, and are erased.
+    pub erased: u64,
+    /// The first epoch that has it.
     pub epoch: u64,
 }
 
@@ -60,29 +74,23 @@ pub struct Compacted {
     pub epoch: u64,
 }
 
-/// A gallery in a folder: immutable checked segments, an atomic manifest, one writer at a time and
-/// any number of searches, in this process and others, each of which sees one epoch and never waits
-/// for enrolment.
+/// A gallery in a folder: immutable checked segments, a log of the newest changes, an atomic
+/// manifest, one writer at a time (of any number of threads) and any number of searches, in this
+/// process and others, each of which sees one epoch and never waits for enrolment.
 ///
 /// Nothing but this crate may write in the folder: the segments are mapped into memory.
 #[derive(Debug)]
 pub struct LocalGallery {
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     model_id: ModelId,
-    dimension: usize,
+    pub(crate) dimension: usize,
+    pub(crate) rotation: Rotation,
     settings: Settings,
+    /// [`MAX_LOG_ROWS`], but for tests.
+    pub(crate) log_rows: usize,
     current: RwLock<Arc<Snapshot>>,
-    writer: Option<Mutex<Writer>>,
-    disk: Disk,
-}
-
-/// Held by the one value that may change the gallery.
-#[derive(Debug)]
-struct Writer {
-    manifest: Manifest,
-    unsure: bool,
-    /// Locked for as long as the writer lives; the operating system frees it if the process dies.
-    _lock: File,
+    desk: Option<Desk>,
+    pub(crate) disk: Disk,
 }
 
 impl LocalGallery {
@@ -93,43 +101,61 @@ impl LocalGallery {
     /// [`Error::AlreadyThere`] if the folder holds a gallery or a part of one, [`Error::Dimension`],
     /// [`Error::InUse`], [`Error::Io`].
     pub fn create(folder: impl AsRef<Path>, model_id: &ModelId, dimension: usize, settings: Settings) -> Result<Self, Error> {
-        let folder = folder.as_ref();
+        Self::create_on(Disk::default(), folder.as_ref(), model_id, dimension, settings)
+    }
+
+    fn create_on(disk: Disk, folder: &Path, model_id: &ModelId, dimension: usize, settings: Settings) -> Result<Self, Error> {
         if dimension == 0 || dimension > MAX_DIMENSION {
             return Err(Error::Dimension(dimension));
         }
-        let disk = Disk::default();
         disk.make_folder(folder).map_err(Error::io("make", folder))?;
         let lock = lock(folder)?;
-        if manifest::path(folder).exists() || !segment_numbers(folder)?.is_empty() {
+        if manifest::path(folder).exists() || !writer::numbered_files(folder)?.is_empty() {
             return Err(Error::AlreadyThere(folder.to_owned()));
         }
-        let manifest = Manifest { model_id: model_id.as_str().to_owned(), dimension, epoch: 0, next_segment: 1, segments: Vec::new() };
+        let no_key = |e: getrandom::Error| Error::io("draw a random key for", folder)(std::io::Error::other(e.to_string()));
+        let manifest = Manifest {
+            model_id: model_id.as_str().to_owned(),
+            dimension,
+            rotation_key: getrandom::u64().map_err(no_key)?,
+            epoch: 0,
+            next_number: 2,
+            log: LogEntry::empty(1),
+            segments: Vec::new(),
+        };
         manifest.commit(&disk, folder).map_err(|e| match e {
             CommitError::NotDone(e) => e,
             CommitError::Unsure => Error::Unsure,
         })?;
         let snapshot = Snapshot::open(folder, &manifest, Vec::new(), None)?;
-        let writer = Writer { manifest, unsure: false, _lock: lock };
-        Ok(Self::assemble(folder, model_id, settings, snapshot, Some(writer), dimension, disk))
+        Ok(Self::assemble(folder, model_id, settings, snapshot, manifest, Some(lock), disk))
     }
 
-    /// Opens the gallery in `folder` for enrolment and search. Every byte is checked, and what a
-    /// crash left half-written is removed.
+    /// Opens the gallery in `folder` for enrolment and search, and removes what a crash left
+    /// half-written. The manifest, the log and the shapes and checksum lists of segments are checked
+    /// now, their rows when they are first read (see [`LocalGallery::check_all`]).
     ///
     /// # Errors
     /// [`Error::NotAGallery`], [`Error::OtherModel`], [`Error::InUse`] if it is open for enrolment
     /// already, [`Error::Damaged`] if any file is not what was written, [`Error::Io`].
     pub fn open(folder: impl AsRef<Path>, model_id: &ModelId, settings: Settings) -> Result<Self, Error> {
-        let folder = folder.as_ref();
+        Self::open_on(Disk::default(), folder.as_ref(), model_id, settings)
+    }
+
+    fn open_on(disk: Disk, folder: &Path, model_id: &ModelId, settings: Settings) -> Result<Self, Error> {
         Manifest::read_bytes(folder)?; // so that a wrong folder gets no lock file
         let lock = lock(folder)?;
-        let disk = Disk::default();
+        // Whoever wrote the manifest may have been killed before its name was synced. It must not be
+        // lost after we have removed what only the one before it names.
+        disk.sync_folder(folder).map_err(Error::io("sync", folder))?;
         let (manifest, snapshot) = Snapshot::open_newest(folder, None)?;
         same_model(&manifest, model_id)?;
-        sweep(&disk, folder, &manifest)?;
-        let dimension = manifest.dimension;
-        let writer = Writer { manifest, unsure: false, _lock: lock };
-        Ok(Self::assemble(folder, model_id, settings, snapshot, Some(writer), dimension, disk))
+        writer::sweep(&disk, folder, &manifest)?;
+        let log = log::path(folder, manifest.log.number);
+        if log.metadata().is_ok_and(|m| m.len() > manifest.log.length) {
+            disk.cut(&log, manifest.log.length).map_err(Error::io("cut", &log))?;
+        }
+        Ok(Self::assemble(folder, model_id, settings, snapshot, manifest, Some(lock), disk))
     }
 
     /// Opens the gallery in `folder` for search only, beside whoever enrols. It follows the other's
@@ -142,8 +168,7 @@ impl LocalGallery {
         let folder = folder.as_ref();
         let (manifest, snapshot) = Snapshot::open_newest(folder, None)?;
         same_model(&manifest, model_id)?;
-        let disk = Disk::default();
-        Ok(Self::assemble(folder, model_id, settings, snapshot, None, manifest.dimension, disk))
+        Ok(Self::assemble(folder, model_id, settings, snapshot, manifest, None, Disk::default()))
     }
 
     /// Opens the gallery in `folder` for enrolment, making an empty one if there is none.
@@ -164,118 +189,141 @@ impl LocalGallery {
         model_id: &ModelId,
         settings: Settings,
         snapshot: Snapshot,
-        writer: Option<Writer>,
-        dimension: usize,
+        manifest: Manifest,
+        lock: Option<File>,
         disk: Disk,
     ) -> Self {
         LocalGallery {
             folder: folder.to_owned(),
             model_id: model_id.clone(),
-            dimension,
+            dimension: manifest.dimension,
+            rotation: Rotation::new(manifest.rotation_key, manifest.dimension),
             settings,
+            log_rows: MAX_LOG_ROWS,
             current: RwLock::new(Arc::new(snapshot)),
-            writer: writer.map(Mutex::new),
+            desk: lock.map(|lock| Desk::new(manifest, lock)),
             disk,
         }
     }
 
     /// Enrols a batch: all of it, or, if any reference is refused, none. When this returns, the
-    /// references survive a power cut and every search that starts later sees them.
+    /// references survive a power cut and every search that starts later sees them. Threads that
+    /// append at the same time share one sync, so several appending one by one are not slow.
     ///
     /// # Errors
     /// [`Error::Refused`] with every refused position, [`Error::OtherModel`], [`Error::Limits`] for
     /// more than [`MAX_BATCH`] references, [`Error::SearchOnly`], [`Error::Io`] (nothing changed),
-    /// [`Error::Unsure`].
+    /// [`Error::Unsure`], [`Error::Damaged`] if it cannot be known whether an id is enrolled.
     pub fn append(&self, model_id: &ModelId, references: &[NewReference]) -> Result<Appended, Error> {
-        let mut writer = self.writer()?;
+        let done = self.enrol(Kind::Append, model_id, references)?;
+        Ok(Appended { count: done.enrolled, epoch: done.epoch })
+    }
+
+    /// Enrols a batch, erasing what is enrolled under the same ids, all at one instant: no search sees
+    /// a person missing, or twice. Of what is replaced the bytes leave as with [`LocalGallery::erase`].
+    ///
+    /// # Errors
+    /// As [`LocalGallery::append`], but that an id is enrolled is no reason to refuse.
+    pub fn replace(&self, model_id: &ModelId, references: &[NewReference]) -> Result<Replaced, Error> {
+        let done = self.enrol(Kind::Replace, model_id, references)?;
+        Ok(Replaced { count: done.enrolled, erased: done.erased, epoch: done.epoch })
+    }
+
+    fn enrol(&self, kind: Kind, model_id: &ModelId, references: &[NewReference]) -> Result<Done, Error> {
+        self.desk()?;
         if *model_id != self.model_id {
             return Err(Error::OtherModel { gallery: self.model_id.to_string(), asked: model_id.to_string() });
         }
         if references.len() > MAX_BATCH {
             return Err(Error::Limits("a batch is at most 1,048,576 references: split it"));
         }
-        let snapshot = self.snapshot();
-        let refused = self.refusals(&snapshot, references);
-        if !refused.is_empty() {
-            return Err(Error::Refused(refused));
+        if !self.refusals(None, references)?.is_empty() {
+            let enrolled = self.snapshot();
+            return Err(Error::Refused(self.refusals((kind == Kind::Append).then_some(&enrolled), references)?));
         }
-        if references.is_empty() {
-            return Ok(Appended { count: 0, epoch: snapshot.epoch });
+        if references.len() >= self.log_rows {
+            return self.enrol_in_bulk(kind, references);
         }
-        let rows: Vec<Row<'_>> = references.iter().map(|r| Row { id: r.id, template: &r.template, attributes: r.attributes }).collect();
-        let small = writer.manifest.segments.iter().filter(|s| s.rows < SMALL_SEGMENT_ROWS).count();
-        if small >= MAX_SMALL_SEGMENTS {
-            self.rewrite(&mut writer, |s| s.rows < SMALL_SEGMENT_ROWS)?;
-        }
-        let mut next = writer.manifest.clone();
-        self.write_segments(&mut writer, &mut next, &rows)?;
-        self.commit(&mut writer, next)?;
-        Ok(Appended { count: references.len() as u64, epoch: writer.manifest.epoch })
+        self.change(Change::enrol(kind, references))
     }
 
     /// Every reason why [`LocalGallery::append`] would refuse parts of this batch now, by position;
     /// empty if it would take it. A bulk enrolment asks first, reports, and leaves those out.
-    pub fn check(&self, references: &[NewReference]) -> Vec<RefusedReference> {
-        self.refusals(&self.snapshot(), references)
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if it cannot be known whether an id is enrolled.
+    pub fn check(&self, references: &[NewReference]) -> Result<Vec<RefusedReference>, Error> {
+        self.refusals(Some(&self.snapshot()), references)
     }
 
     /// Erases references: when this returns, no search that starts later returns them, and a power
     /// cut does not bring them back. Their bytes leave the files with [`LocalGallery::compact`]
-    /// (of which the needful part runs before an erasure that finds [`MAX_ERASED_WAITING`] waiting).
+    /// (of which the needful part runs before an erasure that finds [`crate::MAX_ERASED_WAITING`] waiting).
     ///
     /// # Errors
-    /// [`Error::SearchOnly`], [`Error::Io`] (nothing changed), [`Error::Unsure`].
+    /// [`Error::SearchOnly`], [`Error::Io`] (nothing changed), [`Error::Unsure`], [`Error::Damaged`]
+    /// if it cannot be known where they are.
     pub fn erase(&self, ids: &[ReferenceId]) -> Result<Erased, Error> {
-        let mut writer = self.writer()?;
-        let waiting: usize = writer.manifest.segments.iter().map(|s| s.erased.len()).sum();
-        if waiting >= MAX_ERASED_WAITING {
-            self.rewrite(&mut writer, |s| !s.erased.is_empty())?;
-        }
-        let snapshot = self.snapshot();
-        let mut next = writer.manifest.clone();
-        let mut erased = 0;
-        for (at, row) in ids.iter().filter_map(|id| snapshot.find(id)) {
-            let rows = &mut next.segments[at].erased;
-            if let Err(place) = rows.binary_search(&(row as u32)) {
-                rows.insert(place, row as u32);
-                erased += 1;
-            }
-        }
-        let unknown = ids.len() as u64 - erased;
-        if erased > 0 {
-            self.commit(&mut writer, next)?;
-        }
-        Ok(Erased { erased, unknown, epoch: writer.manifest.epoch })
+        let done = self.change(Change::erase(ids))?;
+        Ok(Erased { erased: done.erased, unknown: ids.len() as u64 - done.erased, epoch: done.epoch })
     }
 
-    /// Rewrites every segment that holds erased references, and joins small ones, so that when this
-    /// returns no file of the folder holds a byte of an erased reference. (What the file system or
-    /// the disk keeps below its files is for disk encryption; what a backup keeps, for its keys.)
-    /// Searches go on meanwhile; one that began before may still read the old epoch to its end.
+    /// Rewrites every segment that holds erased references, the log too, and joins small segments, so
+    /// that when this returns no file of the folder holds a byte of an erased reference. (What the
+    /// file system or the disk keeps below its files is for disk encryption; what a backup keeps, for
+    /// its keys.) Searches go on meanwhile; one that began before may still read the old epoch to its end.
     ///
     /// # Errors
-    /// [`Error::SearchOnly`], [`Error::Io`], [`Error::Unsure`]; run it again then.
+    /// [`Error::SearchOnly`], [`Error::Io`], [`Error::Unsure`], [`Error::Damaged`]; but for the last,
+    /// run it again then.
     pub fn compact(&self) -> Result<Compacted, Error> {
-        let mut writer = self.writer()?;
-        let small = writer.manifest.segments.iter().filter(|s| s.rows < SMALL_SEGMENT_ROWS).count();
-        self.rewrite(&mut writer, |s| !s.erased.is_empty() || (small > 1 && s.rows < SMALL_SEGMENT_ROWS))
+        let (removed, rewritten, epoch) = self.tidy_all()?;
+        Ok(Compacted { removed, rewritten, epoch })
     }
 
     /// Whether a live reference has this id.
-    pub fn contains(&self, id: &ReferenceId) -> bool {
-        self.snapshot().find(id).is_some()
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if it cannot be known.
+    pub fn contains(&self, id: &ReferenceId) -> Result<bool, Error> {
+        Ok(self.snapshot().find(id)?.is_some())
     }
 
     /// The attributes of a live reference.
-    pub fn attributes(&self, id: &ReferenceId) -> Option<Attributes> {
-        let snapshot = self.snapshot();
-        let (at, row) = snapshot.find(id)?;
-        Some(snapshot.segments[at].segment.attributes(row))
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if they cannot be read.
+    pub fn attributes(&self, id: &ReferenceId) -> Result<Option<Attributes>, Error> {
+        self.snapshot().attributes(id)
     }
 
     /// How many live references the filters admit.
-    pub fn count(&self, filters: &Filters) -> u64 {
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if it cannot be known.
+    pub fn count(&self, filters: &Filters) -> Result<u64, Error> {
         self.snapshot().count(filters)
+    }
+
+    /// Reads the newest epoch from disk anew and checks every byte of every file in it. Opening leaves
+    /// rows to be checked when a search first needs them; this finds damage where none has looked yet.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] naming the file, [`Error::Io`].
+    pub fn check_all(&self) -> Result<(), Error> {
+        let (manifest, snapshot) = Snapshot::open_newest(&self.folder, None)?;
+        self.same_gallery(&manifest)?;
+        snapshot.segments.iter().try_for_each(|live| live.segment.check_all())
+    }
+
+    /// Reads every row of the current epoch once, so that later searches find everything in memory,
+    /// mapped and checked, as long as the system keeps it there. Searches do not need it; the first
+    /// ones are slower without.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] naming the file.
+    pub fn warm(&self) -> Result<(), Error> {
+        self.snapshot().segments.iter().try_for_each(|live| live.segment.check_all())
     }
 
     /// Follows another process's changes; returns the epoch. Searches do it by themselves. Where
@@ -285,11 +333,11 @@ impl LocalGallery {
     /// [`Error::Damaged`] or [`Error::Io`] if the newest epoch cannot be opened.
     pub fn refresh(&self) -> Result<u64, Error> {
         let old = self.snapshot();
-        if self.writer.is_some() || Manifest::read_bytes(&self.folder)? == old.manifest_bytes {
+        if self.desk.is_some() || Manifest::read_bytes(&self.folder)? == old.manifest_bytes {
             return Ok(old.epoch);
         }
         let (manifest, newer) = Snapshot::open_newest(&self.folder, Some(&old))?;
-        same_model(&manifest, &self.model_id)?;
+        self.same_gallery(&manifest)?;
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if newer.epoch > current.epoch {
             *current = Arc::new(newer);
@@ -297,24 +345,42 @@ impl LocalGallery {
         Ok(current.epoch)
     }
 
-    fn snapshot(&self) -> Arc<Snapshot> {
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn writer(&self) -> Result<MutexGuard<'_, Writer>, Error> {
-        let writer = self.writer.as_ref().ok_or(Error::SearchOnly)?;
-        // A panic while the lock was held leaves nothing half-changed in memory: the manifest is
-        // replaced in one assignment, after the disk has it.
-        let writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-        if writer.unsure { Err(Error::Unsure) } else { Ok(writer) }
+    /// Makes an epoch the one that searches see.
+    pub(crate) fn publish(&self, snapshot: Snapshot) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
     }
 
-    fn refusals(&self, snapshot: &Snapshot, references: &[NewReference]) -> Vec<RefusedReference> {
+    pub(crate) fn desk(&self) -> Result<&Desk, Error> {
+        self.desk.as_ref().ok_or(Error::SearchOnly)
+    }
+
+    /// Whether a manifest found in the folder is of the gallery that was opened.
+    fn same_gallery(&self, manifest: &Manifest) -> Result<(), Error> {
+        same_model(manifest, &self.model_id)?;
+        if manifest.dimension == self.dimension && Rotation::new(manifest.rotation_key, self.dimension) == self.rotation {
+            return Ok(());
+        }
+        Err(Error::Damaged { file: manifest::path(&self.folder), what: "it is of another gallery" })
+    }
+
+    /// Why references are refused, by position: for what they are, and, given a snapshot, for being in it.
+    fn refusals(&self, enrolled: Option<&Snapshot>, references: &[NewReference]) -> Result<Vec<RefusedReference>, Error> {
         let mut order: Vec<usize> = (0..references.len()).collect();
         order.sort_by_key(|at| references[*at].id);
         let mut repeated = vec![false; references.len()];
         for pair in order.windows(2) {
             repeated[pair[1]] = references[pair[0]].id == references[pair[1]].id;
+        }
+        let mut present = vec![false; references.len()];
+        if let Some(snapshot) = enrolled {
+            let ids: Vec<ReferenceId> = order.iter().map(|at| references[*at].id).collect();
+            for (at, place) in order.iter().zip(snapshot.places(&ids)?) {
+                present[*at] = place.is_some();
+            }
         }
         let refusal = |(position, r): (usize, &NewReference)| {
             let refusal = if r.template.len() != self.dimension {
@@ -323,89 +389,25 @@ impl LocalGallery {
                 refusal
             } else if repeated[position] {
                 Refusal::TwiceInBatch
-            } else if snapshot.find(&r.id).is_some() {
+            } else if present[position] {
                 Refusal::AlreadyEnrolled
             } else {
                 return None;
             };
             Some(RefusedReference { position, refusal })
         };
-        references.iter().enumerate().filter_map(refusal).collect()
+        Ok(references.iter().enumerate().filter_map(refusal).collect())
     }
 
-    /// Writes `rows` as new segments (synced, not yet named by a manifest) and adds them to `next`.
-    fn write_segments(&self, writer: &mut Writer, next: &mut Manifest, rows: &[Row<'_>]) -> Result<(), Error> {
-        for rows in rows.chunks(MAX_SEGMENT_ROWS) {
-            let number = next.next_segment;
-            // Also when the write fails: a number is never tried twice, whatever it left behind.
-            next.next_segment += 1;
-            writer.manifest.next_segment = next.next_segment;
-            let entry =
-                Segment::write(&self.disk, &self.folder, number, self.dimension, rows).inspect_err(|_| self.sweep_if_possible(writer))?;
-            next.segments.push(entry);
+    /// Whether a probe can be compared with what is enrolled here.
+    fn check_probe(&self, probe: &Probe) -> Result<(), Error> {
+        if *probe.model_id() != self.model_id {
+            return Err(Error::Probe(Refusal::OtherModel { given: probe.model_id().to_string(), expected: self.model_id.to_string() }));
+        }
+        if probe.template().len() != self.dimension {
+            return Err(Error::Probe(Refusal::WrongDimension { given: probe.template().len(), expected: self.dimension }));
         }
         Ok(())
-    }
-
-    /// Makes `next` the gallery, on disk and then in memory.
-    fn commit(&self, writer: &mut Writer, mut next: Manifest) -> Result<(), Error> {
-        next.epoch = writer.manifest.epoch + 1;
-        let old = self.snapshot();
-        let ready = || {
-            // The new segments' names first, then the manifest that speaks of them. They are read
-            // back through the same checks as at opening before anybody relies on them.
-            self.disk.sync_folder(&self.folder).map_err(Error::io("sync", &self.folder))?;
-            Snapshot::open(&self.folder, &next, Vec::new(), Some(&old))
-        };
-        let committed = ready().map_err(CommitError::NotDone).and_then(|snapshot| next.commit(&self.disk, &self.folder).map(|()| snapshot));
-        match committed {
-            Ok(snapshot) => {
-                writer.manifest = next;
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(snapshot);
-                Ok(())
-            }
-            Err(CommitError::NotDone(error)) => {
-                self.sweep_if_possible(writer);
-                Err(error)
-            }
-            Err(CommitError::Unsure) => {
-                writer.unsure = true;
-                Err(Error::Unsure)
-            }
-        }
-    }
-
-    /// Tidies after a change that failed; what stays is swept by the next compaction or opening.
-    fn sweep_if_possible(&self, writer: &Writer) {
-        let _: Result<(), Error> = sweep(&self.disk, &self.folder, &writer.manifest);
-    }
-
-    /// Rewrites the live references of the chosen segments into new ones and unlinks the old.
-    fn rewrite(&self, writer: &mut Writer, chosen: impl Fn(&SegmentEntry) -> bool) -> Result<Compacted, Error> {
-        let snapshot = self.snapshot();
-        let mut next = writer.manifest.clone();
-        let mut removed = 0;
-        let mut rewritten = 0;
-        let mut rows = Vec::new();
-        for (entry, live) in writer.manifest.segments.iter().zip(&snapshot.segments) {
-            if chosen(entry) {
-                removed += entry.erased.len() as u64;
-                rewritten += 1;
-                rows.extend(live.live_rows().map(|row| Row {
-                    id: live.segment.id(row),
-                    template: live.segment.template(row),
-                    attributes: live.segment.attributes(row),
-                }));
-            }
-        }
-        next.segments.retain(|entry| !chosen(entry));
-        if rewritten > 0 {
-            self.write_segments(writer, &mut next, &rows)?;
-            self.commit(writer, next)?;
-        }
-        // Also when there was nothing to rewrite: an earlier compaction may have been cut short here.
-        sweep(&self.disk, &self.folder, &writer.manifest)?;
-        Ok(Compacted { removed, rewritten, epoch: writer.manifest.epoch })
     }
 }
 
@@ -427,16 +429,16 @@ impl Gallery for LocalGallery {
     }
 
     fn search(&self, probe: &Probe, limits: &SearchLimits) -> Result<CandidateList, Error> {
+        // One list for one probe.
+        self.search_batch(std::slice::from_ref(probe), limits).map(|mut lists| lists.swap_remove(0))
+    }
+
+    fn search_batch(&self, probes: &[Probe], limits: &SearchLimits) -> Result<Vec<CandidateList>, Error> {
         limits.check()?;
-        if *probe.model_id() != self.model_id {
-            return Err(Error::Probe(Refusal::OtherModel { given: probe.model_id().to_string(), expected: self.model_id.to_string() }));
-        }
-        if probe.template().len() != self.dimension {
-            return Err(Error::Probe(Refusal::WrongDimension { given: probe.template().len(), expected: self.dimension }));
-        }
+        probes.iter().try_for_each(|probe| self.check_probe(probe))?;
         self.refresh()?;
-        let snapshot = self.snapshot();
-        Ok(scan::search(&snapshot, probe.template(), limits, self.settings.threads.get()))
+        let templates: Vec<&[f32]> = probes.iter().map(Probe::template).collect();
+        scan::search(&self.snapshot(), &self.rotation, &templates, limits, self.settings)
     }
 }
 
@@ -458,36 +460,10 @@ fn same_model(manifest: &Manifest, model_id: &ModelId) -> Result<(), Error> {
     Err(Error::OtherModel { gallery: manifest.model_id.clone(), asked: model_id.as_str().to_owned() })
 }
 
-/// The numbers of all segment files in the folder, with their paths.
-fn segment_numbers(folder: &Path) -> Result<Vec<(u64, PathBuf)>, Error> {
-    let mut numbers = Vec::new();
-    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
-        let entry = entry.map_err(Error::io("list", folder))?;
-        if let Some(number) = entry.file_name().to_str().and_then(segment::number_of) {
-            numbers.push((number, entry.path()));
-        }
-    }
-    Ok(numbers)
-}
-
-/// Unlinks the segment files that the manifest does not name, and a manifest that never came to be.
-fn sweep(disk: &Disk, folder: &Path, manifest: &Manifest) -> Result<(), Error> {
-    let mut swept = false;
-    let next = manifest::next_path(folder);
-    let unnamed = segment_numbers(folder)?
-        .into_iter()
-        .filter(|(number, _)| manifest.segments.iter().all(|s| s.number != *number))
-        .map(|(_, path)| path);
-    for path in unnamed.chain(next.exists().then_some(next)) {
-        disk.remove(&path).map_err(Error::io("remove", &path))?;
-        swept = true;
-    }
-    if swept {
-        disk.sync_folder(folder).map_err(Error::io("sync", folder))?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 #[path = "local_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "power_tests.rs"]
+mod power_tests;

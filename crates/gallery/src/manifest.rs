@@ -1,7 +1,7 @@
 //! The manifest: the one file that says what the gallery is. It is replaced whole, by a rename, so
 //! every change to the gallery happens at one instant or not at all.
 //!
-//! First line: `countersign-gallery 1 ` and the CRC-32 of everything after the line, in hex. Then JSON.
+//! First line: `countersign-gallery 2 ` and the CRC-32 of everything after the line, in hex. Then JSON.
 
 use std::fs;
 use std::io;
@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::disk::Disk;
 use crate::{Error, MAX_DIMENSION, ModelId};
 
-const TITLE: &str = "countersign-gallery 1 ";
+const NAME: &str = "countersign-gallery ";
+const VERSION: u32 = 2;
 
 /// What the manifest says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,10 +23,14 @@ pub(crate) struct Manifest {
     pub(crate) model_id: String,
     /// Components a template.
     pub(crate) dimension: usize,
-    /// Counts the changes: 0 when created, one more with every append, erasure or compaction.
+    /// Draws the rotation of this gallery's codes (see [`crate::rotation`]); random, made with the gallery.
+    pub(crate) rotation_key: u64,
+    /// Counts the commits: 0 when created, one more with every change or group of changes, and with every compaction.
     pub(crate) epoch: u64,
-    /// The number that the next segment gets; numbers are never used twice.
-    pub(crate) next_segment: u64,
+    /// The number that the next segment or log gets; numbers are never used twice.
+    pub(crate) next_number: u64,
+    /// The changes since the newest segment.
+    pub(crate) log: LogEntry,
     /// The segments, oldest first.
     pub(crate) segments: Vec<SegmentEntry>,
 }
@@ -38,12 +43,29 @@ pub(crate) struct SegmentEntry {
     pub(crate) number: u64,
     /// Rows in it, erased ones included.
     pub(crate) rows: u32,
-    /// Digest of its templates file.
-    pub(crate) templates: u32,
-    /// Digest of its references file.
-    pub(crate) references: u32,
-    /// Rows that are erased and wait for compaction, ascending.
+    /// Digests of its files, in the order of [`crate::segment::FILES`].
+    pub(crate) digests: [u32; crate::segment::FILES.len()],
+    /// Rows that were erased before the log began, and wait for compaction; ascending.
     pub(crate) erased: Vec<u32>,
+}
+
+/// The log as the manifest names it. As long as its number stays, so do the segments and their erased rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LogEntry {
+    /// Its number, which names its file.
+    pub(crate) number: u64,
+    /// How many of its bytes count; with 0 there need be no file.
+    pub(crate) length: u64,
+    /// CRC-32 of those bytes.
+    pub(crate) crc: u32,
+}
+
+impl LogEntry {
+    /// A log in which nothing has been written.
+    pub(crate) fn empty(number: u64) -> Self {
+        LogEntry { number, length: 0, crc: 0 }
+    }
 }
 
 /// Where a gallery's manifest is.
@@ -65,6 +87,13 @@ pub(crate) enum CommitError {
 }
 
 impl Manifest {
+    /// Takes the next number. Also what fails keeps its number, whatever it left behind.
+    pub(crate) fn take_number(&mut self) -> u64 {
+        let number = self.next_number;
+        self.next_number += 1;
+        number
+    }
+
     /// Replaces the manifest on disk by this one.
     pub(crate) fn commit(&self, disk: &Disk, folder: &Path) -> Result<(), CommitError> {
         let next = next_path(folder);
@@ -72,7 +101,7 @@ impl Manifest {
             let body = serde_json::to_vec(self)?;
             disk.remove(&next)?;
             disk.write_new(&next, |out| {
-                writeln!(out, "{TITLE}{:08x}", crc32fast::hash(&body))?;
+                writeln!(out, "{NAME}{VERSION} {:08x}", crc32fast::hash(&body))?;
                 out.write_all(&body)
             })
         };
@@ -95,8 +124,10 @@ impl Manifest {
         let damaged = |what| Error::Damaged { file: path(folder), what };
         let end = bytes.iter().position(|b| *b == b'\n').ok_or(damaged("it has no first line"))?;
         let (line, body) = (&bytes[..end], &bytes[end + 1..]);
-        let title = format!("{TITLE}{:08x}", crc32fast::hash(body));
-        if line != title.as_bytes() {
+        if line != format!("{NAME}{VERSION} {:08x}", crc32fast::hash(body)).as_bytes() {
+            if line.starts_with(format!("{NAME}{} ", VERSION - 1).as_bytes()) {
+                return Err(damaged("it is of an older version of this program"));
+            }
             return Err(damaged("its checksum is not that of its contents"));
         }
         let manifest: Manifest = serde_json::from_slice(body).map_err(|_| damaged("it is not of this format"))?;
@@ -110,11 +141,11 @@ impl Manifest {
         if self.dimension == 0 || self.dimension > MAX_DIMENSION {
             return Err("its dimension is out of range");
         }
-        let mut numbers: Vec<u64> = self.segments.iter().map(|s| s.number).collect();
+        let mut numbers: Vec<u64> = self.segments.iter().map(|s| s.number).chain([self.log.number]).collect();
         numbers.sort_unstable();
         numbers.dedup();
-        if numbers.len() != self.segments.len() || numbers.last().is_some_and(|n| *n >= self.next_segment) {
-            return Err("its segment numbers clash");
+        if numbers.len() != self.segments.len() + 1 || numbers.last().is_some_and(|n| *n >= self.next_number) {
+            return Err("its numbers clash");
         }
         let proper =
             |s: &SegmentEntry| s.rows > 0 && s.erased.windows(2).all(|w| w[0] < w[1]) && s.erased.last().is_none_or(|r| *r < s.rows);

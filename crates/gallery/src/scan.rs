@@ -1,24 +1,39 @@
 //! The search itself: every live reference is looked at, none is skipped by an index.
 //!
-//! A worker takes chunks of rows, computes quick scores, and lets a reference go only when its
-//! proven upper bound (`quick + slack`, see [`crate::score`]) is below a floor that the answer is
-//! known to reach: the threshold, or the worst of `k` canonical scores that *some* worker already
-//! holds. Everything else gets its canonical score, and lists are built from those alone. A
-//! reference that is let go is therefore strictly below `k` others or below the threshold, so it
-//! cannot be in the true list, not even through a tie; the list equals that of a brute-force scan.
-//! It does not depend on the number of threads or on their luck.
+//! A worker passes over coarse codes and lets a reference go when the upper end of its interval (see
+//! [`crate::codes`]) is below a floor. What is left is looked at more closely, in steps of rising
+//! cost: fine codes, then the template in f32 (see [`crate::score`]), then in f64. A list of `k` is
+//! found by searching the best `k + 1`, so that the last tells whether more reach the threshold.
+//!
+//! **The floor** is the largest of three scores that the answer is known to reach: the threshold, and
+//! the `k + 1`-th best *lower* end so far of fine intervals, and of f32 intervals, each of another
+//! reference. Workers share it and it only rises. To raise it early, a reference whose likely score
+//! is above it is looked at by its fine codes at once; the others wait for the end of the pass, when the
+//! floor is high and few are left. Templates, the dearest to read, are read at the end only.
+//! A reference of the true list has a canonical score of at least every floor there ever is, and its upper ends are at least that, so it is never let
+//! go; lists are built from canonical scores alone. So the list equals that of a brute-force scan,
+//! whatever the number of threads and whatever their luck.
+//!
+//! What a worker has put aside is bounded: a full pile is taken to the next step at once.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::snapshot::{LiveSegment, Snapshot};
-use crate::{Candidate, CandidateList, Filters, ReferenceId, SearchLimits, score};
+use crate::codes::{CodedProbe, GROUP};
+use crate::kernel::{self, MOST_PROBES, Packed, Survivor, Survivors};
+use crate::rotation::Rotation;
+use crate::snapshot::Snapshot;
+use crate::zone::{Admits, ZONE_ROWS};
+use crate::{Candidate, CandidateList, Error, Filters, ReferenceId, SearchLimits, Settings, score};
 
-/// Rows that a worker takes at a time (2 MiB of 128-dimensional templates).
-const CHUNK_ROWS: usize = 4_096;
-/// Quick scores computed before they are looked at; they stay in the first-level cache.
-const BATCH_ROWS: usize = 256;
+/// Groups that a kernel passes over in one call: a zone.
+const CALL_GROUPS: usize = ZONE_ROWS / GROUP;
+/// Zones that a worker takes at a time.
+const SPAN_ZONES: usize = 16;
+/// References put aside by a worker for one probe before it looks at them more closely.
+const PILE: usize = 1 << 16;
 
 /// A candidate in rank order: greater is better, and among equal scores the lower id is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,147 +57,378 @@ impl Ord for Ranked {
     }
 }
 
-/// A floor that all workers raise together: a score that `k` references are known to reach.
+/// A floor that all workers raise together.
 struct RisingFloor(AtomicU64);
 
 impl RisingFloor {
+    fn at(floor: f64) -> Self {
+        RisingFloor(AtomicU64::new(key(floor)))
+    }
+
     fn get(&self) -> f64 {
         let key = self.0.load(Relaxed);
         f64::from_bits(if key >> 63 == 1 { key & !(1 << 63) } else { !key })
     }
 
-    fn raise(&self, to: f64) {
-        // Keys order as unsigned integers the way the scores order as numbers.
-        let bits = to.to_bits();
-        self.0.fetch_max(if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }, Relaxed);
+    /// Raises it to the score of this [`key`], if that is higher.
+    fn raise(&self, to: u64) {
+        self.0.fetch_max(to, Relaxed);
     }
+}
+
+/// Orders as an unsigned integer the way scores order as numbers.
+fn key(score: f64) -> u64 {
+    let bits = score.to_bits();
+    if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
+}
+
+/// The best lower ends of one kind of interval (as [`key`]s), each of another reference.
+type Lows = Mutex<BinaryHeap<Reverse<u64>>>;
+
+/// What is known of one probe's answer, by all workers together.
+struct Answer {
+    floor: RisingFloor,
+    /// The best lower ends by fine codes.
+    fine_lows: Lows,
+    /// The best lower ends by quick scores.
+    quick_lows: Lows,
+    /// The best by canonical score: in the end, the list.
+    best: Mutex<BinaryHeap<Reverse<Ranked>>>,
+}
+
+/// A stretch of one segment's zones that filters treat alike.
+struct Span {
+    segment: usize,
+    groups: std::ops::Range<usize>,
+    /// Each row has to be asked whether the filters admit it.
+    ask: bool,
+}
+
+/// The probes as one segment sees them.
+struct Coded {
+    probes: Vec<CodedProbe>,
+    packed: Packed,
 }
 
 /// What all workers share.
 struct Search<'a> {
-    probe: &'a [f32],
-    k: usize,
+    snapshot: &'a Snapshot,
+    rotation: &'a Rotation,
+    settings: Settings,
+    probes: &'a [&'a [f32]],
+    filters: &'a Filters,
     threshold: f64,
-    filters: Option<&'a Filters>,
+    /// `k + 1`.
+    wanted: usize,
+    /// How far a quick score may be off.
     slack: f64,
-    chunks: Vec<(&'a LiveSegment, usize, usize)>,
+    spans: Vec<Span>,
     next: AtomicUsize,
-    floor: RisingFloor,
+    coded: Vec<OnceLock<Coded>>,
+    answers: Vec<Answer>,
+    failed: AtomicBool,
 }
 
-/// What one worker found.
+/// What one worker has put aside for one probe.
 #[derive(Default)]
-struct Found {
-    best: BinaryHeap<Reverse<Ranked>>,
-    more: bool,
-    searched: u64,
+struct Piles {
+    /// What the coarse codes could not let go, by segment.
+    kept: Vec<(usize, Vec<Survivor>)>,
+    /// How many that is.
+    count: usize,
+    /// What the fine codes could not let go.
+    close: Vec<Close>,
+    /// What the quick score could not let go.
+    last: Vec<Close>,
+    /// Room to work in.
+    rows: Vec<u32>,
+    sums: Vec<i32>,
 }
 
-/// Searches one snapshot with up to `threads` threads. The probe has been checked against the gallery.
-pub(crate) fn search(snapshot: &Snapshot, probe: &[f32], limits: &SearchLimits, threads: usize) -> CandidateList {
-    let mut chunks = Vec::new();
-    for live in &snapshot.segments {
-        for from in (0..live.segment.rows()).step_by(CHUNK_ROWS) {
-            chunks.push((live, from, live.segment.rows().min(from + CHUNK_ROWS)));
+/// A reference that is close to the list, and the upper end of its interval.
+struct Close {
+    segment: usize,
+    row: usize,
+    high: f64,
+}
+
+/// Searches one snapshot. The probes have been checked against the gallery, the limits as well.
+pub(crate) fn search(
+    snapshot: &Snapshot,
+    rotation: &Rotation,
+    probes: &[&[f32]],
+    limits: &SearchLimits,
+    settings: Settings,
+) -> Result<Vec<CandidateList>, Error> {
+    let searched = snapshot.count(&limits.filters)?;
+    let mut lists = Vec::with_capacity(probes.len());
+    for probes in probes.chunks(MOST_PROBES) {
+        let search = Search::new(snapshot, rotation, probes, limits, settings)?;
+        search.run()?;
+        for answer in search.answers {
+            let best = answer.best.into_inner().unwrap_or_else(PoisonError::into_inner);
+            // Ascending order of `Reverse` is descending order of what is in it.
+            let mut entries: Vec<Candidate> =
+                best.into_sorted_vec().into_iter().map(|Reverse(r)| Candidate { id: r.id, score: r.score }).collect();
+            let more_above_threshold = entries.len() > limits.k;
+            entries.truncate(limits.k);
+            lists.push(CandidateList { entries, epoch: snapshot.epoch, more_above_threshold, searched });
         }
     }
-    let workers = threads.clamp(1, chunks.len().max(1));
-    let search = Search {
-        probe,
-        k: limits.k,
-        threshold: limits.threshold.unwrap_or(f64::NEG_INFINITY),
-        filters: (!limits.filters.is_all()).then_some(&limits.filters),
-        slack: score::slack(probe.len()),
-        chunks,
-        next: AtomicUsize::new(0),
-        floor: RisingFloor(AtomicU64::new(0)),
-    };
-    search.floor.raise(f64::NEG_INFINITY);
-    let found = if workers == 1 {
-        vec![search.work()]
-    } else {
-        std::thread::scope(|scope| {
-            let helpers: Vec<_> = (1..workers).map(|_| scope.spawn(|| search.work())).collect();
-            let mut found = vec![search.work()];
-            for helper in helpers {
-                // A worker can only fail by a bug; a partial answer must not come out of one.
-                found.push(helper.join().unwrap_or_else(|e| std::panic::resume_unwind(e)));
-            }
-            found
+    Ok(lists)
+}
+
+impl<'a> Search<'a> {
+    fn new(
+        snapshot: &'a Snapshot,
+        rotation: &'a Rotation,
+        probes: &'a [&'a [f32]],
+        limits: &'a SearchLimits,
+        settings: Settings,
+    ) -> Result<Self, Error> {
+        let threshold = limits.threshold.unwrap_or(f64::NEG_INFINITY);
+        let answer = || Answer {
+            floor: RisingFloor::at(threshold),
+            fine_lows: Mutex::default(),
+            quick_lows: Mutex::default(),
+            best: Mutex::default(),
+        };
+        Ok(Search {
+            snapshot,
+            rotation,
+            settings,
+            probes,
+            filters: &limits.filters,
+            threshold,
+            wanted: limits.k + 1,
+            slack: score::slack(rotation.dimension()),
+            spans: spans(snapshot, &limits.filters)?,
+            next: AtomicUsize::new(0),
+            coded: snapshot.segments.iter().map(|_| OnceLock::new()).collect(),
+            answers: probes.iter().map(|_| answer()).collect(),
+            failed: AtomicBool::new(false),
         })
-    };
-    let mut more = found.iter().any(|f| f.more);
-    let searched = found.iter().map(|f| f.searched).sum();
-    let mut best: Vec<Ranked> = found.into_iter().flat_map(|f| f.best).map(|Reverse(r)| r).collect();
-    best.sort_unstable_by(|a, b| b.cmp(a));
-    more |= best.len() > limits.k;
-    best.truncate(limits.k);
-    CandidateList {
-        entries: best.into_iter().map(|r| Candidate { id: r.id, score: r.score }).collect(),
-        epoch: snapshot.epoch,
-        more_above_threshold: more,
-        searched,
+    }
+
+    fn run(&self) -> Result<(), Error> {
+        self.log();
+        let workers = self.settings.threads.get().min(self.spans.len());
+        if workers <= 1 {
+            return self.work();
+        }
+        std::thread::scope(|scope| {
+            let helpers: Vec<_> = (1..workers).map(|_| scope.spawn(|| self.work())).collect();
+            let mut outcome = self.work();
+            for helper in helpers {
+                // A worker can only panic by a bug; a partial answer must not come out of one.
+                outcome = outcome.and(helper.join().unwrap_or_else(|e| std::panic::resume_unwind(e)));
+            }
+            outcome
+        })
+    }
+
+    /// The newest references are in no segment yet: few, and scored as they are.
+    fn log(&self) {
+        for (id, template, _) in self.snapshot.log_rows().filter(|(.., attributes)| self.filters.admit(attributes)) {
+            for (probe, answer) in self.probes.iter().zip(&self.answers) {
+                let quick = f64::from(score::quick(probe, template));
+                if quick + self.slack >= answer.floor.get() {
+                    self.raise(&answer.floor, &answer.quick_lows, quick - self.slack);
+                    self.offer(answer, score::canonical(probe, template), *id);
+                }
+            }
+        }
+    }
+
+    fn work(&self) -> Result<(), Error> {
+        let mut piles: Vec<Piles> = self.probes.iter().map(|_| Piles::default()).collect();
+        let mut survivors = vec![Survivors::for_groups(CALL_GROUPS); self.probes.len()];
+        let outcome = self
+            .pass(&mut piles, &mut survivors)
+            .and_then(|()| piles.iter_mut().enumerate().try_for_each(|(p, piles)| self.finish(p, piles)));
+        if outcome.is_err() {
+            self.failed.store(true, Relaxed);
+        }
+        outcome
+    }
+
+    /// Passes over coarse codes until there are none left.
+    fn pass(&self, piles: &mut [Piles], survivors: &mut [Survivors]) -> Result<(), Error> {
+        while let Some(span) = self.spans.get(self.next.fetch_add(1, Relaxed)) {
+            if self.failed.load(Relaxed) {
+                return Ok(()); // somebody else has the error
+            }
+            let live = &self.snapshot.segments[span.segment];
+            let coded = self.coded(span.segment);
+            for from in span.groups.clone().step_by(CALL_GROUPS) {
+                let to = span.groups.end.min(from + CALL_GROUPS);
+                let bytes = live.segment.coarse(from..to)?;
+                let mut floors = [0.0; MOST_PROBES];
+                for ((floor, probe), answer) in floors.iter_mut().zip(&coded.probes).zip(&self.answers) {
+                    *floor = probe.kernel_floor(answer.floor.get());
+                }
+                kernel::scan(self.settings.kernel, bytes, (from * GROUP) as u32, &coded.packed, &floors[..self.probes.len()], survivors);
+                for (p, (survivors, pile)) in survivors.iter().zip(piles.iter_mut()).enumerate() {
+                    self.keep(p, span, survivors, pile)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts aside what a kernel left, and looks at once at those that may well raise the floor.
+    fn keep(&self, p: usize, span: &Span, survivors: &Survivors, piles: &mut Piles) -> Result<(), Error> {
+        let live = &self.snapshot.segments[span.segment];
+        let probe = &self.coded(span.segment).probes[p];
+        let floor = &self.answers[p].floor;
+        let mut low = probe.kernel_floor(floor.get());
+        for one in survivors.iter() {
+            if one.upper < low || live.is_erased(one.row as usize) {
+                continue;
+            }
+            if span.ask && !self.filters.admit(&live.segment.attributes(one.row as usize)?) {
+                continue;
+            }
+            if one.upper - probe.coarse_half(one.packed) >= low {
+                self.look(p, span.segment, &[one], piles)?;
+                low = probe.kernel_floor(floor.get());
+                continue;
+            }
+            match piles.kept.last_mut() {
+                Some((segment, pile)) if *segment == span.segment => pile.push(one),
+                _ => piles.kept.push((span.segment, vec![one])),
+            }
+            piles.count += 1;
+        }
+        if piles.count.max(piles.close.len()).max(piles.last.len()) >= PILE { self.finish(p, piles) } else { Ok(()) }
+    }
+
+    /// Takes what was put aside through the remaining steps.
+    fn finish(&self, p: usize, piles: &mut Piles) -> Result<(), Error> {
+        let floor = &self.answers[p].floor;
+        // First those that raised the floor: their templates raise it to where it stays.
+        self.quick(p, piles)?;
+        for (segment, mut pile) in std::mem::take(&mut piles.kept) {
+            let low = self.coded(segment).probes[p].kernel_floor(floor.get());
+            pile.retain(|one| one.upper >= low);
+            self.look(p, segment, &pile, piles)?;
+        }
+        piles.count = 0;
+        self.quick(p, piles)?;
+        piles.last.retain(|last| last.high >= floor.get());
+        piles.last.drain(..).try_for_each(|last| self.score(p, &last))
+    }
+
+    /// Looks at the fine codes of some references of one segment, and puts aside those that may be in
+    /// the list. Each reference comes here at most once.
+    fn look(&self, p: usize, segment: usize, some: &[Survivor], piles: &mut Piles) -> Result<(), Error> {
+        let answer = &self.answers[p];
+        let live = &self.snapshot.segments[segment];
+        let probe = &self.coded(segment).probes[p];
+        piles.rows.clear();
+        piles.rows.extend(some.iter().map(|one| one.row));
+        let fine = live.segment.fine(&piles.rows)?;
+        kernel::fine_sums(self.settings.kernel, fine, &piles.rows, probe, &mut piles.sums);
+        for (one, sum) in some.iter().zip(&piles.sums) {
+            let interval = probe.fine(one.sum, *sum, one.packed, one.along);
+            let floor = answer.floor.get();
+            if interval.high < floor {
+                continue;
+            }
+            self.raise(&answer.floor, &answer.fine_lows, interval.low);
+            piles.close.push(Close { segment, row: one.row as usize, high: interval.high });
+        }
+        Ok(())
+    }
+
+    /// Scores quickly what the fine codes could not let go, best prospects first, so that the floor
+    /// rises early.
+    fn quick(&self, p: usize, piles: &mut Piles) -> Result<(), Error> {
+        let answer = &self.answers[p];
+        let floor = &answer.floor;
+        piles.close.retain(|close| close.high >= floor.get());
+        piles.close.sort_unstable_by(|a, b| b.high.total_cmp(&a.high));
+        for close in piles.close.drain(..).take_while(|close| close.high >= floor.get()) {
+            let template = self.snapshot.segments[close.segment].segment.template(close.row)?;
+            let quick = f64::from(score::quick(self.probes[p], template));
+            let high = quick + self.slack;
+            if high >= floor.get() {
+                self.raise(floor, &answer.quick_lows, quick - self.slack);
+                piles.last.push(Close { high, ..close });
+            }
+        }
+        Ok(())
+    }
+
+    /// Scores a reference canonically.
+    fn score(&self, p: usize, last: &Close) -> Result<(), Error> {
+        let segment = &self.snapshot.segments[last.segment].segment;
+        let score = score::canonical(self.probes[p], segment.template(last.row)?);
+        self.offer(&self.answers[p], score, segment.id(last.row)?);
+        Ok(())
+    }
+
+    /// Takes a lower end into account.
+    fn raise(&self, floor: &RisingFloor, lows: &Lows, low: f64) {
+        if low <= floor.get() {
+            return;
+        }
+        let mut lows = lows.lock().unwrap_or_else(PoisonError::into_inner);
+        lows.push(Reverse(key(low)));
+        if lows.len() > self.wanted {
+            lows.pop();
+        }
+        if lows.len() == self.wanted
+            && let Some(Reverse(worst)) = lows.peek()
+        {
+            floor.raise(*worst);
+        }
+    }
+
+    /// Takes a canonical score into the list if it reaches the threshold.
+    fn offer(&self, answer: &Answer, score: f64, id: ReferenceId) {
+        if score < self.threshold {
+            return;
+        }
+        let mut best = answer.best.lock().unwrap_or_else(PoisonError::into_inner);
+        best.push(Reverse(Ranked { score, id }));
+        if best.len() > self.wanted {
+            best.pop();
+        }
+    }
+
+    fn coded(&self, segment: usize) -> &Coded {
+        self.coded[segment].get_or_init(|| {
+            let frame = self.snapshot.segments[segment].segment.frame();
+            let probes: Vec<CodedProbe> = self.probes.iter().map(|p| CodedProbe::new(p, frame, self.rotation)).collect();
+            let packed = Packed::new(&probes);
+            Coded { probes, packed }
+        })
     }
 }
 
-impl Search<'_> {
-    fn work(&self) -> Found {
-        let mut found = Found::default();
-        let mut quick = [0.0_f32; BATCH_ROWS];
-        while let Some(&(live, from, to)) = self.chunks.get(self.next.fetch_add(1, Relaxed)) {
-            for first in (from..to).step_by(BATCH_ROWS) {
-                let rows = BATCH_ROWS.min(to - first);
-                self.batch(live, first, &mut quick[..rows], &mut found);
-            }
-        }
-        found
-    }
-
-    /// Looks at the rows of `live` from `first`, one for each place in `quick`.
-    fn batch(&self, live: &LiveSegment, first: usize, quick: &mut [f32], found: &mut Found) {
-        let d = self.probe.len();
-        let templates = &live.segment.templates()[first * d..(first + quick.len()) * d];
-        for (quick, template) in quick.iter_mut().zip(templates.chunks_exact(d)) {
-            *quick = score::quick(self.probe, template);
-        }
-        for (i, quick) in quick.iter().enumerate() {
-            let row = first + i;
-            if live.is_erased(row) {
+/// The stretches that the filters leave.
+fn spans(snapshot: &Snapshot, filters: &Filters) -> Result<Vec<Span>, Error> {
+    let mut spans: Vec<Span> = Vec::new();
+    for (at, live) in snapshot.segments.iter().enumerate() {
+        let groups = live.segment.groups();
+        let zones = if filters.is_all() { None } else { Some(live.segment.zones()?) };
+        for (zone, from) in (0..groups).step_by(CALL_GROUPS).enumerate() {
+            let admits = zones.and_then(|z| z.get(zone)).map_or(Admits::All, |z| z.admits(filters));
+            if admits == Admits::None {
                 continue;
             }
-            if self.filters.is_some_and(|f| !f.admit(&live.segment.attributes(row))) {
-                continue;
-            }
-            found.searched += 1;
-            let upper = f64::from(*quick) + self.slack;
-            let lower = f64::from(*quick) - self.slack;
-            if upper < self.threshold {
-                continue;
-            }
-            // Out of the list for sure. It is let go only once it is known whether it makes the
-            // list shorter than what reaches the threshold.
-            if upper < self.floor.get() && (found.more || lower >= self.threshold) {
-                found.more = true;
-                continue;
-            }
-            let score = score::canonical(self.probe, &templates[i * d..(i + 1) * d]);
-            if score >= self.threshold {
-                self.offer(Ranked { score, id: live.segment.id(row) }, found);
+            let ask = admits == Admits::Some;
+            let to = groups.min(from + CALL_GROUPS);
+            match spans.last_mut() {
+                Some(last)
+                    if last.segment == at && last.ask == ask && last.groups.end == from && last.groups.len() < SPAN_ZONES * CALL_GROUPS =>
+                {
+                    last.groups.end = to;
+                }
+                _ => spans.push(Span { segment: at, groups: from..to, ask }),
             }
         }
     }
-
-    /// Takes a reference at or above the threshold into the worker's list, or notes that it did not fit.
-    fn offer(&self, candidate: Ranked, found: &mut Found) {
-        found.best.push(Reverse(candidate));
-        if found.best.len() > self.k {
-            found.best.pop();
-            found.more = true;
-        }
-        if found.best.len() == self.k
-            && let Some(Reverse(worst)) = found.best.peek()
-        {
-            self.floor.raise(worst.score);
-        }
-    }
+    Ok(spans)
 }

@@ -8,20 +8,23 @@
 //! end−4  digest: CRC-32 of header and block checksums; the manifest holds it too
 //! ```
 //! All integers are little-endian. The manifest's own checksum covers the digest, the digest the
-//! block checksums, and those the rows, so no bit of any file can change unseen.
+//! block checksums, and those the rows. The first three are checked when the table is opened, rows
+//! when they are first read: what is answered was checked, and opening reads no rows.
 
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 use crate::Error;
 use crate::disk::Disk;
 use crate::map::Mapping;
 
 const MAGIC: &[u8; 8] = b"CSGALLRY";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER_BYTES: usize = 64;
-const ROWS_PER_BLOCK: u32 = 4_096;
 
 /// What the rows are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,34 +33,70 @@ pub(crate) enum Kind {
     Templates = 1,
     /// Ids and attributes.
     References = 2,
+    /// Coarse codes, sixteen references a row.
+    Coarse = 3,
+    /// Fine codes.
+    Fine = 4,
 }
 
-/// An open table, all of its bytes checked.
+/// The shape of a table, known before it is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) kind: Kind,
+    pub(crate) rows: u32,
+    pub(crate) row_bytes: usize,
+    /// Rows under one checksum: what is checked when one of them is first read.
+    pub(crate) rows_a_block: u32,
+}
+
+impl Layout {
+    fn blocks(&self) -> usize {
+        self.rows.div_ceil(self.rows_a_block) as usize
+    }
+
+    fn body(&self) -> usize {
+        self.rows as usize * self.row_bytes
+    }
+
+    fn header(&self) -> [u8; HEADER_BYTES] {
+        let mut header = [0; HEADER_BYTES];
+        header[..8].copy_from_slice(MAGIC);
+        header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        header[12..16].copy_from_slice(&(self.kind as u32).to_le_bytes());
+        header[16..24].copy_from_slice(&u64::from(self.rows).to_le_bytes());
+        header[24..28].copy_from_slice(&(self.row_bytes as u32).to_le_bytes());
+        header[28..32].copy_from_slice(&self.rows_a_block.to_le_bytes());
+        let sum = crc32fast::hash(&header[..HEADER_BYTES - 4]);
+        header[HEADER_BYTES - 4..].copy_from_slice(&sum.to_le_bytes());
+        header
+    }
+}
+
+/// An open table. Its header and list of checksums are checked when it is opened; a block of rows
+/// when it is first read, so opening costs a map and not a read of everything.
 #[derive(Debug)]
 pub(crate) struct Table {
+    path: PathBuf,
     map: Mapping,
-    rows: usize,
-    row_bytes: usize,
+    layout: Layout,
+    /// One bit a block: its rows are what was written.
+    checked: Vec<AtomicU64>,
 }
 
+/// Header, rows, checksums, digest.
+type Parts<'a> = (&'a [u8; HEADER_BYTES], &'a [u8], &'a [u8], &'a [u8]);
+
 impl Table {
-    /// Writes a table of `rows` rows and returns its digest. `fill` appends the bytes of one row.
-    pub(crate) fn write(
-        disk: &Disk,
-        path: &Path,
-        kind: Kind,
-        rows: u32,
-        row_bytes: usize,
-        mut fill: impl FnMut(u32, &mut Vec<u8>),
-    ) -> Result<u32, Error> {
-        let header = header(kind, rows, row_bytes);
+    /// Writes a table and returns its digest. `fill` appends the bytes of one row.
+    pub(crate) fn write(disk: &Disk, path: &Path, layout: Layout, mut fill: impl FnMut(u32, &mut Vec<u8>)) -> Result<u32, Error> {
+        let header = layout.header();
         let write = |out: &mut dyn Write| {
             out.write_all(&header)?;
-            let mut sums = Vec::new();
-            let mut block = Vec::new();
-            for first in (0..rows).step_by(ROWS_PER_BLOCK as usize) {
+            let mut sums = Vec::with_capacity(4 * layout.blocks());
+            let mut block = Vec::with_capacity(layout.rows_a_block.min(layout.rows) as usize * layout.row_bytes);
+            for first in (0..layout.rows).step_by(layout.rows_a_block as usize) {
                 block.clear();
-                (first..rows.min(first.saturating_add(ROWS_PER_BLOCK))).for_each(|row| fill(row, &mut block));
+                (first..layout.rows.min(first.saturating_add(layout.rows_a_block))).for_each(|row| fill(row, &mut block));
                 sums.extend_from_slice(&crc32fast::hash(&block).to_le_bytes());
                 out.write_all(&block)?;
             }
@@ -69,66 +108,95 @@ impl Table {
         disk.write_new(path, write).map_err(Error::io("write", path))
     }
 
-    /// Maps a table and checks every byte of it against `digest`.
+    /// Maps a table, and checks its shape and its list of checksums against `digest`.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if anything differs from what was written, [`Error::Io`] if it cannot be read.
-    pub(crate) fn open(path: &Path, kind: Kind, rows: u32, row_bytes: usize, digest: u32) -> Result<Self, Error> {
+    /// [`Error::Damaged`] if they differ from what was written, [`Error::Io`] if it cannot be read.
+    pub(crate) fn open(path: &Path, layout: Layout, digest: u32) -> Result<Self, Error> {
         let damaged = |what| Error::Damaged { file: path.to_owned(), what };
         let file = File::open(path).map_err(Error::io("open", path))?;
-        let blocks = rows.div_ceil(ROWS_PER_BLOCK) as usize;
-        let body = rows as usize * row_bytes;
-        let length = HEADER_BYTES + body + 4 * blocks + 4;
+        let length = HEADER_BYTES + layout.body() + 4 * layout.blocks() + 4;
         let found = file.metadata().map_err(Error::io("read", path))?.len();
         if found != length as u64 {
             return Err(damaged("its length is not what was written"));
         }
         let map = Mapping::of(&file).map_err(Error::io("map", path))?;
-        let table = Table { map, rows: rows as usize, row_bytes };
-        let bytes = table.map.bytes();
-        let (head, rest) = bytes.split_at_checked(HEADER_BYTES).ok_or(damaged("too short"))?;
-        let (body, rest) = rest.split_at_checked(body).ok_or(damaged("too short"))?;
-        let (sums, end) = rest.split_at_checked(4 * blocks).ok_or(damaged("too short"))?;
-        if head != header(kind, rows, row_bytes) {
+        let checked = (0..layout.blocks().div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
+        let table = Table { path: path.to_owned(), map, layout, checked };
+        let (head, _, sums, end) = table.parts().ok_or(damaged("too short"))?;
+        if *head != layout.header() {
             return Err(damaged("its header is not what was written"));
         }
         if end != digest.to_le_bytes() || digest != self::digest(head, sums) {
             return Err(damaged("its checksums are not what was written"));
         }
-        let chunks = body.chunks(ROWS_PER_BLOCK as usize * row_bytes);
-        for (block, sum) in chunks.zip(sums.chunks_exact(4)) {
-            if crc32fast::hash(block).to_le_bytes() != sum {
-                return Err(damaged("its rows are not what was written"));
-            }
-        }
         Ok(table)
     }
 
-    /// How many rows.
-    pub(crate) fn rows(&self) -> usize {
-        self.rows
+    fn parts(&self) -> Option<Parts<'_>> {
+        let (head, rest) = self.map.bytes().split_first_chunk()?;
+        let (body, rest) = rest.split_at_checked(self.layout.body())?;
+        let (sums, end) = rest.split_at_checked(4 * self.layout.blocks())?;
+        Some((head, body, sums, end))
     }
 
-    /// All rows, one after the other.
-    pub(crate) fn body(&self) -> &[u8] {
-        let end = HEADER_BYTES + self.rows * self.row_bytes;
-        self.map.bytes().get(HEADER_BYTES..end).unwrap_or_default()
+    /// The bytes of some rows, checked to be what was written.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if a block that holds one of them is not, or if there are no such rows.
+    #[inline]
+    pub(crate) fn rows(&self, rows: Range<usize>) -> Result<&[u8], Error> {
+        let a_block = self.layout.rows_a_block as usize;
+        (rows.start / a_block..rows.end.div_ceil(a_block)).try_for_each(|block| self.check_block(block))?;
+        let body = self.map.bytes().get(HEADER_BYTES..).unwrap_or_default();
+        body.get(rows.start * self.layout.row_bytes..rows.end * self.layout.row_bytes).ok_or_else(|| self.damaged("too short"))
     }
-}
 
-fn header(kind: Kind, rows: u32, row_bytes: usize) -> [u8; HEADER_BYTES] {
-    let mut header = Vec::with_capacity(HEADER_BYTES);
-    header.extend_from_slice(MAGIC);
-    header.extend_from_slice(&VERSION.to_le_bytes());
-    header.extend_from_slice(&(kind as u32).to_le_bytes());
-    header.extend_from_slice(&u64::from(rows).to_le_bytes());
-    header.extend_from_slice(&(row_bytes as u32).to_le_bytes());
-    header.extend_from_slice(&ROWS_PER_BLOCK.to_le_bytes());
-    header.resize(HEADER_BYTES - 4, 0);
-    header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
-    let mut fixed = [0; HEADER_BYTES];
-    fixed.copy_from_slice(&header);
-    fixed
+    /// The bytes of all rows, of which `rows` are checked to be what was written.
+    ///
+    /// # Errors
+    /// As [`Table::rows`].
+    pub(crate) fn all_with(&self, rows: &[u32]) -> Result<&[u8], Error> {
+        for row in rows {
+            self.check_block(*row as usize / self.layout.rows_a_block as usize)?;
+        }
+        self.map.bytes().get(HEADER_BYTES..HEADER_BYTES + self.layout.body()).ok_or_else(|| self.damaged("too short"))
+    }
+
+    /// Checks a block unless it was checked before.
+    #[inline]
+    fn check_block(&self, block: usize) -> Result<(), Error> {
+        let known = self.checked.get(block / 64).is_some_and(|word| word.load(Acquire) >> (block % 64) & 1 == 1);
+        if known { Ok(()) } else { self.check(block) }
+    }
+
+    /// Reads and checks every row.
+    ///
+    /// # Errors
+    /// As [`Table::rows`].
+    pub(crate) fn check_all(&self) -> Result<(), Error> {
+        (0..self.layout.blocks()).try_for_each(|block| self.check(block))
+    }
+
+    #[cold]
+    fn check(&self, block: usize) -> Result<(), Error> {
+        let (_, body, sums, _) = self.parts().ok_or_else(|| self.damaged("too short"))?;
+        let bytes = self.layout.rows_a_block as usize * self.layout.row_bytes;
+        let rows = body.chunks(bytes).nth(block).ok_or_else(|| self.damaged("too short"))?;
+        let sum = sums.as_chunks::<4>().0.get(block).ok_or_else(|| self.damaged("too short"))?;
+        if crc32fast::hash(rows).to_le_bytes() != *sum {
+            return Err(self.damaged("its rows are not what was written"));
+        }
+        if let Some(word) = self.checked.get(block / 64) {
+            word.fetch_or(1 << (block % 64), Release);
+        }
+        Ok(())
+    }
+
+    /// The error that says this file is damaged.
+    pub(crate) fn damaged(&self, what: &'static str) -> Error {
+        Error::Damaged { file: self.path.clone(), what }
+    }
 }
 
 fn digest(header: &[u8], sums: &[u8]) -> u32 {

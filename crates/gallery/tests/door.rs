@@ -49,7 +49,7 @@ fn a_batch_is_refused_whole_with_every_reason() {
     let Err(Error::Refused(refused)) = gallery.append(&model(), &batch) else { panic!("taken") };
     assert_eq!(refused.len(), expected.len(), "{refused:?}");
     assert!(refused.iter().zip(&expected).all(|(a, b)| close(a, b)), "{refused:?}");
-    assert_eq!(gallery.check(&batch), refused);
+    assert_eq!(gallery.check(&batch).unwrap(), refused);
     assert_eq!((gallery.len(), gallery.epoch()), (1, 1), "nothing of the batch was enrolled");
     let text = Error::Refused(refused).to_string();
     assert!(text.contains("9 of the batch refused") && text.contains("position 1"), "{text}");
@@ -61,7 +61,7 @@ fn lengths_at_the_tolerance() {
     let gallery = LocalGallery::create(folder.path(), &model(), 1, threads(1)).unwrap();
     gallery.append(&model(), &[reference(1, &[1.000_09]), reference(2, &[-0.999_91])]).unwrap();
     for off in [1.000_2, 0.999_8] {
-        let refused = gallery.check(&[reference(3, &[off])]);
+        let refused = gallery.check(&[reference(3, &[off])]).unwrap();
         assert!(matches!(refused[0].refusal, Refusal::NotUnit { .. }));
         assert!(matches!(Probe::new(model(), vec![off]), Err(Error::Probe(Refusal::NotUnit { .. }))));
     }
@@ -76,6 +76,7 @@ fn another_models_templates_and_probes_are_refused() {
         let gallery = LocalGallery::create(folder.path(), &model(), 2, threads(1)).unwrap();
         let batch = [reference(1, &[1.0, 0.0])];
         assert!(matches!(gallery.append(&other, &batch), Err(Error::OtherModel { .. })));
+        assert!(matches!(gallery.replace(&other, &batch), Err(Error::OtherModel { .. })));
         gallery.append(&model(), &batch).unwrap();
         let theirs = Probe::new(other.clone(), vec![1.0, 0.0]).unwrap();
         let refused = gallery.search(&theirs, &limits);
@@ -112,6 +113,7 @@ fn a_folder_is_a_gallery_or_it_is_not() {
     LocalGallery::open(&inside, &model(), threads(1)).unwrap();
     let reader = LocalGallery::open_for_search(&inside, &model(), threads(1)).unwrap();
     assert!(matches!(reader.append(&model(), &[]), Err(Error::SearchOnly)));
+    assert!(matches!(reader.replace(&model(), &[]), Err(Error::SearchOnly)));
     assert!(matches!(reader.erase(&[]), Err(Error::SearchOnly)));
     assert!(matches!(reader.compact(), Err(Error::SearchOnly)));
     for dimension in [0, gallery::MAX_DIMENSION + 1] {
@@ -144,11 +146,67 @@ fn an_erased_id_can_be_enrolled_again() {
     let gallery = LocalGallery::create(folder.path(), &model(), 2, threads(1)).unwrap();
     gallery.append(&model(), &[reference(1, &[1.0, 0.0])]).unwrap();
     gallery.erase(&[[1; 16]]).unwrap();
-    assert!(!gallery.contains(&[1; 16]));
+    assert!(!gallery.contains(&[1; 16]).unwrap());
     gallery.append(&model(), &[reference(1, &[0.0, 1.0])]).unwrap();
     let list = gallery.search(&probe(&[0.0, 1.0]), &common::best(5)).unwrap();
     assert_eq!(list.entries.len(), 1);
     assert_eq!(list.entries[0].score, 1.0);
     assert_eq!(gallery.erase(&[[1; 16], [1; 16]]).unwrap().erased, 1);
     assert!(gallery.is_empty());
+}
+
+#[test]
+fn a_replacement_is_refused_for_what_it_is_and_not_for_being_enrolled() {
+    let folder = tempfile::tempdir().unwrap();
+    let gallery = LocalGallery::create(folder.path(), &model(), 2, threads(1)).unwrap();
+    gallery.append(&model(), &[reference(1, &[1.0, 0.0]), reference(2, &[0.0, 1.0])]).unwrap();
+    let batch = [reference(1, &[0.6, 0.8]), reference(1, &[0.6, 0.8]), reference(3, &[0.0, 0.0])];
+    let Err(Error::Refused(refused)) = gallery.replace(&model(), &batch) else { panic!("taken") };
+    let reasons: Vec<_> = refused.iter().map(|r| (r.position, &r.refusal)).collect();
+    assert_eq!(reasons, [(1, &Refusal::TwiceInBatch), (2, &Refusal::NotUnit { length: 0.0 })]);
+    assert_eq!((gallery.len(), gallery.epoch()), (2, 1), "nothing was replaced");
+
+    // One that is enrolled, and one that is not.
+    let done = gallery.replace(&model(), &[reference(1, &[0.6, 0.8]), reference(3, &[-1.0, 0.0])]).unwrap();
+    assert_eq!((done.count, done.erased, done.epoch, gallery.len()), (2, 1, 2, 3));
+    for folded in [false, true] {
+        let list = gallery.search(&probe(&[1.0, 0.0]), &common::best(5)).unwrap();
+        let found: Vec<_> = list.entries.iter().map(|c| (c.id[0], c.score)).collect();
+        assert_eq!(found, [(1, f64::from(0.6_f32)), (2, 0.0), (3, -1.0)]);
+        if !folded {
+            gallery.compact().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_bulk_batch_is_refused_at_the_door_as_a_small_one_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut random = Random(12);
+    let gallery = LocalGallery::create(folder.path(), &model(), 2, threads(1)).unwrap();
+    let templates = |n: usize, random: &mut Random| (0..n).map(|_| random.unit(2)).collect();
+    let first = random.references(templates(5_000, &mut Random(1)));
+    gallery.append(&model(), &first).unwrap();
+    let logged = random.references(templates(10, &mut Random(2)));
+    gallery.append(&model(), &logged).unwrap();
+    // So many that the segment is passed over beside them, and so few that each is looked for.
+    for n in [4_500, 20] {
+        let mut batch = random.references(templates(n, &mut Random(3)));
+        batch[7].id = first[4_321].id;
+        batch[11].id = logged[3].id;
+        batch[15].id = first[17].id;
+        assert_eq!(gallery.check(&batch).unwrap().len(), 3);
+        let Err(Error::Refused(refused)) = gallery.append(&model(), &batch) else { panic!("taken") };
+        assert!(refused.iter().all(|r| r.refusal == Refusal::AlreadyEnrolled));
+        assert_eq!(refused.iter().map(|r| r.position).collect::<Vec<_>>(), [7, 11, 15]);
+        gallery.erase(&[first[17].id]).unwrap();
+        assert_eq!(gallery.check(&batch).unwrap().len(), 2, "an erased id is free");
+        gallery.append(&model(), &[first[17].clone()]).unwrap();
+    }
+    assert_eq!(gallery.len(), 5_010);
+    let fresh = random.references(templates(4_500, &mut Random(4)));
+    gallery.append(&model(), &fresh).unwrap();
+    assert_eq!(gallery.len(), 9_510);
+    let replaced = gallery.replace(&model(), &[&first[..], &fresh[..10]].concat()).unwrap();
+    assert_eq!((replaced.count, replaced.erased, gallery.len()), (5_010, 5_010, 9_510));
 }

@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{Random, best, brute_force, model, plain, probe, threads};
-use gallery::{Error, Gallery, LocalGallery, NewReference};
+use gallery::{Error, Filters, Gallery, LocalGallery, NewReference, SearchLimits};
 
 const D: usize = 8;
 
@@ -29,14 +29,17 @@ fn files(folder: &Path) -> Vec<std::path::PathBuf> {
     files
 }
 
-/// A gallery of two segments, one with an erased row.
+/// A gallery of a segment and a log that enrols more, and erases a row of the segment and one of its own.
 fn small_gallery(folder: &Path) -> Vec<NewReference> {
     let mut random = Random(1);
-    let references = some(&mut random, 24);
+    let mut references = some(&mut random, 26);
     let gallery = LocalGallery::create(folder, &model(), D, threads(1)).unwrap();
-    gallery.append(&model(), &references[..14]).unwrap();
-    gallery.append(&model(), &references[14..]).unwrap();
-    gallery.erase(&[references[3].id]).unwrap();
+    gallery.append(&model(), &references[..18]).unwrap();
+    gallery.compact().unwrap();
+    gallery.append(&model(), &references[18..]).unwrap();
+    gallery.erase(&[references[3].id, references[20].id]).unwrap();
+    references.remove(20);
+    references.remove(3);
     references
 }
 
@@ -47,12 +50,71 @@ fn opens(folder: &Path) -> Result<LocalGallery, Error> {
     writing
 }
 
+/// Opens a gallery whose `file` is damaged. It must refuse to open; or, if the damage is where opening
+/// does not look, a check must find it, and a search that touches it must refuse, and one that does
+/// not must be right.
+fn sees_damage(folder: &Path, file: &Path, live: &[NewReference], what: &str) {
+    let gallery = match opens(folder) {
+        Err(Error::Damaged { .. }) => return,
+        other => other.unwrap(),
+    };
+    let name = file.file_name().unwrap().to_str().unwrap();
+    assert!(name != "MANIFEST" && !name.ends_with(".log"), "{name} {what}: opened");
+    let checked = gallery.check_all();
+    assert!(matches!(&checked, Err(Error::Damaged { file: f, .. }) if f == file), "{name} {what}: {checked:?}");
+    let men = Filters { sex_markers: vec![1, 2], ..Filters::default() };
+    for (n, filters) in [(2, Filters::default()), (30, Filters::default()), (1, men.clone()), (30, men)] {
+        for at in [0, 9, 23] {
+            let limits = SearchLimits { k: n, threshold: (n == 2).then_some(0.4), filters: filters.clone() };
+            match gallery.search(&probe(&live[at].template), &limits) {
+                Ok(list) => assert_eq!(plain(&list), brute_force(live, &live[at].template, &limits), "{name} {what}"),
+                Err(refused) => assert!(matches!(&refused, Error::Damaged { file: f, .. } if f == file), "{name} {what}: {refused}"),
+            }
+        }
+    }
+}
+
+/// A folder in memory where there is one: thousands of openings sync nothing that matters.
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// Bigger than a block of any table, with erased rows that the manifest names.
+#[test]
+fn no_flipped_bit_goes_unseen_where_tables_have_many_blocks() {
+    let folder = scratch();
+    let mut random = Random(15);
+    let mut live = some(&mut random, 9_000);
+    let gallery = LocalGallery::create(folder.path(), &model(), D, threads(1)).unwrap();
+    gallery.append(&model(), &live[..4_500]).unwrap();
+    let gone: Vec<_> = live.drain(100..130).map(|r| r.id).collect();
+    gallery.erase(&gone).unwrap();
+    gallery.append(&model(), &live[4_470..]).unwrap();
+    drop(gallery);
+    let manifest = fs::read_to_string(folder.path().join("MANIFEST")).unwrap();
+    assert!(!manifest.contains("\"erased\":[],\"") && manifest.len() > 300, "it names erased rows");
+    opens(folder.path()).unwrap().check_all().unwrap();
+    for file in files(folder.path()) {
+        let good = fs::read(&file).unwrap();
+        for _ in 0..25 {
+            let mut bad = good.clone();
+            let at = random.below(bad.len() as u64) as usize;
+            bad[at] ^= 1 << random.below(8);
+            fs::write(&file, &bad).unwrap();
+            sees_damage(folder.path(), &file, &live, &format!("with a bit flipped in byte {at}"));
+        }
+        fs::write(&file, &good).unwrap();
+    }
+    opens(folder.path()).unwrap().check_all().unwrap();
+}
+
 #[test]
 fn no_flipped_bit_and_no_truncation_goes_unseen() {
-    let folder = tempfile::tempdir().unwrap();
-    small_gallery(folder.path());
+    let folder = scratch();
+    let live = small_gallery(folder.path());
+    opens(folder.path()).unwrap().check_all().unwrap();
     let files = files(folder.path());
-    assert_eq!(files.len(), 5, "{files:?}");
+    assert_eq!(files.len(), 6, "{files:?}");
     let mut tried = 0;
     for file in &files {
         let good = fs::read(file).unwrap();
@@ -60,8 +122,7 @@ fn no_flipped_bit_and_no_truncation_goes_unseen() {
             let mut bad = good.clone();
             bad[at] ^= 1 << (at % 8);
             fs::write(file, &bad).unwrap();
-            let opened = opens(folder.path());
-            assert!(matches!(opened, Err(Error::Damaged { .. })), "{file:?} byte {at}: {opened:?}");
+            sees_damage(folder.path(), file, &live, &format!("with a bit flipped in byte {at}"));
             tried += 1;
         }
         for length in 0..good.len() {
@@ -69,14 +130,57 @@ fn no_flipped_bit_and_no_truncation_goes_unseen() {
             let opened = opens(folder.path());
             assert!(matches!(opened, Err(Error::Damaged { .. })), "{file:?} cut to {length}");
         }
-        fs::write(file, [&good[..], b"\0"].concat()).unwrap();
-        assert!(matches!(opens(folder.path()), Err(Error::Damaged { .. })), "{file:?} longer");
+        if file.extension().is_none_or(|e| e != "log") {
+            fs::write(file, [&good[..], b"\0"].concat()).unwrap();
+            assert!(matches!(opens(folder.path()), Err(Error::Damaged { .. })), "{file:?} longer");
+        }
         fs::write(file, vec![0; good.len()]).unwrap();
         assert!(matches!(opens(folder.path()), Err(Error::Damaged { .. })), "{file:?} zeroed");
         fs::write(file, &good).unwrap();
     }
-    assert!(tried > 2_000);
-    assert_eq!(opens(folder.path()).unwrap().len(), 23);
+    assert!(tried > 2_000, "{tried}");
+    opens(folder.path()).unwrap().check_all().unwrap();
+}
+
+#[test]
+fn what_a_log_has_beyond_what_was_acknowledged_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let live = small_gallery(folder.path());
+    let log = files(folder.path()).into_iter().find(|f| f.extension().is_some_and(|e| e == "log")).unwrap();
+    let good = fs::read(&log).unwrap();
+    // Rubbish, zeros, and what would be a record.
+    for beyond in [vec![7; 1_000], vec![0; 64], good[32..96].to_vec()] {
+        fs::write(&log, [&good[..], &beyond].concat()).unwrap();
+        let reader = LocalGallery::open_for_search(folder.path(), &model(), threads(1)).unwrap();
+        assert_eq!(fs::read(&log).unwrap().len(), good.len() + beyond.len(), "a reader changes nothing");
+        let gallery = LocalGallery::open(folder.path(), &model(), threads(1)).unwrap();
+        assert_eq!(fs::read(&log).unwrap(), good);
+        for gallery in [&reader, &gallery] {
+            let list = gallery.search(&probe(&live[0].template), &best(30)).unwrap();
+            assert_eq!(plain(&list), brute_force(&live, &live[0].template, &best(30)));
+        }
+    }
+}
+
+#[test]
+fn damage_that_appears_while_it_is_open_is_found_by_a_check() {
+    let folder = tempfile::tempdir().unwrap();
+    small_gallery(folder.path());
+    let gallery = LocalGallery::open(folder.path(), &model(), threads(1)).unwrap();
+    let reader = LocalGallery::open_for_search(folder.path(), &model(), threads(1)).unwrap();
+    for file in files(folder.path()) {
+        let good = fs::read(&file).unwrap();
+        let mut bad = good.clone();
+        let at = bad.len() / 2;
+        bad[at] ^= 4;
+        fs::write(&file, &bad).unwrap();
+        for gallery in [&gallery, &reader] {
+            let checked = gallery.check_all();
+            assert!(matches!(&checked, Err(Error::Damaged { file: f, .. }) if *f == file), "{file:?}: {checked:?}");
+        }
+        fs::write(&file, &good).unwrap();
+        gallery.check_all().unwrap();
+    }
 }
 
 #[test]
@@ -98,12 +202,28 @@ fn missing_and_exchanged_files_are_seen() {
         fs::write(file, good).unwrap();
     }
     assert_eq!(files(folder.path()), all);
-    // a segment of the same shape from elsewhere, right in itself
+    // Files of the same shape from elsewhere, right in themselves.
     let other = tempfile::tempdir().unwrap();
-    let gallery = LocalGallery::create(other.path(), &model(), D, threads(1)).unwrap();
-    gallery.append(&model(), &some(&mut Random(2), 14)).unwrap();
-    fs::copy(&files(other.path())[1], folder.path().join("0000000000000001.templates")).unwrap();
-    assert!(matches!(opens(folder.path()), Err(Error::Damaged { .. })));
+    small_gallery(other.path());
+    let theirs = files(other.path());
+    let names = |files: &[std::path::PathBuf]| files.iter().map(|f| f.file_name().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(names(&all), names(&theirs));
+    for (ours, theirs) in all.iter().zip(&theirs) {
+        let (good, bad) = (fs::read(ours).unwrap(), fs::read(theirs).unwrap());
+        if good == bad {
+            continue; // the rotations differ, templates and ids do not
+        }
+        fs::write(ours, bad).unwrap();
+        assert!(matches!(opens(folder.path()), Err(Error::Damaged { .. })), "{ours:?}");
+        fs::write(ours, good).unwrap();
+    }
+    // A search that follows is not led into another gallery.
+    let reader = LocalGallery::open_for_search(folder.path(), &model(), threads(1)).unwrap();
+    for file in &theirs {
+        fs::copy(file, folder.path().join(file.file_name().unwrap())).unwrap();
+    }
+    let found = reader.search(&probe(&[1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]), &best(1));
+    assert!(matches!(found, Err(Error::Damaged { .. })), "{found:?}");
 }
 
 #[test]
@@ -111,14 +231,16 @@ fn what_a_crash_left_is_swept_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     small_gallery(folder.path());
     let before = files(folder.path());
-    for left in ["0000000000000009.templates", "0000000000000009.references", "MANIFEST.next"] {
+    let left =
+        ["0000000000000009.templates", "0000000000000009.references", "0000000000000009.coarse", "0000000000000010.log", "MANIFEST.next"];
+    for left in left {
         fs::write(folder.path().join(left), b"half").unwrap();
     }
     fs::write(folder.path().join("notes.txt"), b"not ours").unwrap();
     let reader = LocalGallery::open_for_search(folder.path(), &model(), threads(1)).unwrap();
-    assert_eq!(files(folder.path()).len(), before.len() + 4, "a reader removes nothing");
+    assert_eq!(files(folder.path()).len(), before.len() + 6, "a reader removes nothing");
     let gallery = LocalGallery::open(folder.path(), &model(), threads(1)).unwrap();
-    assert_eq!((gallery.len(), reader.len()), (23, 23));
+    assert_eq!((gallery.len(), reader.len()), (24, 24));
     let after = files(folder.path());
     assert_eq!(after.len(), before.len() + 1);
     assert!(after.iter().any(|f| f.ends_with("notes.txt")));
@@ -134,7 +256,9 @@ fn after_compaction_no_byte_of_an_erased_reference_is_left() {
     }
     let gallery = LocalGallery::create(folder.path(), &model(), D, threads(2)).unwrap();
     gallery.append(&model(), &references[..150]).unwrap();
+    gallery.compact().unwrap();
     gallery.append(&model(), &references[150..]).unwrap();
+    let reader = LocalGallery::open_for_search(folder.path(), &model(), threads(1)).unwrap();
     let traces = |r: &NewReference| {
         let template: Vec<u8> = r.template.iter().flat_map(|x| x.to_le_bytes()).collect();
         let mut traces = vec![r.id.to_vec(), r.attributes.enrolled_at.to_le_bytes().to_vec()];
@@ -150,12 +274,15 @@ fn after_compaction_no_byte_of_an_erased_reference_is_left() {
     let erased = gallery.erase(&ids).unwrap();
     assert_eq!((erased.erased, erased.unknown), (ids.len() as u64, 0));
     for (_, r) in &gone {
-        let list = gallery.search(&probe(&r.template), &best(1)).unwrap();
-        assert_ne!(list.entries[0].id, r.id, "returned after its erasure was acknowledged");
+        let newly = LocalGallery::open_for_search(folder.path(), &model(), threads(1)).unwrap();
+        for gallery in [&gallery, &reader, &newly] {
+            let list = gallery.search(&probe(&r.template), &best(1)).unwrap();
+            assert_ne!(list.entries[0].id, r.id, "returned after its erasure was acknowledged");
+        }
         assert!(traces(r).iter().all(|t| found(t)), "the scan can see what is there");
     }
     let compacted = gallery.compact().unwrap();
-    assert_eq!((compacted.removed, compacted.rewritten), (ids.len() as u64, 2));
+    assert_eq!((compacted.removed, compacted.rewritten), (ids.len() as u64, 1));
     for (_, r) in &gone {
         assert!(!traces(r).iter().any(|t| found(t)), "bytes of an erased reference in a file");
     }
@@ -184,12 +311,12 @@ fn enrolling_one_by_one_does_not_leave_a_file_for_each() {
     for r in &references {
         gallery.append(&model(), std::slice::from_ref(r)).unwrap();
     }
-    assert!(files(folder.path()).len() <= 2 * 65 + 1, "{}", files(folder.path()).len());
+    assert_eq!(files(folder.path()).len(), 2, "a manifest and a log");
     let at = &references[17].template;
     let list = gallery.search(&probe(at), &best(300)).unwrap();
     assert_eq!(plain(&list), brute_force(&references, at, &best(300)));
     gallery.compact().unwrap();
-    assert_eq!(files(folder.path()).len(), 3);
+    assert_eq!(files(folder.path()).len(), 5);
     let list = gallery.search(&probe(at), &best(300)).unwrap();
     assert_eq!(plain(&list), brute_force(&references, at, &best(300)));
 }
@@ -259,6 +386,84 @@ fn a_search_sees_one_epoch_while_others_enrol_and_erase() {
     assert!(seen.iter().all(|epochs| epochs.len() > 5), "{seen:?}");
 }
 
+/// What a thread did, or what a search found, and in which epoch.
+enum Noted {
+    Appended(u64, Vec<NewReference>),
+    Replaced(u64, Vec<NewReference>),
+    Erased(u64, Vec<[u8; 16]>),
+    Found(u64, Vec<f32>, common::Answer),
+}
+
+#[test]
+fn many_writers_at_once_and_every_search_is_right_for_its_epoch() {
+    let folder = tempfile::tempdir().unwrap();
+    let gallery = LocalGallery::create(folder.path(), &model(), D, threads(1)).unwrap();
+    let reader = LocalGallery::open_for_search(folder.path(), &model(), threads(2)).unwrap();
+    let done = AtomicBool::new(false);
+    let write = |seed: u64| {
+        let (mut random, mut held, mut noted) = (Random(seed), Vec::<NewReference>::new(), Vec::new());
+        for n in 0..50 {
+            if n % 5 == 4 {
+                let gone: Vec<_> = held.drain(..held.len() / 3).map(|r| r.id).collect();
+                noted.push(Noted::Erased(gallery.erase(&gone).unwrap().epoch, gone));
+            } else if n % 7 == 6 {
+                let new: Vec<_> = held.iter().take(3).map(|r| NewReference { template: random.unit(D), ..r.clone() }).collect();
+                let replaced = gallery.replace(&model(), &new).unwrap();
+                assert_eq!((replaced.count, replaced.erased), (new.len() as u64, new.len() as u64));
+                noted.push(Noted::Replaced(replaced.epoch, new));
+            } else {
+                let new = some(&mut random, if n % 20 == 10 { 4_100 } else { 1 + n % 4 });
+                noted.push(Noted::Appended(gallery.append(&model(), &new).unwrap().epoch, new.clone()));
+                held.extend(new.into_iter().take(4));
+            }
+        }
+        noted
+    };
+    let look = |gallery: &LocalGallery, seed: u64| {
+        let (mut random, mut noted) = (Random(seed), Vec::new());
+        while !done.load(Ordering::SeqCst) || noted.len() < 20 {
+            let template = random.unit(D);
+            let list = gallery.search(&probe(&template), &best(15)).unwrap();
+            noted.push(Noted::Found(list.epoch, template, plain(&list)));
+            std::thread::sleep(std::time::Duration::from_millis(3)); // each is held to brute force afterwards
+        }
+        noted
+    };
+    let mut noted = std::thread::scope(|scope| {
+        let (write, look, gallery, reader, done) = (&write, &look, &gallery, &reader, &done);
+        let watchers = [scope.spawn(move || look(gallery, 91)), scope.spawn(move || look(reader, 92))];
+        let end = EndsWatching(done);
+        let writers: Vec<_> = (1..5).map(|seed| scope.spawn(move || write(seed))).collect();
+        let compacting = scope.spawn(move || (0..10).for_each(|_| _ = gallery.compact().unwrap()));
+        let mut noted: Vec<Noted> = writers.into_iter().flat_map(|w| w.join().unwrap()).collect();
+        compacting.join().unwrap();
+        drop(end);
+        noted.extend(watchers.into_iter().flat_map(|w| w.join().unwrap()));
+        noted
+    });
+    // Now what each epoch held can be told, because each thread's references are its own: play all of it again.
+    // What one thread did in one epoch stays in its order, because sorting is stable.
+    noted.sort_by_key(|n| match n {
+        Noted::Appended(epoch, _) | Noted::Replaced(epoch, _) | Noted::Erased(epoch, _) => (*epoch, 0),
+        Noted::Found(epoch, ..) => (*epoch, 1),
+    });
+    let mut held: HashMap<[u8; 16], NewReference> = HashMap::new();
+    let mut searches = 0;
+    for n in noted {
+        match n {
+            Noted::Appended(_, new) | Noted::Replaced(_, new) => held.extend(new.into_iter().map(|r| (r.id, r))),
+            Noted::Erased(_, gone) => gone.iter().for_each(|id| drop(held.remove(id).unwrap())),
+            Noted::Found(epoch, template, list) => {
+                assert_eq!(list, brute_force(held.values(), &template, &best(15)), "epoch {epoch}");
+                searches += 1;
+            }
+        }
+    }
+    assert!(searches >= 40 && gallery.len() == held.len() as u64);
+    gallery.check_all().unwrap();
+    assert_eq!(LocalGallery::open_for_search(folder.path(), &model(), threads(1)).unwrap().len(), held.len() as u64);
+}
+
 const CHILD: &str = "GALLERY_TEST_CHILD_FOLDER";
 const BATCH: usize = 25;
 
@@ -308,11 +513,18 @@ fn killed_at_any_moment_it_holds_what_was_acknowledged() {
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let enough = 2 + random.below(25) as usize;
-        let note = |line: String, enrolled: &mut Vec<u64>, erased: &mut Vec<u64>| {
+        let mut reader = None;
+        let mut note = |line: String, enrolled: &mut Vec<u64>, erased: &mut Vec<u64>| {
             if let Some(n) = line.strip_prefix("enrolled ") {
                 enrolled.push(n.parse().unwrap());
+                reader.get_or_insert_with(|| LocalGallery::open_for_search(folder.path(), &model(), threads(1)).unwrap());
             } else if let Some(n) = line.strip_prefix("erased ") {
                 erased.push(n.parse().unwrap());
+                if let Some(reader) = &reader {
+                    let gone = &numbered(erased[erased.len() - 1])[7];
+                    let list = reader.search(&probe(&gone.template), &best(1)).unwrap();
+                    assert!(list.entries.iter().all(|c| c.id != gone.id), "another process returns what is erased");
+                }
             } else {
                 return false;
             }
@@ -334,7 +546,7 @@ fn killed_at_any_moment_it_holds_what_was_acknowledged() {
         });
         let gallery = LocalGallery::open(folder.path(), &model(), threads(1)).unwrap();
         for batch in &enrolled {
-            let there = numbered(*batch).iter().filter(|r| gallery.contains(&r.id)).count();
+            let there = numbered(*batch).iter().filter(|r| gallery.contains(&r.id).unwrap()).count();
             if erased.contains(batch) {
                 assert_eq!(there, 0, "an acknowledged erasure came back");
             } else {

@@ -1,8 +1,8 @@
 //! Sealed image bytes, one file each.
 //!
 //! Order of writing: key, row (unbound), file (fsynced), and only then the event that refers to it,
-//! whose commit binds the row. A crash in between leaves an unbound row or nothing; the sweep takes
-//! what is old enough and held by no draft.
+//! whose commit binds the row. A crash in between leaves an unbound row, and perhaps a part of the file;
+//! the sweep takes what is old enough and held by no draft.
 
 use crate::keys::{Keyring, Scope};
 use crate::rows::{self, class_text, stream_key};
@@ -11,8 +11,9 @@ use crate::{Result, Store, StoreError, micros, within};
 use casework::ids::{BlobId, DraftId};
 use casework::record::{RetentionClass, StreamId};
 use jiff::Timestamp;
-use object_store::{ObjectStore, ObjectStoreExt, path::Path};
+use object_store::{ObjectStoreExt, path::Path};
 use sqlx::{Row, SqliteConnection};
+use std::path::PathBuf;
 use uuid::Uuid;
 
 /// Largest blob, in bytes before sealing.
@@ -121,7 +122,7 @@ impl Store {
     }
 
     /// Takes away blobs made before `older_than` that neither an event nor a draft refers to, files
-    /// without a row, and keys of drafts that are gone. Choose `older_than` well before now, so that an
+    /// without a row or cut short by a crash, and keys of drafts that are gone. Choose `older_than` well before now, so that an
     /// upload on its way to its commit is left alone.
     ///
     /// # Errors
@@ -156,25 +157,29 @@ impl Store {
         Ok(swept)
     }
 
-    /// Files whose row is gone (a crash between deleting the two).
+    /// Files whose row is gone (a crash between deleting the two), and what a crash left of a file that
+    /// was still being written: that has its blob's name with `#` and a number behind it, and no list of
+    /// `object_store` shows it.
     async fn sweep_files(&self, older_than: Timestamp) -> Result<u64> {
+        let folder = self.inner.dir.join("blobs");
+        let files = tokio::task::spawn_blocking(move || old_files(&folder, older_than))
+            .await
+            .map_err(|_| StoreError::Invalid("the sweep of the blob folder was broken off"))??;
         let mut count = 0;
-        for folder in self.inner.blobs.list_with_delimiter(None).await?.common_prefixes {
-            for file in self.inner.blobs.list_with_delimiter(Some(&folder)).await?.objects {
-                let name = file.location.filename().unwrap_or_default();
-                let Some(id) = Uuid::try_parse(name).ok() else {
-                    continue;
-                };
-                if file.last_modified.timestamp_micros() >= micros(older_than) {
-                    continue;
-                }
-                let known: Option<i64> = sqlx::query_scalar("SELECT 1 FROM blob WHERE id = $1")
+        for file in files {
+            let name = file.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            let (id, whole) = name.split_once('#').map_or((name, true), |(id, _)| (id, false));
+            let Ok(id) = Uuid::try_parse(id) else { continue };
+            let known = whole
+                && sqlx::query_scalar::<_, i64>("SELECT 1 FROM blob WHERE id = $1")
                     .bind(id.as_bytes().as_slice())
                     .fetch_optional(self.reader())
-                    .await?;
-                if known.is_none() {
-                    self.remove_file(id.as_bytes()).await?;
-                    count += 1;
+                    .await?
+                    .is_some();
+            if !known {
+                match std::fs::remove_file(&file) {
+                    Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(StoreError::io(&file)(e)),
+                    _ => count += 1,
                 }
             }
         }
@@ -187,6 +192,21 @@ impl Store {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Every file in the folders of `folder` that was last changed before `older_than`.
+fn old_files(folder: &std::path::Path, older_than: Timestamp) -> Result<Vec<PathBuf>> {
+    let mut out = Vec::new();
+    for fan in std::fs::read_dir(folder).map_err(StoreError::io(folder))?.flatten() {
+        for file in std::fs::read_dir(fan.path()).into_iter().flatten().flatten() {
+            // One that is gone meanwhile needs no sweeping.
+            let Ok(changed) = file.metadata().and_then(|m| m.modified()) else { continue };
+            if Timestamp::try_from(changed).is_ok_and(|at| at < older_than) {
+                out.push(file.path());
+            }
+        }
+    }
+    Ok(out)
 }
 
 /// Binds a stream's blobs to the commit being written.

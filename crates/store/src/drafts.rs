@@ -6,7 +6,7 @@ use crate::sealing::Aad;
 use crate::{Result, Store, StoreError, micros, within};
 use casework::ids::{BlobId, DraftId, LeoId, PersonId};
 use jiff::Timestamp;
-use sqlx::Row;
+use sqlx::{Row, SqliteConnection};
 
 /// Largest draft, in bytes; images are blobs beside it.
 pub const MAX_DRAFT_BYTES: usize = 1024 * 1024;
@@ -161,11 +161,42 @@ impl Store {
         self.destroy_draft_key(id).await
     }
 
+    /// Deletes every draft that was last saved before `before`, each with its key; returns how many. Its
+    /// images become orphans, which the next sweep takes.
+    ///
+    /// # Errors
+    /// Database errors; what was deleted stays deleted.
+    pub async fn delete_drafts_saved_before(&self, before: Timestamp) -> Result<u64> {
+        let mut tx = self.write().await?;
+        let gone: Vec<Vec<u8>> =
+            sqlx::query_scalar("DELETE FROM draft WHERE changed_at < $1 RETURNING id").bind(micros(before)).fetch_all(&mut *tx).await?;
+        tx.commit().await?;
+        for id in &gone {
+            self.destroy_draft_key(DraftId(rows::uuid(id)?)).await?;
+        }
+        Ok(gone.len() as u64)
+    }
+
     /// After a draft's row is gone. Were the process killed just before, the sweep would do it.
     pub(crate) async fn destroy_draft_key(&self, id: DraftId) -> Result<()> {
         let retired = self.keys().retire(&Scope::draft(id)).await?;
         self.keys().destroy(&retired).await
     }
+}
+
+/// Deletes a draft within the transaction that turns it into a request, unless it was saved meanwhile.
+pub(crate) async fn drop_version(tx: &mut SqliteConnection, id: DraftId, version: u64) -> Result<()> {
+    let gone = sqlx::query("DELETE FROM draft WHERE id = $1 AND version = $2")
+        .bind(id.as_bytes().as_slice())
+        .bind(signed(version)?)
+        .execute(&mut *tx)
+        .await?;
+    if gone.rows_affected() == 1 {
+        return Ok(());
+    }
+    let stored: Option<i64> =
+        sqlx::query_scalar("SELECT version FROM draft WHERE id = $1").bind(id.as_bytes().as_slice()).fetch_optional(tx).await?;
+    Err(StoreError::Stale { actual: unsigned(stored.unwrap_or(0))? })
 }
 
 fn summary_from(row: &sqlx::sqlite::SqliteRow) -> Result<DraftSummary> {

@@ -7,13 +7,13 @@
 //! Destroying the payload's key leaves its bare commitment, so the log still verifies and nobody can
 //! test a guess about what was there.
 
-use crate::jobs::{self, NewJob};
+use crate::jobs::{self, JobId, NewJob};
 use crate::keys::{DataKey, Keyring, Scope};
 use crate::lookups::{self, LookupEntry};
 use crate::queue::{self, QueueRow};
 use crate::rows::{self, class_text, gallery_text, signed, stream_key, unsigned};
 use crate::sealing::{Aad, random};
-use crate::{Result, Store, StoreError, blobs, micros, within};
+use crate::{Result, Store, StoreError, blobs, drafts, micros, within};
 use casework::ids::{BlobId, DraftId};
 use casework::record::{Header, NewRecord, OpenedRecord, RetentionClass, StreamId};
 use ledger::{Commitment, Leaf};
@@ -30,6 +30,18 @@ pub const MAX_RECORDS_PER_COMMIT: usize = 256;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey(pub String);
 
+/// A value under which no other request may be found in one of some states: asked within the transaction,
+/// so that of two who ask at once one is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alone {
+    /// The look-up's kind.
+    pub kind: String,
+    /// The value, normalised as for [`LookupEntry`].
+    pub value: Vec<u8>,
+    /// The states, kebab-case.
+    pub states: Vec<String>,
+}
+
 /// Everything that one decision changes.
 #[derive(Clone, Debug)]
 pub struct Commit {
@@ -45,8 +57,13 @@ pub struct Commit {
     pub jobs: Vec<NewJob>,
     /// Carry out once.
     pub idempotency: Option<IdempotencyKey>,
-    /// The draft that this commit turns into a request; deleted with its key.
-    pub drop_draft: Option<DraftId>,
+    /// The draft, at its version, that this commit turns into a request; deleted with its key. If it was
+    /// saved again meanwhile, nothing is committed ([`StoreError::Stale`]).
+    pub drop_draft: Option<(DraftId, u64)>,
+    /// What no other request may be in the way of, when this is written.
+    pub alone: Option<Alone>,
+    /// The job, given up before, that goes back in the queue.
+    pub retry: Option<JobId>,
     /// Look-ups to the request; only for [`StreamId::Request`].
     pub index: Vec<LookupEntry>,
     /// Blobs of this stream that the events refer to; from now on they are no orphans.
@@ -65,6 +82,8 @@ impl Commit {
             jobs: Vec::new(),
             idempotency: None,
             drop_draft: None,
+            alone: None,
+            retry: None,
             index: Vec::new(),
             blobs: Vec::new(),
         }
@@ -92,6 +111,9 @@ pub enum CommitError {
         /// The version that it led to.
         version: u64,
     },
+    /// Another request stands where this one must be alone ([`Commit::alone`]).
+    #[error("another request was first")]
+    NotAlone,
     /// The store failed or refused.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -140,7 +162,7 @@ impl Store {
             versions.push(self.write_commit(&mut tx, commit).await?);
         }
         tx.commit().await?;
-        for draft in commits.iter().filter_map(|c| c.drop_draft) {
+        for (draft, _) in commits.iter().filter_map(|c| c.drop_draft) {
             self.destroy_draft_key(draft).await?;
         }
         Ok(versions)
@@ -301,6 +323,11 @@ impl Store {
             let expected = commit.expected;
             return Err(CommitError::Conflict { stream: commit.stream, expected, actual });
         }
+        if let (StreamId::Request(request), Some(alone)) = (commit.stream, &commit.alone)
+            && lookups::taken(tx, self.secrets(), request, alone).await?
+        {
+            return Err(CommitError::NotAlone);
+        }
         let new = actual + commit.records.len() as u64;
         sqlx::query(
             "INSERT INTO stream (stream, version) VALUES ($1, $2)
@@ -317,12 +344,15 @@ impl Store {
         for job in &commit.jobs {
             jobs::enqueue(tx, &stream, job).await?;
         }
+        if let (Some(job), Some(last)) = (commit.retry, commit.records.last()) {
+            jobs::retry(tx, &stream, job, last.header.at).await?;
+        }
         if let StreamId::Request(request) = commit.stream {
             lookups::put(tx, self.secrets(), request, &commit.index).await?;
         }
         blobs::bind(tx, &stream, &commit.blobs).await?;
-        if let Some(draft) = commit.drop_draft {
-            sqlx::query("DELETE FROM draft WHERE id = $1").bind(draft.as_bytes().as_slice()).execute(&mut *tx).await?;
+        if let Some((draft, version)) = commit.drop_draft {
+            drafts::drop_version(tx, draft, version).await?;
         }
         if let (Some(mac), Some(last)) = (&mac, commit.records.last()) {
             sqlx::query("INSERT INTO idempotency (mac, stream, version, at) VALUES ($1, $2, $3, $4)")

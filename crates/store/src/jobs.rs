@@ -133,19 +133,15 @@ impl Store {
         found.iter().map(job_from).collect()
     }
 
-    /// Puts a job that was given up back in the queue, at `at`.
+    /// Forgets a job that was given up and is not wanted any more. One that is not there is no error.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] if it is not among the given-up ones.
-    pub async fn retry_job(&self, id: JobId, at: Timestamp) -> Result<()> {
+    /// Database errors.
+    pub async fn forget_job(&self, id: JobId) -> Result<()> {
         let mut tx = self.write().await?;
-        let changed = sqlx::query("UPDATE job SET failed = 0, run_at = $2 WHERE id = $1 AND failed = 1")
-            .bind(signed(id.0)?)
-            .bind(micros(at))
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query("DELETE FROM job WHERE id = $1 AND failed = 1").bind(signed(id.0)?).execute(&mut *tx).await?;
         tx.commit().await?;
-        if changed.rows_affected() == 1 { Ok(()) } else { Err(StoreError::NotFound { what: "failed job" }) }
+        Ok(())
     }
 
     /// How many jobs wait or run.
@@ -156,6 +152,17 @@ impl Store {
         let n: i64 = sqlx::query_scalar("SELECT count(*) FROM job WHERE failed = 0").fetch_one(self.reader()).await?;
         unsigned(n)
     }
+}
+
+/// Puts a job of a stream that was given up back in the queue, within the transaction that records why.
+pub(crate) async fn retry(tx: &mut SqliteConnection, stream: &[u8; 17], id: JobId, at: Timestamp) -> Result<()> {
+    let changed = sqlx::query("UPDATE job SET failed = 0, run_at = $3 WHERE id = $1 AND stream = $2 AND failed = 1")
+        .bind(signed(id.0)?)
+        .bind(stream.as_slice())
+        .bind(micros(at))
+        .execute(tx)
+        .await?;
+    if changed.rows_affected() == 1 { Ok(()) } else { Err(StoreError::NotFound { what: "failed job" }) }
 }
 
 pub(crate) async fn enqueue(tx: &mut SqliteConnection, stream: &[u8; 17], job: &NewJob) -> Result<()> {

@@ -15,7 +15,8 @@
 //!   durable transaction; [`Store::append`] for *consulted* and house streams; [`Store::load`],
 //!   [`Store::streams`], [`Store::headers`].
 //! * **Queue** ([`queue`]): [`Store::queue`], [`Store::queue_row`], [`Store::counts`].
-//! * **Jobs** ([`jobs`]): [`Store::claim_job`], [`Store::finish_job`], [`Store::fail_job`], [`Store::failed_jobs`].
+//! * **Jobs** ([`jobs`]): [`Store::claim_job`], [`Store::finish_job`], [`Store::fail_job`], [`Store::failed_jobs`]
+//!   (put back by [`Commit::retry`]).
 //! * **Drafts** ([`drafts`]): [`Store::put_draft`], [`Store::get_draft`], [`Store::drafts_of`], [`Store::delete_draft`].
 //! * **Blobs** ([`blobs`]): [`Store::put_blob`], [`Store::get_blob`], [`Store::delete_blob`], [`Store::sweep_orphans`].
 //! * **Holdings** ([`holdings`]): [`Store::put_holdings`], [`Store::get_holding_image`],
@@ -53,13 +54,13 @@ pub use audit::{LogFault, LogReport};
 pub use blobs::{MAX_BLOB_BYTES, Swept};
 pub use drafts::{Draft, DraftSummary, MAX_DRAFT_BYTES, PutDraft};
 pub use erasure::Erased;
-pub use events::{Commit, CommitError, HeaderRow, IdempotencyKey, MAX_PAYLOAD_BYTES, MAX_RECORDS_PER_COMMIT};
+pub use events::{Alone, Commit, CommitError, HeaderRow, IdempotencyKey, MAX_PAYLOAD_BYTES, MAX_RECORDS_PER_COMMIT};
 pub use holdings::{MAX_HOLDING_BYTES, NewHolding};
 pub use jobs::{Job, JobId, NewJob};
 pub use ledger::{Checkpoint, VerifierKey};
 pub use log::{EntryFilter, Inclusion, LedgerEntry, Sequenced, SignedCheckpoint};
 pub use lookups::LookupEntry;
-pub use queue::{Assigned, Counts, QUEUE_COUNT_LIMIT, QUEUE_PAGE_LIMIT, QueueFilter, QueueOrder, QueueRow};
+pub use queue::{Assigned, Counts, QUEUE_COUNT_LIMIT, QUEUE_PAGE_LIMIT, QueueFilter, QueueOrder, QueueRow, Viewer};
 pub use sessions::MAX_SESSION_BYTES;
 
 use jiff::Timestamp;
@@ -205,7 +206,8 @@ impl std::fmt::Debug for Store {
 
 impl Store {
     /// Makes a new data directory at `dir` (created if missing, else it must be empty) with fresh
-    /// keys, and opens it. `origin` names the log for ever (C2SP checkpoint origin, e.g.
+    /// keys, and opens it. It is made beside its place and moved there whole, so that a process killed in
+    /// the middle can begin again. `origin` names the log for ever (C2SP checkpoint origin, e.g.
     /// `example.org/countersign`).
     ///
     /// # Errors
@@ -214,6 +216,21 @@ impl Store {
         if dir.exists() && std::fs::read_dir(dir).map_err(StoreError::io(dir))?.next().is_some() {
             return Err(StoreError::AlreadyExists { path: dir.to_owned() });
         }
+        let name = dir.file_name().ok_or(StoreError::Invalid("a data directory has a name of its own"))?;
+        let making = dir.with_file_name(format!(".{}.being-made", name.to_string_lossy()));
+        if making.exists() {
+            // Left by a process that was killed in the middle of this; nothing was recorded in it yet.
+            std::fs::remove_dir_all(&making).map_err(StoreError::io(&making))?;
+        }
+        Self::make(&making, origin).await?.close().await;
+        std::fs::rename(&making, dir).map_err(StoreError::io(dir))?;
+        if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
+            std::fs::File::open(parent).and_then(|p| p.sync_all()).map_err(StoreError::io(parent))?;
+        }
+        Self::open(dir).await
+    }
+
+    async fn make(dir: &Path, origin: &str) -> Result<Self> {
         secrets::make_private_dir(dir)?;
         let secrets = secrets::Secrets::create(&dir.join("secrets"), origin)?;
         secrets::make_private_dir(&dir.join("blobs"))?;

@@ -1,12 +1,13 @@
 //! Finding requests by a personal value without keeping the value: keyed HMACs, erased with the class
 //! they belong to. Whoever asks must be cleared for the answer; that is the caller's to check.
 
+use crate::events::Alone;
 use crate::rows::{self, class_text};
 use crate::secrets::Secrets;
 use crate::{Result, Store};
 use casework::ids::RequestId;
 use casework::record::RetentionClass;
-use sqlx::SqliteConnection;
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 /// One value under which a request can be found again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +41,20 @@ impl Store {
             .await?;
         found.iter().map(|id| rows::uuid(id).map(RequestId)).collect()
     }
+}
+
+/// Whether another request is found under the value in one of the states.
+pub(crate) async fn taken(tx: &mut SqliteConnection, secrets: &Secrets, request: RequestId, alone: &Alone) -> Result<bool> {
+    let mut sql = QueryBuilder::<Sqlite>::new("SELECT count(*) FROM lookup l CROSS JOIN request_row r WHERE l.kind = ");
+    sql.push_bind(alone.kind.clone()).push(" AND l.mac = ").push_bind(secrets.mac(&alone.kind, &alone.value).to_vec());
+    sql.push(" AND r.request = l.request AND l.request <> ").push_bind(request.as_bytes().to_vec()).push(" AND r.state IN (");
+    let mut states = sql.separated(", ");
+    for state in &alone.states {
+        states.push_bind(state.clone());
+    }
+    sql.push(")");
+    let found: i64 = sql.build_query_scalar().fetch_one(tx).await?;
+    Ok(found > 0)
 }
 
 pub(crate) async fn put(tx: &mut SqliteConnection, secrets: &Secrets, request: RequestId, entries: &[LookupEntry]) -> Result<()> {

@@ -7,6 +7,7 @@ use crate::rows::{self, gallery_from, gallery_text, optional, signed, time, unsi
 use crate::{Result, Store, micros, within};
 use casework::ids::{LeoId, PersonId, RequestId, TeamId};
 use casework::record::GalleryId;
+use casework::request::State;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
@@ -36,7 +37,7 @@ pub struct QueueRow {
     pub state: String,
     /// Goes first (S6).
     pub urgent: bool,
-    /// Someone may be vulnerable: hidden from everyone not in [`Self::people`] (V1).
+    /// Someone may be vulnerable: hidden from everyone who has no part in it and does not answer for it (V1).
     pub sensitive: bool,
     /// When it was received, or first recorded before that.
     pub received_at: Timestamp,
@@ -44,7 +45,7 @@ pub struct QueueRow {
     pub due_at: Option<Timestamp>,
     /// When it last changed.
     pub changed_at: Timestamp,
-    /// Who asked.
+    /// Who asked; the nil id once the record is erased.
     pub requester: PersonId,
     /// Who approved.
     pub approver: Option<PersonId>,
@@ -78,6 +79,47 @@ pub enum QueueOrder {
     NewestFirst,
 }
 
+/// Who is looking, and what they answer for as the register has them now (V1): asked at each look, so that
+/// somebody who takes an office over sees what it brings with it, and somebody who left it does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Viewer {
+    /// The person.
+    pub person: PersonId,
+    /// Sees every sensitive request (an auditor).
+    pub sees_all: bool,
+    /// Sees the sensitive requests of this gallery (its team leaders and SIAO).
+    pub oversees: Option<GalleryId>,
+    /// Sees the sensitive requests of this force that wait for an approver.
+    pub approves_for: Option<LeoId>,
+}
+
+impl Viewer {
+    /// Somebody who holds no office: sees the sensitive requests in which they have a part.
+    #[must_use]
+    pub fn only(person: PersonId) -> Self {
+        Self { person, sees_all: false, oversees: None, approves_for: None }
+    }
+
+    /// Whether this request may be listed for them: what the lists ask in SQL, of one row.
+    #[must_use]
+    pub fn sees(&self, row: &QueueRow) -> bool {
+        // Holding it once is no part in it any more; holding it now is.
+        let part = |(p, role): &(PersonId, String)| *p == self.person && (role != HELD || row.assignee == Some(*p));
+        !row.sensitive
+            || self.sees_all
+            || self.oversees == Some(row.gallery)
+            || (self.approves_for == Some(row.leo) && row.state == awaiting_approval())
+            || row.people.iter().any(part)
+    }
+}
+
+/// The part in [`QueueRow::people`] of everybody who has held a request.
+pub const HELD: &str = "assessor";
+
+fn awaiting_approval() -> &'static str {
+    State::AwaitingApproval.into()
+}
+
 /// Which requests to list; `default()` lists the first 50 that are not sensitive.
 #[derive(Clone, Debug)]
 pub struct QueueFilter {
@@ -99,8 +141,8 @@ pub struct QueueFilter {
     /// underscores.
     pub flagged: Vec<&'static str>,
     /// Who is looking: sensitive requests are listed (and counted) only if this person has a part in
-    /// them (V1). `None` sees none of them.
-    pub visible_sensitive_to: Option<PersonId>,
+    /// them or answers for them (V1). `None` sees none of them.
+    pub viewer: Option<Viewer>,
     /// The order.
     pub order: QueueOrder,
     /// Rows to return, at most [`QUEUE_PAGE_LIMIT`].
@@ -120,7 +162,7 @@ impl Default for QueueFilter {
             requester: None,
             involving: None,
             flagged: Vec::new(),
-            visible_sensitive_to: None,
+            viewer: None,
             order: QueueOrder::UrgentFirst,
             limit: 50,
             offset: 0,
@@ -178,27 +220,22 @@ impl Store {
         Ok(rows.pop())
     }
 
-    /// How many requests are in each state of each gallery; sensitive ones only if `who` has a part in
-    /// them (V1).
+    /// How many requests are in each state of each gallery; sensitive ones only where the viewer may know
+    /// of them (V1).
     ///
     /// # Errors
     /// Database errors.
-    pub async fn counts(&self, who: Option<PersonId>) -> Result<Vec<Counts>> {
+    pub async fn counts(&self, viewer: Option<Viewer>) -> Result<Vec<Counts>> {
         let open = sqlx::query("SELECT gallery, state, number FROM request_count WHERE sensitive = 0 AND number > 0")
             .fetch_all(self.reader())
             .await?;
-        let hidden = match who {
-            Some(who) => {
-                sqlx::query(
-                    "SELECT r.gallery, r.state, count(*) FROM
-                       (SELECT DISTINCT request FROM request_people WHERE person = $1) p
-                       CROSS JOIN request_row r
-                     WHERE r.request = p.request AND r.sensitive = 1
-                     GROUP BY r.gallery, r.state",
-                )
-                .bind(who.as_bytes().as_slice())
-                .fetch_all(self.reader())
-                .await?
+        let hidden = match viewer {
+            Some(viewer) => {
+                let mut sql =
+                    QueryBuilder::<Sqlite>::new("SELECT r.gallery, r.state, count(*) FROM request_row r WHERE r.sensitive = 1 AND (");
+                may_see(&mut sql, &viewer);
+                sql.push(") GROUP BY r.gallery, r.state");
+                sql.build().fetch_all(self.reader()).await?
             }
             None => Vec::new(),
         };
@@ -305,18 +342,33 @@ fn branch(sql: &mut QueryBuilder<Sqlite>, filter: &QueueFilter, columns: &str, s
     if let Some(state) = state {
         sql.push("r.state = ").push_bind(state.to_owned()).push(" AND ");
     }
-    match filter.visible_sensitive_to {
+    match &filter.viewer {
         None => {
             sql.push("r.sensitive = 0");
         }
-        Some(person) => {
-            sql.push(
-                "(r.sensitive = 0 OR EXISTS (SELECT 1 FROM request_people v
-                   WHERE v.request = r.request AND v.person = ",
-            );
-            sql.push_bind(person.as_bytes().to_vec()).push("))");
+        Some(viewer) => {
+            sql.push("(r.sensitive = 0 OR ");
+            may_see(sql, viewer);
+            sql.push(")");
         }
     }
+}
+
+/// Whether a sensitive row `r` may be seen: [`Viewer::sees`] in SQL.
+fn may_see(sql: &mut QueryBuilder<Sqlite>, viewer: &Viewer) {
+    if viewer.sees_all {
+        sql.push("1");
+        return;
+    }
+    if let Some(gallery) = viewer.oversees {
+        sql.push("r.gallery = ").push_bind(gallery_text(gallery)).push(" OR ");
+    }
+    if let Some(leo) = viewer.approves_for {
+        sql.push("(r.leo = ").push_bind(leo.as_bytes().to_vec()).push(" AND r.state = ").push_bind(awaiting_approval()).push(") OR ");
+    }
+    sql.push("EXISTS (SELECT 1 FROM request_people v WHERE v.request = r.request AND v.person = ");
+    sql.push_bind(viewer.person.as_bytes().to_vec());
+    sql.push(" AND (v.role <> ").push_bind(HELD).push(" OR r.assignee = v.person))");
 }
 
 fn order(order: QueueOrder) -> &'static str {
@@ -423,7 +475,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::create(&dir.path().join("data"), "example.org/log").await.unwrap();
         let (me, gallery) = (PersonId::fixed(1), Some(GalleryId::Passport));
-        let base = || QueueFilter { visible_sensitive_to: Some(me), ..QueueFilter::default() };
+        let viewer = Viewer { oversees: gallery, approves_for: Some(LeoId::fixed(1)), ..Viewer::only(me) };
+        let base = || QueueFilter { viewer: Some(viewer), ..QueueFilter::default() };
         let newest = QueueOrder::NewestFirst;
         let filters = [
             (base(), None),

@@ -73,6 +73,7 @@ fn class_code(class: RetentionClass) -> u8 {
         RetentionClass::Images => 2,
         RetentionClass::Candidates => 3,
         RetentionClass::Mail => 4,
+        RetentionClass::Disclosure => 5,
     }
 }
 

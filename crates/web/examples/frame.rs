@@ -69,7 +69,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8081".into());
     let listener = TcpListener::bind(&address).await?;
     let host = listener.local_addr()?.to_string();
-    let config = Config { hosts: vec![host.clone()], demo: true, secure: false };
+    let config = Config { hosts: vec![host.clone()], demo: true, secure: false, trusted_proxies: vec![] };
     let state = AppState::new(config, Arc::new(MemoryDesk::new(people())))?;
     let sample = Routes::pages(Router::new().route("/intake", get(show).post(save)));
     println!("http://{host}/");

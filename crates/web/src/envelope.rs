@@ -18,6 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use ipnet::IpNet;
 use std::{
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
@@ -58,18 +59,36 @@ impl Rates {
         }
     }
 
-    fn address(&self, peer: Option<&Peer>) -> bool {
+    fn address(&self, client: Option<IpAddr>) -> bool {
         // Buckets that are full again are dropped now and then, so that they do not gather for ever.
         if self.checks.fetch_add(1, Ordering::Relaxed).is_multiple_of(4096) {
             self.addresses.retain_recent();
             self.sessions.retain_recent();
         }
-        peer.is_none_or(|p| self.addresses.check_key(&p.0.ip()).is_ok())
+        client.is_none_or(|ip| self.addresses.check_key(&ip).is_ok())
     }
 
     pub(crate) fn session(&self, person: Uuid) -> bool {
         self.sessions.check_key(&person).is_ok()
     }
+}
+
+/// The address that a request comes from. Each proxy writes whom it saw at the end of `X-Forwarded-For`,
+/// after whatever it was sent; so the header is read from its end, for as long as the one who wrote is
+/// trusted. Of two headers for one thing a proxy may pass on a client's own, so `Forwarded` is not read.
+fn client(request: &Request, trusted: &[IpNet]) -> Option<IpAddr> {
+    let mut at = request.extensions().get::<Peer>()?.0.ip().to_canonical();
+    let said = request.headers().get_all("x-forwarded-for").iter().rev();
+    for hop in said.flat_map(|v| v.to_str().unwrap_or("?").rsplit(',')) {
+        if !trusted.iter().any(|n| n.contains(&at)) {
+            break;
+        }
+        let hop = hop.trim();
+        // Some proxies write the port too.
+        let Some(next) = hop.parse().ok().or_else(|| hop.parse().ok().map(|a: SocketAddr| a.ip())) else { break };
+        at = next.to_canonical();
+    }
+    Some(at)
 }
 
 /// The outermost middleware.
@@ -86,7 +105,7 @@ pub(crate) async fn wrap(State(state): State<AppState>, mut request: Request, ne
 
     let response = if !host_allowed(&state, &request) {
         StatusCode::MISDIRECTED_REQUEST.into_response()
-    } else if !asset && !health && !state.rates().address(request.extensions().get::<Peer>()) {
+    } else if !asset && !health && !state.rates().address(client(&request, &state.config().trusted_proxies)) {
         StatusCode::TOO_MANY_REQUESTS.into_response()
     } else {
         next.run(request).await
@@ -188,4 +207,40 @@ pub(crate) async fn know_visitor(State(state): State<AppState>, mut request: Req
     }
     request.extensions_mut().insert(visitor);
     next.run(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+
+    #[test]
+    fn only_a_trusted_proxy_says_for_whom_it_asks() {
+        let trusted: Vec<IpNet> = ["10.0.0.0/8", "fd00::/8"].map(|n| n.parse().unwrap()).into();
+        let from = |peer: &str, headers: &[&str], trusted: &[IpNet]| {
+            let mut request = Request::new(Body::empty());
+            request.extensions_mut().insert(Peer(peer.parse().unwrap()));
+            for value in headers {
+                request.headers_mut().append("x-forwarded-for", value.parse().unwrap());
+            }
+            client(&request, trusted).unwrap().to_string()
+        };
+        for (peer, headers, expected) in [
+            ("10.0.0.1:1", vec![], "10.0.0.1"),
+            ("10.0.0.1:1", vec!["192.0.2.7"], "192.0.2.7"),
+            // What the client wrote itself stands before what the proxy saw, in the same line or another.
+            ("10.0.0.1:1", vec!["198.51.100.9, 192.0.2.7"], "192.0.2.7"),
+            ("10.0.0.1:1", vec!["198.51.100.9", "192.0.2.7"], "192.0.2.7"),
+            ("10.0.0.1:1", vec!["192.0.2.7, 10.9.9.9"], "192.0.2.7"),
+            ("10.0.0.1:1", vec!["10.1.1.1, 10.9.9.9"], "10.1.1.1"),
+            ("10.0.0.1:1", vec!["192.0.2.7:4711"], "192.0.2.7"),
+            ("[fd00::1]:1", vec!["[2001:db8::7]:4711"], "2001:db8::7"),
+            ("[::ffff:10.0.0.1]:1", vec!["::ffff:192.0.2.7"], "192.0.2.7"),
+            ("10.0.0.1:1", vec!["192.0.2.7, unknown"], "10.0.0.1"),
+            ("203.0.113.5:1", vec!["192.0.2.7"], "203.0.113.5"),
+        ] {
+            assert_eq!(from(peer, &headers, &trusted), expected, "{peer} {headers:?}");
+        }
+        assert_eq!(from("10.0.0.1:1", &["192.0.2.7"], &[]), "10.0.0.1", "none is trusted unless named");
+    }
 }

@@ -5,23 +5,29 @@
 //! (`Sec-Fetch-Site`, `Origin`), but other clients need not; the token cannot be known to another site,
 //! but would not tell a stale tab from an attack. So a form from elsewhere is refused and forgotten,
 //! while one from our own page whose session has ended is kept for its owner ([`crate::kept`]).
+//!
+//! What the headers tell comes first: how many requests this address and person make (in
+//! [`crate::envelope`]), where the form comes from, who sends it, of what kind and how long it is. Only
+//! then is a byte of it read: up to the route's own limit for somebody signed in, and up to that of an
+//! ordinary form for anybody else, which is what a form kept for its owner may hold.
 
 use crate::{
     AppState,
     errors::PageError,
     forms::{Posted, PostedFile},
     kept,
-    limits::{DRAIN_MAX_BYTES, FORM_MAX_FIELDS},
+    limits::{DRAIN_MAX_BYTES, FORM_MAX_BYTES, FORM_MAX_FIELDS, REQUEST_MAX_S},
     session::{self, Visitor},
 };
 use axum::{
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody},
     extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State},
     http::{HeaderMap, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
 use http_body_util::BodyExt;
+use std::time::Duration;
 use tower_sessions::Session;
 use uuid::Uuid;
 
@@ -54,13 +60,23 @@ async fn admit(guard: &Guard, request: Request) -> Result<Result<Request, Respon
         return Err(PageError::CrossSite);
     }
     let (mut parts, body) = request.into_parts();
-    let mut posted = read(&parts.headers, body, guard.limit).await?;
+    let kind = Kind::of(&parts.headers).ok_or(PageError::NotAForm)?;
     let session = parts.extensions.get::<Session>().cloned().ok_or_else(|| PageError::internal("a form outside the session layer"))?;
     let visitor = parts.extensions.get::<Visitor>().cloned().unwrap_or_default();
-
-    let sent = posted.text("_csrf").unwrap_or_default();
     let path = parts.uri.path();
     let signing = matches!(path, "/sign-in" | "/sign-out");
+    let limit = if visitor.person.is_some() { guard.limit } else { guard.limit.min(FORM_MAX_BYTES) };
+    if limit < guard.limit && longer_than(&body, limit) {
+        // Images of somebody whose session has ended, most likely. Nothing typed is lost with them: words
+        // have forms of their own (see `Routes::uploads`).
+        linger(body);
+        let back = page_of(&parts.headers).unwrap_or_else(|| "/".to_owned());
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("unsent", "images").append_pair("back", &back).finish();
+        return Ok(Err(Redirect::to(&format!("/sign-in?{query}")).into_response()));
+    }
+    let mut posted = read(kind, &parts.headers, body, limit).await?;
+
+    let sent = posted.text("_csrf").unwrap_or_default();
     let fresh =
         !visitor.token.is_empty() && aws_lc_rs::constant_time::verify_slices_are_equal(sent.as_bytes(), visitor.token.as_bytes()).is_ok();
     if fresh && (visitor.person.is_some() || signing) {
@@ -103,23 +119,39 @@ fn from_our_own_page(headers: &HeaderMap, secure: bool) -> bool {
 
 /// The path of the page that the form was on. Pages are sent with `Referrer-Policy: same-origin`, so
 /// this is one of our own or missing.
-fn page_of(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn page_of(headers: &HeaderMap) -> Option<String> {
     let referrer = headers.get(header::REFERER)?.to_str().ok()?;
     let uri: axum::http::Uri = referrer.parse().ok()?;
     let host = headers.get(header::HOST)?.to_str().ok()?;
     (uri.authority()?.as_str() == host).then(|| uri.path().to_owned())
 }
 
-async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Posted, PageError> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
+/// How a form is written down.
+#[derive(Clone, Copy)]
+enum Kind {
+    Fields,
+    Parts,
+}
+
+impl Kind {
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let kind = headers.get(header::CONTENT_TYPE)?.to_str().ok()?.to_ascii_lowercase();
+        if kind.starts_with("application/x-www-form-urlencoded") {
+            Some(Self::Fields)
+        } else {
+            kind.starts_with("multipart/form-data").then_some(Self::Parts)
+        }
+    }
+}
+
+async fn read(kind: Kind, headers: &HeaderMap, body: Body, limit: usize) -> Result<Posted, PageError> {
     let bytes = collect(body, limit).await?;
-    let posted = if kind.starts_with("application/x-www-form-urlencoded") {
-        let fields = form_urlencoded::parse(&bytes).take(FORM_MAX_FIELDS + 1).map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
-        Posted { fields, files: vec![] }
-    } else if kind.starts_with("multipart/form-data") {
-        parts(headers, bytes).await?
-    } else {
-        return Err(PageError::NotAForm);
+    let posted = match kind {
+        Kind::Fields => {
+            let fields = form_urlencoded::parse(&bytes).take(FORM_MAX_FIELDS + 1).map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
+            Posted { fields, files: vec![] }
+        }
+        Kind::Parts => parts(headers, bytes).await?,
     };
     if posted.fields.len() + posted.files.len() > FORM_MAX_FIELDS {
         return Err(PageError::bad_form("The form has more than 500 fields; one of them"));
@@ -127,25 +159,41 @@ async fn read(headers: &HeaderMap, body: Body, limit: usize) -> Result<Posted, P
     Ok(posted)
 }
 
-/// The whole body, if it is within the limit. A browser reads an answer only when it has been able to
-/// send everything, so what is over the limit is still read, and thrown away.
+/// The whole body, if it is within the limit. One that says itself that it is not is not begun with.
 async fn collect(mut body: Body, limit: usize) -> Result<Bytes, PageError> {
     let mut kept = Vec::new();
-    let mut seen = 0_usize;
-    while let Some(frame) = body.frame().await {
+    let mut too_large = longer_than(&body, limit);
+    while !too_large {
+        let Some(frame) = body.frame().await else { return Ok(kept.into()) };
         let frame = frame.map_err(|_| PageError::bad_form("Part of what was sent"))?;
         let Some(data) = frame.data_ref() else { continue };
-        seen = seen.saturating_add(data.len());
-        if seen <= limit {
+        too_large = data.len() > limit - kept.len();
+        if !too_large {
             kept.extend_from_slice(data);
-        } else {
-            kept = Vec::new();
-        }
-        if seen > DRAIN_MAX_BYTES {
-            break;
         }
     }
-    if seen > limit { Err(PageError::TooLarge { limit }) } else { Ok(kept.into()) }
+    linger(body);
+    Err(PageError::TooLarge { limit })
+}
+
+/// Whether a body says itself, in its headers, that it is longer than this.
+fn longer_than(body: &Body, limit: usize) -> bool {
+    body.size_hint().lower() > limit as u64
+}
+
+/// A browser reads an answer only when it has been able to send everything. So the rest of what was
+/// refused is let run by, behind an answer that does not wait for it, some way and for some time.
+fn linger(mut body: Body) {
+    let drain = async move {
+        let mut seen = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            seen += frame.data_ref().map_or(0, Bytes::len);
+            if seen > DRAIN_MAX_BYTES {
+                break;
+            }
+        }
+    };
+    tokio::spawn(tokio::time::timeout(Duration::from_secs(REQUEST_MAX_S), drain));
 }
 
 async fn parts(headers: &HeaderMap, bytes: Bytes) -> Result<Posted, PageError> {

@@ -50,6 +50,9 @@ pub struct Config {
     pub demo: bool,
     /// Whether browsers reach it over HTTPS (through a proxy): secure cookies, HSTS.
     pub secure: bool,
+    /// The proxies in front, whose `X-Forwarded-For` is believed when addresses are counted; usually
+    /// none or one.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
 }
 
 /// Why the pages cannot be served.

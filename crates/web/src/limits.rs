@@ -1,13 +1,14 @@
 //! Every limit of the pages, in one place, with its unit in its name. An answer that says no because
 //! of one of them says the limit.
 
-/// Bytes of an ordinary form. A form kept while somebody signs in again is bounded by the same.
+/// Bytes of an ordinary form, and of anything that is read from somebody who is not signed in. A form
+/// kept while somebody signs in again is bounded by the same.
 pub const FORM_MAX_BYTES: usize = 256 * 1024;
 
 /// Bytes of a form that carries images.
 pub const UPLOAD_MAX_BYTES: usize = 32 * 1024 * 1024;
 
-/// Bytes of a refused body that are read and thrown away, so that the browser gets to read the answer.
+/// Bytes of a refused body that are let run by behind the answer, so that the browser gets to read it.
 pub const DRAIN_MAX_BYTES: usize = 128 * 1024 * 1024;
 
 /// Fields (and files) of one form.

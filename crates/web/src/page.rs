@@ -199,7 +199,7 @@ fn frame(state: &AppState, visitor: &Visitor, path: &str) -> Value {
     context! {
         service => SERVICE,
         demo => state.config().demo,
-        person => visitor.person.as_ref().map(show),
+        visitor => visitor.person.as_ref().map(show),
         nav => show(&nav),
         path => path,
         csrf => visitor.token.clone(),

@@ -20,7 +20,7 @@ use web::{
     desk::{MemoryDesk, Person},
     errors::{PageError, RefusalLine},
     forms::Posted,
-    limits::{FORM_MAX_BYTES, SESSION_BURST, UPLOAD_MAX_BYTES},
+    limits::{ADDRESS_BURST, FORM_MAX_BYTES, SESSION_BURST, UPLOAD_MAX_BYTES},
     page::Page,
     pages::{self, Routes},
     router_with,
@@ -69,7 +69,7 @@ fn house() -> House {
     let broken = async || -> Response { panic!("the secret is 1234") };
     let routes = Routes::pages(Router::new().route("/intake", get(show).post(save)).route("/broken", get(broken)))
         .with_uploads(Router::new().route("/intake/image", post(upload)));
-    let config = Config { hosts: vec![HOST.into()], demo: true, secure: false };
+    let config = Config { hosts: vec![HOST.into()], demo: true, secure: false, trusted_proxies: vec![] };
     let state = AppState::new(config, desk.clone()).unwrap();
     let api = Router::new().route("/v1/stale", post(async || PageError::Stale));
     House { router: router_with(state, pages::frame().and(routes), api), desk, saved }
@@ -152,7 +152,13 @@ async fn upload(browser: &mut Browser<'_>, token: &str, once: &str, bytes: usize
     body.resize(body.len() + bytes, 7);
     body.extend_from_slice(b"\r\n--B--\r\n");
     browser
-        .send(Request::post("/intake/image").header("content-type", "multipart/form-data; boundary=B").body(Body::from(body)).unwrap())
+        .send(
+            Request::post("/intake/image")
+                .header("content-type", "multipart/form-data; boundary=B")
+                .header("referer", format!("http://{HOST}/intake"))
+                .body(Body::from(body))
+                .unwrap(),
+        )
         .await
 }
 
@@ -330,6 +336,12 @@ async fn an_upload_whose_session_ended_keeps_its_words_and_asks_for_the_image_ag
     assert_eq!(b.sign_in(MORGAN).await.to(), "/kept");
     let kept = b.get("/kept").await.body;
     assert!(kept.contains("Left profile") && kept.contains("choose them again"), "{kept}");
+    house.desk.end_all_sessions();
+    assert_eq!(upload(&mut b, &token, &once, FORM_MAX_BYTES).await.to(), "/sign-in?unsent=images&back=%2Fintake");
+    let page = b.get("/sign-in?unsent=images&back=%2Fintake").await;
+    assert!(page.body.contains("choose them once more"), "{}", page.body);
+    let (token, back) = (page.field("_csrf"), page.field("back"));
+    assert_eq!(b.post("/sign-in", &[("_csrf", &token), ("person", &MORGAN.to_string()), ("back", &back)]).await.to(), "/intake");
 }
 
 #[tokio::test]
@@ -413,7 +425,7 @@ async fn only_known_hosts_are_answered() {
         let request = Request::get("/sign-in").header("host", host).body(Body::empty()).unwrap();
         assert_eq!(Browser::new(&house).send(request).await.status, StatusCode::MISDIRECTED_REQUEST);
     }
-    let open = Config { hosts: vec!["countersign.example:80".into()], demo: true, secure: false };
+    let open = Config { hosts: vec!["countersign.example:80".into()], demo: true, secure: false, trusted_proxies: vec![] };
     assert!(AppState::new(open, house.desk.clone()).is_err(), "the demo never listens to others");
 }
 
@@ -423,6 +435,27 @@ async fn the_demo_signs_in_this_machine_only() {
     let mut request = Request::get("/sign-in").body(Body::empty()).unwrap();
     request.extensions_mut().insert(web::envelope::Peer("192.0.2.7:4000".parse().unwrap()));
     assert_eq!(Browser::new(&house).send(request).await.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn addresses_are_counted_behind_a_trusted_proxy_and_are_not_believed_from_anybody_else() {
+    let desk = Arc::new(MemoryDesk::default());
+    let trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()];
+    let config = Config { hosts: vec![HOST.into()], demo: true, secure: false, trusted_proxies };
+    let router = router_with(AppState::new(config, desk).unwrap(), pages::frame(), Router::new());
+    let ask = async |peer: &str, client: String| {
+        let mut request = Request::get("/policy").header("host", HOST).header("x-forwarded-for", client).body(Body::empty()).unwrap();
+        request.extensions_mut().insert(web::envelope::Peer(peer.parse().unwrap()));
+        router.clone().oneshot(request).await.unwrap().status()
+    };
+    let enough = ADDRESS_BURST * 2;
+    let mut slowed = 0;
+    for n in 0..enough {
+        assert_eq!(ask("10.0.0.1:4000", format!("198.51.{}.{}", n / 256, n % 256)).await, StatusCode::OK, "each client by itself");
+        // Somebody who makes clients up is counted as who they are.
+        slowed += u32::from(ask("203.0.113.5:4000", format!("198.51.{}.{}", n / 256, n % 256)).await == StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert!(slowed > 0, "{enough} requests of one address");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use tokio::{
 use web::{
     AppState, Config,
     desk::MemoryDesk,
-    limits::HEADER_MAX_S,
+    limits::{FORM_MAX_BYTES, HEADER_MAX_S},
     pages::{self, Routes},
     router_with, serve,
 };
@@ -22,7 +22,7 @@ use web::{
 async fn start() -> (String, oneshot::Sender<()>, JoinHandle<std::io::Result<()>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = listener.local_addr().unwrap().to_string();
-    let config = Config { hosts: vec![host.clone()], demo: true, secure: false };
+    let config = Config { hosts: vec![host.clone()], demo: true, secure: false, trusted_proxies: vec![] };
     let state = AppState::new(config, Arc::new(MemoryDesk::default())).unwrap();
     let slow = get(async || {
         tokio::time::sleep(Duration::from_millis(400)).await;
@@ -72,8 +72,50 @@ async fn a_client_that_never_finishes_its_headers_is_let_go() {
     assert!(ended.is_ok(), "still connected after {HEADER_MAX_S} seconds");
 }
 
+/// Sends headers that promise a body, and a little of it now and then; gives the answer's head.
+async fn promise(host: &str, path: &str, kind: &str, size: usize) -> String {
+    let mut stream = TcpStream::connect(host).await.unwrap();
+    let head = format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {kind}\r\nContent-Length: {size}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (mut answer, mut sending) = stream.into_split();
+    let slowly = tokio::spawn(async move {
+        while sending.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let mut head = String::new();
+    let mut byte = [0];
+    while !head.ends_with("\r\n\r\n") && answer.read_exact(&mut byte).await.is_ok() {
+        head.push(char::from(byte[0]));
+    }
+    slowly.abort();
+    head
+}
+
 #[tokio::test]
-async fn forty_megabytes_are_read_to_the_end_so_that_the_answer_can_be() {
+async fn nobody_signed_in_is_answered_before_their_large_form_is_read() {
+    let (host, _stop, _server) = start().await;
+    let fields = "application/x-www-form-urlencoded";
+    for (path, kind, size, status, words) in [
+        (
+            "/intake/drafts/00000000-0000-0000-0000-000000000001/images",
+            "multipart/form-data; boundary=B",
+            20 << 20,
+            "303",
+            "/sign-in?unsent=images",
+        ),
+        ("/intake/drafts/00000000-0000-0000-0000-000000000001/4", fields, FORM_MAX_BYTES + 1, "413", ""),
+        ("/sign-in", fields, 20 << 20, "413", ""),
+        ("/sign-in", "image/jpeg", 20 << 20, "415", ""),
+    ] {
+        let answer = tokio::time::timeout(Duration::from_secs(3), promise(&host, path, kind, size)).await;
+        let answer = answer.unwrap_or_else(|_| panic!("{path} waits for {size} bytes of {kind}"));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")) && answer.contains(words), "{path} {answer}");
+    }
+}
+
+#[tokio::test]
+async fn forty_megabytes_may_be_sent_to_the_end_so_that_the_answer_can_be_read() {
     let (host, _stop, _server) = start().await;
     let size = 40 * 1024 * 1024;
     let mut stream = TcpStream::connect(&host).await.unwrap();

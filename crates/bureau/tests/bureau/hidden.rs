@@ -1,15 +1,16 @@
 //! V1: who does not need to know of a sensitive request cannot see that it exists.
 
-use crate::house::{AUDITOR, House, SOUGHT, form, probe, refusals};
+use crate::house::{AUDITOR, House, SOUGHT, cites, form, probe, refusals};
 use bureau::{Bureau, assess::List};
 use casework::{
     command::Command,
     form::Form,
     ids::{CandidateId, PersonId, ProbeId, RequestId},
+    people::{RegisterEvent, Role},
     record::GalleryId,
     refusal::Refusal,
     request::State,
-    testing::{APPROVER, NCA_APPROVER, OTHER_REQUESTER, REQUESTER, World, desk},
+    testing::{APPROVER, NCA_APPROVER, OTHER_REQUESTER, REGISTRAR, REQUESTER, World, desk},
 };
 
 const PASSPORT: GalleryId = GalleryId::Passport;
@@ -44,7 +45,7 @@ async fn everything_asked(b: &Bureau, who: PersonId, id: RequestId, probe: Probe
         Command::Close,
         Command::Withdraw { reason: "No.".into() },
         Command::ConcludeEmpty { probe, words: "None.".into() },
-        Command::Answer { recipient: "A Person".into(), recipient_confirmed: true },
+        Command::Answer { recipient_confirmed: true },
     ] {
         for seen in [None, Some(1), Some(99)] {
             out.push(refusals(b.act(who, id, command.clone(), seen, None).await));
@@ -119,7 +120,15 @@ async fn v1_a_sensitive_request_is_in_no_list_count_or_look_up_of_whoever_need_n
     assert_eq!(b.look_up(other, &plain.reference()).await.unwrap().len(), 1);
     // Counts by state.
     let counted = async |who: PersonId| -> u64 {
-        b.store().counts(Some(who)).await.unwrap().iter().filter(|c| c.gallery == PASSPORT).map(|c| c.number).sum()
+        let oversees = (who == leader).then_some(PASSPORT);
+        b.store()
+            .counts(Some(store::Viewer { oversees, ..store::Viewer::only(who) }))
+            .await
+            .unwrap()
+            .iter()
+            .filter(|c| c.gallery == PASSPORT)
+            .map(|c| c.number)
+            .sum()
     };
     assert_eq!((counted(other).await, counted(leader).await), (1, 2));
     // How much each colleague holds, too.
@@ -131,10 +140,73 @@ async fn v1_a_sensitive_request_is_in_no_list_count_or_look_up_of_whoever_need_n
     };
     assert_eq!((load(other).await, load(leader).await), (0, 1));
     // A job of it that fails is the leader's to see, of this gallery only.
-    house.sql("INSERT INTO job (kind, stream, payload, run_at, failed, reason) SELECT 'release', stream, '{}', 0, 1, 'failed' FROM stream WHERE hex(stream) LIKE '52%'").await;
-    assert_eq!(b.failed_jobs(leader).await.unwrap().len(), 2);
-    assert!(b.failed_jobs(desk(GalleryId::Immigration).leader).await.unwrap().is_empty());
+    house.sql("INSERT INTO job (kind, stream, payload, run_at, failed, reason) SELECT 'release', stream, '{\"job\":\"release\"}', 0, 1, 'failed' FROM stream WHERE hex(stream) LIKE '52%'").await;
+    let failed = b.failed_jobs(leader).await.unwrap();
+    assert_eq!(failed.len(), 2);
+    let stranger = desk(GalleryId::Immigration).leader;
+    assert!(b.failed_jobs(stranger).await.unwrap().is_empty());
     refusals(b.failed_jobs(other).await);
+    for who in [other, stranger, REQUESTER] {
+        for f in &failed {
+            assert_eq!(refusals(b.try_again(who, f.job).await), vec![casework::access::unknown()], "V1");
+        }
+    }
+    // Nothing waits to be released here: it cannot be tried again, and is dropped.
+    assert!(failed.iter().all(|f| !f.owed));
+    assert!(cites(&refusals(b.try_again(leader, failed[0].job).await), casework::clause::Clause::O10));
+    b.tidy().await.unwrap();
+    assert!(b.failed_jobs(leader).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn v1_who_takes_an_office_over_sees_and_who_left_it_does_not() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let id = house.received(sensitive(), SOUGHT).await;
+    let d = desk(PASSPORT);
+    let [holder, other] = d.assessors;
+    let listed = async |who: PersonId| b.list(who, List::All, None, 1).await.unwrap().lines.iter().any(|l| l.id == id);
+    let sampled = async |who: PersonId| b.sample(who, "seed", 10).await.unwrap().iter().any(|l| l.id == id);
+    assert!(listed(d.leader).await && sampled(d.siao).await && listed(AUDITOR).await && !listed(other).await);
+    // Nothing happens to the request: only the register changes.
+    let version = house.open(id).await.version;
+    let becomes = async |who: PersonId, roles: &[Role]| {
+        let mut person = b.register().await.unwrap().people[&who].clone();
+        person.roles = roles.iter().copied().collect();
+        if roles.contains(&Role::Approver) {
+            person.rank = Some(casework::people::Rank::Inspector);
+        }
+        person.post = b.register().await.unwrap().people[&d.leader].post.filter(|_| !roles[0].is_police());
+        b.change_register(REGISTRAR, RegisterEvent::PersonEntered(person), None).await.unwrap();
+    };
+    becomes(other, &[Role::Assessor, Role::TeamLeader]).await;
+    becomes(d.leader, &[Role::Assessor]).await;
+    assert!(listed(other).await && b.request(other, id).await.is_ok(), "the new leader sees it at once");
+    assert!(!listed(d.leader).await, "the former does not");
+    assert_eq!(refusals(b.request(d.leader, id).await), vec![casework::access::unknown()]);
+    assert!(b.look_up(d.leader, &id.reference()).await.unwrap().is_empty());
+    becomes(other, &[Role::Siao]).await;
+    becomes(d.siao, &[Role::Assessor]).await;
+    assert!(sampled(other).await && listed(other).await && !listed(d.siao).await, "so with the owner's office");
+    becomes(other, &[Role::Assessor]).await;
+    assert!(!listed(other).await);
+    assert_eq!(house.open(id).await.version, version);
+    // Within the force it waits for any approver while it waits, and for nobody new afterwards.
+    let waiting = house.prepared(sensitive(), SOUGHT).await;
+    becomes(OTHER_REQUESTER, &[Role::Requester, Role::Approver]).await;
+    let queue = async |who: PersonId| b.list(who, List::Approval, None, 1).await.unwrap().lines.iter().any(|l| l.id == waiting);
+    assert!(queue(OTHER_REQUESTER).await && queue(APPROVER).await && !queue(NCA_APPROVER).await);
+    house.act(APPROVER, waiting, Command::Approve).await;
+    assert!(!queue(OTHER_REQUESTER).await);
+    assert_eq!(refusals(b.request(OTHER_REQUESTER, waiting).await), vec![casework::access::unknown()]);
+    // Whoever held it and holds it no longer has no part in it.
+    becomes(d.leader, &[Role::TeamLeader]).await;
+    house.act(d.leader, id, Command::Allocate { to: holder, reason: "Trained for it.".into() }).await;
+    house.act(holder, id, Command::Take { no_conflict: true }).await;
+    assert!(listed(holder).await);
+    house.act(holder, id, Command::PutBack).await;
+    assert!(!listed(holder).await && b.request(holder, id).await.is_err());
+    house.holds().await;
 }
 
 #[tokio::test]

@@ -328,9 +328,8 @@ impl House {
             if request.sensitive {
                 let reason = "Trained for it.".into();
                 self.act(desk.leader, id, Command::Allocate { to: holder, reason }).await;
-            } else {
-                self.act(holder, id, Command::Take { no_conflict: true }).await;
             }
+            self.act(holder, id, Command::Take { no_conflict: true }).await;
         }
         let mut assessment = World::new().assessment(request.gallery.unwrap());
         assessment.handling = Some(if request.sensitive { Handling::Sensitive } else { Handling::Ordinary });
@@ -396,8 +395,7 @@ impl House {
             let sharing = Sharing::Share { image: true, fields, reasons: "Grave harm, and no other way.".into() };
             self.act(holder, id, Command::DecideSharing { probe, candidate: m.candidate, sharing }).await;
         }
-        let recipient = self.open(id).await.form.unwrap().recipient;
-        self.act_and_work(holder, id, Command::Answer { recipient, recipient_confirmed: true }).await;
+        self.act_and_work(holder, id, Command::Answer { recipient_confirmed: true }).await;
         assert_eq!(self.open(id).await.state, State::Answered);
     }
 
@@ -437,7 +435,6 @@ pub fn form(gallery: GalleryId) -> Form {
     *next += 1;
     Form {
         investigation: format!("OP-CANARY-{next}"),
-        recipient: "Amina Canaryrecipient".into(),
         offence: "Stabbing at Canaryoffence Wharf.".into(),
         person: "Scar like a Canaryperson.".into(),
         ..World::new().form(gallery)

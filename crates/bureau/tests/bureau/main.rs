@@ -1,6 +1,7 @@
 //! The use cases over a real house: see `house`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod again;
 mod hidden;
 mod house;
 mod images;

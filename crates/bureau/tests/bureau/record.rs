@@ -7,7 +7,7 @@ use crate::{
 use bureau::BureauError;
 use casework::{
     command::Command,
-    event::{Consulted, Thing},
+    event::{Consulted, Event, Thing},
     form::Form,
     ids::{PersonId, RequestId},
     record::{GalleryId, RetentionClass, StreamId},
@@ -118,7 +118,6 @@ async fn d1_nothing_personal_lies_in_clear_in_the_data_folder() {
     assert!(format!("{name:?}").contains("Zephyrine Canary"), "the canary is in what was shared, so it was stored");
     // As written, and as hexadecimal or UTF-16 would carry it.
     let words = [
-        "Canaryrecipient",
         "Canaryoffence",
         "Canaryperson",
         "Canary-",
@@ -276,6 +275,85 @@ async fn d3_candidates_that_nobody_confirmed_go_at_the_conclusion() {
 }
 
 #[tokio::test]
+async fn d3_a_draft_that_nobody_saves_goes_on_its_day_in_london() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    // The clock stands at 9:00 on 23 November 2026; sixty days later it is 22 January 2027.
+    let (old, _) = house.drafted(REQUESTER, form(PASSPORT), &probe(), SOUGHT).await;
+    let goes = b.draft(REQUESTER, old).await.unwrap().goes;
+    assert_eq!(goes, "2027-01-22".parse().unwrap());
+    let blobs = || files(&house.folder.path().join("store/blobs")).len();
+    house.clock.forward(SignedDuration::from_hours(24 * 59 + 14) + SignedDuration::from_mins(59));
+    b.tidy().await.unwrap();
+    assert_eq!((b.drafts(REQUESTER).await.unwrap().len(), blobs()), (1, 2), "a minute before midnight it is there");
+    let kept = b.new_draft(REQUESTER).await.unwrap();
+    let version = b.save_draft(REQUESTER, kept, 1, form(PASSPORT)).await.unwrap();
+    let returned = house.prepared(form(PASSPORT), SOUGHT).await;
+    house.act(APPROVER, returned, Command::Return { reasons: "Say more.".into() }).await;
+    b.edit_returned(REQUESTER, returned).await.unwrap();
+    house.clock.forward(SignedDuration::from_mins(2));
+    b.tidy().await.unwrap();
+    let left: Vec<_> = b.drafts(REQUESTER).await.unwrap().iter().map(|d| d.id).collect();
+    assert!(left.len() == 2 && left.contains(&kept) && left.contains(&returned) && !left.contains(&old), "{left:?}");
+    assert_eq!(refusals(b.draft(REQUESTER, old).await), vec![casework::access::unknown()]);
+    assert_eq!(blobs(), 2, "its images went with it; the returned request's stay");
+    // Saving it begins its time anew; an edit of a returned request that goes leaves the request as it is.
+    house.clock.days(59);
+    b.save_draft(REQUESTER, kept, version, form(PASSPORT)).await.unwrap();
+    house.clock.days(2);
+    b.tidy().await.unwrap();
+    assert_eq!(b.drafts(REQUESTER).await.unwrap().iter().map(|d| d.id).collect::<Vec<_>>(), [kept]);
+    assert!(house.open(returned).await.form.is_some());
+    house.holds().await;
+}
+
+#[tokio::test]
+async fn o10_what_was_answered_stays_what_it_was_whatever_changes_in_the_gallery() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let (id, probe) = house.searched(form(PASSPORT), SOUGHT).await;
+    house.answer(id, probe).await;
+    let (candidate, _) = the_match(&house.open(id).await);
+    let (answer, picture) = (b.answer(REQUESTER, id).await.unwrap(), b.answer_image(REQUESTER, id, candidate).await.unwrap());
+    assert!(format!("{answer:?}").contains("Zephyrine Canary") && answer.recipient() == "Amina Example", "{answer:?}");
+    // Everything that the gallery holds goes, and somebody else takes each reference.
+    assert!(house.sql("DELETE FROM holding_image").await > 0);
+    assert!(house.sql("DELETE FROM holding").await > 0);
+    assert_eq!(b.answer(REQUESTER, id).await.unwrap(), answer);
+    assert_eq!(b.answer_image(REQUESTER, id, candidate).await.unwrap(), picture);
+    assert_eq!(b.preview(desk(PASSPORT).leader, id).await.unwrap(), answer, "staff see what left, too");
+    let house = house.reopened(&[PASSPORT, GalleryId::Immigration]).await;
+    let b = &house.bureau;
+    assert_eq!(b.answer(REQUESTER, id).await.unwrap(), answer);
+    house.holds().await;
+    // A picture that is not the one that left is not served as if it were.
+    let name = |bytes: &[u8]| -> String { bytes.iter().map(|b| format!("{b:02x}")).collect() };
+    let sealed = house.open(id).await.disclosed.unwrap().picture(candidate).unwrap();
+    let blobs = files(&house.folder.path().join("store/blobs"));
+    let (path, bytes) = blobs.iter().find(|(p, _)| p.to_string_lossy().replace('-', "").contains(&name(sealed.blob.as_bytes()))).unwrap();
+    std::fs::write(path, [&bytes[..bytes.len() - 1], &[bytes[bytes.len() - 1] ^ 1]].concat()).unwrap();
+    assert!(b.answer_image(REQUESTER, id, candidate).await.is_err());
+    std::fs::write(path, bytes).unwrap();
+
+    // It goes, pictures and all, thirty days after closing, and the record of it stays.
+    house.act_and_work(desk(PASSPORT).assessors[0], id, Command::Close).await;
+    house.clock.days(29);
+    house.work().await;
+    b.answer(REQUESTER, id).await.unwrap();
+    house.clock.days(2);
+    house.work().await;
+    assert!(matches!(b.answer(REQUESTER, id).await, Err(BureauError::Gone)));
+    assert!(matches!(b.answer_image(REQUESTER, id, candidate).await, Err(BureauError::Gone)));
+    assert!(b.store().get_blob(sealed.blob).await.unwrap().is_none());
+    assert!(files(&house.folder.path().join("store/blobs")).is_empty());
+    let record = b.store().load(StreamId::Request(id)).await.unwrap();
+    let disclosed = record.iter().find(|r| r.header.kind == "disclosed").unwrap();
+    assert!(disclosed.payload.is_none() && disclosed.header.class == RetentionClass::Disclosure);
+    assert!(house.events(id).await.iter().any(|e| matches!(e, Event::Released { digest, .. } if digest.0 != [0; 32])));
+    house.holds().await;
+}
+
+#[tokio::test]
 async fn d3_images_go_thirty_days_and_the_record_six_years_after_closing() {
     let house = House::new().await;
     let b = &house.bureau;
@@ -284,11 +362,11 @@ async fn d3_images_go_thirty_days_and_the_record_six_years_after_closing() {
     house.act_and_work(holder, id, Command::Close).await;
     let image = house.open(id).await.probes[0].id;
     let blobs = || files(&house.folder.path().join("store/blobs")).len();
-    assert_eq!(blobs(), 2, "the original and its rendering");
+    assert_eq!(blobs(), 3, "the original, its rendering, and the picture that was shared");
     b.probe_image(REQUESTER, id, image).await.unwrap();
     house.clock.days(29);
     house.work().await;
-    assert_eq!(blobs(), 2, "not before its time");
+    assert_eq!(blobs(), 3, "not before its time");
 
     house.clock.days(2);
     house.work().await;
@@ -311,6 +389,10 @@ async fn d3_images_go_thirty_days_and_the_record_six_years_after_closing() {
     let records = b.store().load(StreamId::Request(id)).await.unwrap();
     let still: Vec<_> = records.iter().filter(|r| r.payload.is_some()).map(|r| r.header.kind.clone()).collect();
     assert!(still.is_empty() || still == ["erased"], "{still:?}");
+    let row = b.store().queue_row(id).await.unwrap().expect("that it was there stays");
+    assert!(row.people.is_empty() && row.requester.0.is_nil(), "nobody's part in it is left: {row:?}");
+    assert_eq!((row.approver, row.assignee, row.state.as_str()), (None, None, "erased"));
+    assert!(!b.store().queue_row(again).await.unwrap().unwrap().people.is_empty(), "another's row is untouched");
     assert!(house.looks(id).await.is_empty(), "who looked goes with what was looked at");
     assert!(b.look_up(desk(PASSPORT).leader, &id.reference()).await.unwrap().is_empty());
     refusals(b.request(REQUESTER, id).await);

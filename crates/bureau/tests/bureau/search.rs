@@ -9,9 +9,10 @@ use casework::{
     form::Source,
     ids::{Digest, RequestId},
     limits::CANDIDATES_MAX,
+    people::{Dsa, RegisterEvent},
     record::{GalleryId, StreamId},
     request::{ProbeState, State},
-    testing::{REQUESTER, desk},
+    testing::{FORCE, REGISTRAR, REQUESTER, World, desk},
 };
 use decoder::Rgb8;
 use face::filler::Filler;
@@ -165,6 +166,106 @@ async fn m1_leave_for_one_gallery_searches_no_other() {
     house.work().await;
     let (facts, _) = recorded(&house, id).await;
     assert_eq!(facts.searched, house.bureau.gallery(GalleryId::Passport).unwrap().len());
+    house.holds().await;
+}
+
+/// Works until every job is done or given up.
+async fn worked_out(house: &House) {
+    for _ in 0..bureau::work::ATTEMPTS_MAX {
+        house.bureau.work("tests").await.unwrap();
+        house.clock.forward(SignedDuration::from_hours(1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn m1_a_search_that_failed_for_good_is_tried_again_and_stays_one_search() {
+    let house = House::new().await;
+    let (id, probe) = house.authorised(form(GalleryId::Passport), SOUGHT).await;
+    let house = house.reopened(&[GalleryId::Immigration]).await;
+    let desk = desk(GalleryId::Passport);
+    house.act(desk.assessors[0], id, Command::StartSearch { probe }).await;
+    worked_out(&house).await;
+    let failed = house.bureau.failed_jobs(desk.leader).await.unwrap();
+    let [job] = &failed[..] else { panic!("one job failed: {failed:?}") };
+    assert_eq!((job.kind.as_str(), job.reason.as_str(), job.request, job.owed), ("search", "gallery", id, true));
+    // Leave is used, so nobody can begin another; only the one that was begun can be made again.
+    assert!(cites(&refusals(house.bureau.act(desk.assessors[0], id, Command::StartSearch { probe }, None, None).await), Clause::M1));
+    refusals(house.bureau.try_again(desk.examiners[0], job.job).await);
+    // Tried too early, it fails and comes back.
+    house.bureau.try_again(desk.leader, job.job).await.unwrap();
+    assert!(house.bureau.failed_jobs(desk.leader).await.unwrap().is_empty());
+    worked_out(&house).await;
+    assert_eq!(house.bureau.failed_jobs(desk.leader).await.unwrap().len(), 1);
+
+    let house = house.reopened(&[GalleryId::Passport, GalleryId::Immigration]).await;
+    let b = &house.bureau;
+    // Pressed twice at once, by one leader in two tabs: one of them is told that it is done.
+    let (one, two) = tokio::join!(b.try_again(desk.leader, job.job), b.try_again(desk.leader, job.job));
+    assert_eq!(usize::from(one.is_ok()) + usize::from(two.is_ok()), 1);
+    assert!([one, two].into_iter().filter_map(Result::err).all(|e| matches!(e, bureau::BureauError::Overtaken)));
+    // Two workers, one of them with a copy of the job as a crash would leave it.
+    house.sql("INSERT INTO job (kind, stream, payload, run_at) SELECT kind, stream, payload, run_at FROM job WHERE kind = 'search'").await;
+    let (one, two) = tokio::join!(b.work("one"), b.work("two"));
+    assert_eq!(one.unwrap().failed + two.unwrap().failed, 0);
+    assert_eq!(searches(&house, id).await, 1, "one leave, one search");
+    let events = house.events(id).await;
+    assert_eq!(events.iter().filter(|e| matches!(e, Event::SearchStarted { .. })).count(), 1);
+    assert_eq!(events.iter().filter(|e| matches!(e, Event::TriedAgain { .. })).count(), 2, "each time is recorded");
+    assert!(matches!(b.try_again(desk.leader, job.job).await, Err(bureau::BureauError::Overtaken)));
+    assert!(b.failed_jobs(desk.leader).await.unwrap().is_empty());
+    house.holds().await;
+}
+
+#[tokio::test]
+async fn m1_a_failed_search_is_not_tried_again_once_its_leave_is_over() {
+    let house = House::new().await;
+    let (id, probe) = house.authorised(form(GalleryId::Passport), SOUGHT).await;
+    let house = house.reopened(&[GalleryId::Immigration]).await;
+    let desk = desk(GalleryId::Passport);
+    house.act(desk.assessors[0], id, Command::StartSearch { probe }).await;
+    worked_out(&house).await;
+    let job = house.bureau.failed_jobs(desk.leader).await.unwrap().remove(0);
+    house.clock.days(16);
+    let house = house.reopened(&[GalleryId::Passport, GalleryId::Immigration]).await;
+    assert!(!house.bureau.failed_jobs(desk.leader).await.unwrap()[0].owed);
+    assert!(cites(&refusals(house.bureau.try_again(desk.leader, job.job).await), Clause::M1));
+    house.work().await;
+    assert_eq!(searches(&house, id).await, 0);
+    house.bureau.tidy().await.unwrap();
+    assert!(house.bureau.failed_jobs(desk.leader).await.unwrap().is_empty(), "nothing asks for it, so it is dropped");
+    house.holds().await;
+}
+
+#[tokio::test]
+async fn o10_an_answer_that_could_not_leave_leaves_when_tried_again() {
+    let house = House::new().await;
+    let (id, probe) = house.searched(form(GalleryId::Passport), SOUGHT).await;
+    let desk = desk(GalleryId::Passport);
+    for examiner in &desk.examiners[..2] {
+        house.examine(*examiner, id, probe).await;
+    }
+    let holder = desk.assessors[0];
+    for m in house.bureau.matches(holder, id).await.unwrap() {
+        house.act(holder, id, Command::DecideSharing { probe, candidate: m.candidate, sharing: World::share() }).await;
+    }
+    // The answer is made up, but its agreement has lapsed when the worker comes to send it.
+    let dsa =
+        house.bureau.register().await.unwrap().dsas.values().find(|d| d.leo == FORCE && d.gallery == GalleryId::Passport).cloned().unwrap();
+    let enter = async |until| {
+        let change = RegisterEvent::DsaEntered(Dsa { until, ..dsa.clone() });
+        house.bureau.change_register(REGISTRAR, change, None).await.unwrap();
+    };
+    enter(casework::calendar::london_date(house.bureau.now()).yesterday().unwrap()).await;
+    house.act(holder, id, World::answer_command()).await;
+    worked_out(&house).await;
+    assert_eq!(house.open(id).await.state, State::Answering);
+    let job = house.bureau.failed_jobs(desk.leader).await.unwrap().remove(0);
+    assert_eq!((job.kind.as_str(), job.reason.as_str(), job.owed), ("release", "refused", true));
+    enter(dsa.until).await;
+    house.bureau.try_again(desk.leader, job.job).await.unwrap();
+    house.work().await;
+    assert_eq!(house.open(id).await.state, State::Answered);
+    assert_eq!(house.events(id).await.iter().filter(|e| matches!(e, Event::Released { .. })).count(), 1);
     house.holds().await;
 }
 

@@ -9,6 +9,7 @@ use crate::{
     people::{Actor, Role},
     refusal::{Refusal, refuse},
     request::Request,
+    review,
 };
 
 pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) -> Result<Vec<Event>, Vec<Refusal>> {
@@ -21,7 +22,9 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
             if !no_conflict {
                 out.push(refuse(&[Clause::R1], "Say whether you have a conflict of interest before you take it."));
             }
-            if let Some(holder) = request.assignee {
+            if let Some(holder) = request.assignee
+                && request.undeclared() != Some(actor.person)
+            {
                 out.push(refuse(&[], if holder == actor.person { "You already hold it." } else { "Someone else has already taken it." }));
             }
             if request.sensitive && !request.admitted.contains(&actor.person) && !request.held_by.contains(&actor.person) {
@@ -62,6 +65,13 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
             }
             finish(vec![Event::Allocated { to: *to, team: actor.team, reason: reason.clone() }], out)
         }
+        Command::ReplaceExaminer { examiner, reason } => {
+            let mut out = need_words(reason, Clause::M2, "Say why the examiner is replaced.");
+            if !request.probes.iter().any(|p| review::unfinished(p, *examiner)) {
+                out.push(refuse(&[Clause::M2], "That person has no comparison left to finish on this request."));
+            }
+            finish(vec![Event::ExaminerReplaced { examiner: *examiner, reason: reason.clone() }], out)
+        }
         Command::FlagVulnerable { words } => {
             let mut out = need_words(words, Clause::V0, "Say why the person may be vulnerable.");
             if request.sensitive {
@@ -87,7 +97,7 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
 
 fn may_hold(request: &Request, who: &Actor, ctx: &Context<'_>) -> Vec<Refusal> {
     let mut out = request.gallery.map(|g| access::staff_refusals(who, g, ctx)).unwrap_or_default();
-    if request.examines(who.person) {
+    if request.examines(who.person) || request.replaced.contains(&who.person) {
         out.push(refuse(&[Clause::M2], "An examiner of this request stays blind to the rest of it, so cannot hold it."));
     }
     out

@@ -33,7 +33,7 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
             out.extend(sharing_refusals(request, sharing, ctx));
             finish(vec![Event::SharingDecided { probe: *probe, candidate: *candidate, sharing: sharing.clone() }], out)
         }
-        Command::Answer { recipient, recipient_confirmed } => {
+        Command::Answer { recipient_confirmed } => {
             let mut out = holder_refusals(request, ctx);
             if let Some(n) = request.probes.iter().position(|p| !p.ended()) {
                 out.push(refuse(
@@ -41,13 +41,14 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
                     format!("Image {} has not come to its end: decide on it, or on sharing its matches, first.", n + 1),
                 ));
             }
-            out.extend(recipient_refusals(recipient, request.sensitive));
             if request.sensitive && !recipient_confirmed {
                 out.push(refuse(&[Clause::V2], "Confirm that the answer goes to this person and nobody else."));
             }
-            finish(vec![Event::AnswerPrepared { recipient: recipient.trim().into(), outcome: request.answer() }], out)
+            // V2: a person, and the one who asked; nobody else can open it.
+            let prepared = request.requester.map(|recipient| Event::AnswerPrepared { recipient, outcome: request.answer() });
+            finish(prepared.into_iter().collect(), out)
         }
-        Command::Release => {
+        Command::Release { answer, digest } => {
             // Everything is asked again at the door: standing, withdrawal, and two confirmations.
             let mut out = vec![];
             if request.state != State::Answering {
@@ -58,7 +59,12 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
                 out.extend(ctx.register.force_refusals(request.leo, gallery, ctx.today()));
             }
             out.extend(disclosure::refusals(request, ctx.policy));
-            finish(request.outcome.map(|outcome| Event::Released { outcome }).into_iter().collect(), out)
+            if out.is_empty() && !answer.fits(request, ctx.policy) {
+                out.push(refuse(&[Clause::O10], "The answer that was made up is not what was decided. It is made up again."));
+            }
+            let Some(outcome) = request.outcome else { return Err(out) };
+            let released = Event::Released { outcome, digest: *digest, policy: ctx.policy.version.clone() };
+            finish(vec![Event::Disclosed { answer: answer.clone() }, released], out)
         }
         Command::Collect => {
             let Some(actor) = ctx.actor else {
@@ -81,7 +87,7 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
             if request.withdrawn {
                 out.push(refuse(&[Clause::W4], "You withdrew this request, so there is no decision to review."));
             }
-            if request.erased.contains(&RetentionClass::Images) {
+            if [RetentionClass::Images, RetentionClass::Disclosure].iter().any(|c| request.erased.contains(c)) {
                 out.push(refuse(&[Clause::D3], "The images are erased, so nothing can be decided anew. Send a new request."));
             }
             finish(vec![Event::ReviewAsked { reasons: reasons.clone() }], out)
@@ -108,6 +114,13 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
             }
             finish(vec![Event::OnwardDecided { allowed: *allowed, reasons: reasons.clone() }], out)
         }
+        Command::TryAgain { task } => {
+            let mut out = vec![];
+            if !task.owed(request, ctx.policy, ctx.now) {
+                out.push(refuse(&[task.clause()], "The request does not ask for this any more, so there is nothing to try again."));
+            }
+            finish(vec![Event::TriedAgain { task: *task }], out)
+        }
         Command::Close => {
             let mut out = vec![];
             match ctx.actor {
@@ -117,7 +130,7 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
                 Some(actor) if !actor.has(Role::TeamLeader) => out.extend(holder_refusals(request, ctx)),
                 _ => {}
             }
-            if request.reviews.iter().any(|r| r.result.is_none()) || request.onward.iter().any(|o| o.decision.is_none()) {
+            if request.waits_for_us() {
                 out.push(refuse(&[Clause::W5, Clause::V3], "The force still waits for an answer."));
             }
             finish(vec![Event::Closed], out)
@@ -178,35 +191,6 @@ fn sharing_refusals(request: &Request, sharing: &Sharing, ctx: &Context<'_>) -> 
         Sharing::Withhold { reasons } => out.extend(need_words(reasons, Clause::O10, "Say why the match is withheld.")),
     }
     out
-}
-
-/// V2: a person, not a mailbox or a team.
-fn recipient_refusals(recipient: &str, sensitive: bool) -> Vec<Refusal> {
-    const TEAM_WORDS: [&str; 14] = [
-        "team",
-        "unit",
-        "desk",
-        "office",
-        "inbox",
-        "mailbox",
-        "department",
-        "squad",
-        "group",
-        "control",
-        "room",
-        "bureau",
-        "enquiries",
-        "shared",
-    ];
-    let name = recipient.trim().to_lowercase();
-    let words: Vec<&str> = name.split_whitespace().collect();
-    let mailbox = name.contains('@');
-    let team = words.iter().any(|w| TEAM_WORDS.contains(&w.trim_matches(|c: char| !c.is_alphanumeric())));
-    if words.len() < 2 || mailbox || (sensitive && team) {
-        vec![refuse(&[Clause::V2], "Name the person who will receive the answer, not a team or a mailbox.")]
-    } else {
-        vec![]
-    }
 }
 
 fn decide_review(request: &Request, result: ReviewResult, reasons: &str, ctx: &Context<'_>) -> Result<Vec<Event>, Vec<Refusal>> {

@@ -33,6 +33,9 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
     match command {
         Command::Examine { order, .. } => {
             out.extend(blind_refusals(request, actor));
+            if request.replaced.contains(&actor.person) {
+                out.push(refuse(&[Clause::M2], "You were replaced as an examiner of this request, so you cannot begin again."));
+            }
             if p.examiners.iter().any(|e| e.person == actor.person) {
                 out.push(refuse(&[], "You already examine this image."));
             } else if !review::wants_examiner(p) {

@@ -12,6 +12,7 @@ use casework::{
     record::{GalleryId, RetentionClass},
     request::{ProbeState, State},
     review::{self, Conclusion},
+    task::Task,
     testing::*,
 };
 use std::fmt::Write as _;
@@ -110,12 +111,15 @@ fn commands(w: &mut World, case: &Case, actor: PersonId) -> Vec<Command> {
         Command::FlagVulnerable { words: words() },
         Command::Admit { person: desk(GalleryId::Passport).examiners[3], reason: words() },
         World::answer_command(),
-        Command::Release,
+        World::release(case),
         Command::Collect,
         Command::AskReview { reasons: words() },
         Command::DecideReview { result: ReviewResult::OutOfScope, reasons: words() },
         Command::AskOnward { to: words(), reasons: words() },
         Command::DecideOnward { allowed: true, reasons: words() },
+        Command::ReplaceExaminer { examiner: desk(GalleryId::Passport).examiners[0], reason: words() },
+        Command::TryAgain { task: Task::Release },
+        Command::TryAgain { task: Task::Close },
         Command::Close,
         Command::Erase { class: RetentionClass::Record },
         Command::Erase { class: RetentionClass::Candidates },
@@ -135,6 +139,9 @@ fn commands(w: &mut World, case: &Case, actor: PersonId) -> Vec<Command> {
     out.push(Command::StartSearch { probe });
     out.push(w.search_result(case, probe, 1));
     out.push(Command::ExpireAuthorisation { probe });
+    if let ProbeState::Authorised(a) | ProbeState::Started(a) = &p.state {
+        out.push(Command::TryAgain { task: Task::Search { probe, authorisation: a.id } });
+    }
     out.push(Command::Examine { probe, order: review::in_question(p) });
     out.push(Command::ConcludeEmpty { probe, words: words() });
     let version = w.version_of(case, actor);

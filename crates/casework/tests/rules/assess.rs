@@ -563,7 +563,10 @@ fn p2_an_empty_list_is_concluded_by_a_person_and_no_worker_decides() {
     assert_eq!(case.state, State::Responding);
     // And no person does what only the carrying out of decisions is.
     for who in [desk(P).assessors[0], desk(P).leader, AUDITOR] {
-        assert!(cites(&w.refused(who, &mut case, Command::Release), Clause::P2));
+        assert!({
+            let release = World::release(&case);
+            cites(&w.refused(who, &mut case, release), Clause::P2)
+        });
     }
     let mut full = w.searched(P, 1);
     let probe = full.probe_id();

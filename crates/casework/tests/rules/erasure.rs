@@ -113,3 +113,22 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn d3_a_draft_goes_on_a_london_date_whatever_the_clocks_do() {
+    use casework::retain::{draft_goes, drafts_saved_before};
+    let policy = &World::new().policy;
+    assert_eq!(policy.draft_days_after_saving, 60);
+    // Half past midnight in London on 1 July is still 30 June in UTC.
+    let at = |text: &str| -> jiff::Timestamp { text.parse().unwrap() };
+    assert_eq!(draft_goes(at("2026-06-30T23:30:00Z"), policy), jiff::civil::date(2026, 8, 30));
+    assert_eq!(draft_goes(at("2026-06-30T22:30:00Z"), policy), jiff::civil::date(2026, 8, 29));
+    // Both say the same of every hour of a year, over both changes of the clocks.
+    let mut saved = at("2026-01-01T00:30:00Z");
+    for _ in 0..366 * 24 {
+        let goes = draft_goes(saved, policy);
+        assert!(saved < drafts_saved_before(goes, policy), "{saved} is due on {goes}");
+        assert!(saved >= drafts_saved_before(goes.yesterday().unwrap(), policy), "{saved} is not due the day before {goes}");
+        saved = saved.checked_add(jiff::SignedDuration::from_hours(1)).unwrap();
+    }
+}

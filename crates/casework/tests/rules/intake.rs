@@ -2,6 +2,7 @@
 
 use crate::support::{cites, says};
 use casework::{
+    access::{self, Action},
     calendar::{self, Period},
     clause::Clause,
     command::Command,
@@ -15,6 +16,7 @@ use casework::{
     testing::*,
 };
 use jiff::civil::date;
+use strum::IntoEnumIterator;
 
 const P: GalleryId = GalleryId::Passport;
 const I: GalleryId = GalleryId::Immigration;
@@ -93,6 +95,40 @@ fn r1_a_conflict_of_interest_is_asked_for_and_bars() {
     let reason = "Busy day.".into();
     let refused = w.refused(d.leader, &mut case, Command::Allocate { to, reason });
     assert!(says(&refused, Clause::R1, "conflict"));
+}
+
+#[test]
+fn r1_who_was_allocated_a_request_is_asked_before_it_opens() {
+    let mut w = World::new();
+    let [first, second] = desk(P).assessors;
+    let leader = desk(P).leader;
+    let mut case = w.received(P);
+    let allocate = |to| Command::Allocate { to, reason: "Absence.".into() };
+    w.done(leader, &mut case, allocate(second));
+    assert_eq!((case.assignee, case.undeclared()), (Some(second), Some(second)));
+    let asked = |w: &World, case: &Case, who| {
+        let actor = w.actor(who);
+        let shut = |a: &Action| says(&access::refusals(case, *a, &w.context(Some(&actor))), Clause::R1, "allocated to you");
+        Action::iter().filter(|a| !shut(a)).collect::<Vec<_>>()
+    };
+    assert_eq!(asked(&w, &case, second), [Action::Take, Action::DeclareConflict, Action::PutBack], "all else is shut");
+    let command = w.decline(&case, case.probe_id());
+    assert!(says(&w.refused(second, &mut case, command), Clause::R1, "allocated to you"));
+    // Nobody else's view changes, and the question is put as it is to whoever takes one.
+    assert_eq!(asked(&w, &case, first).len(), Action::iter().count());
+    assert!(says(&w.refused(second, &mut case, Command::Take { no_conflict: false }), Clause::R1, "conflict"));
+    w.done(second, &mut case, Command::Take { no_conflict: true });
+    assert_eq!((case.assignee, case.undeclared()), (Some(second), None));
+    assert_eq!(w.refused(second, &mut case, Command::Take { no_conflict: true })[0].words, "You already hold it.");
+    // What they said stands for this request; who has not said it is asked, whoever asked before them.
+    w.done(second, &mut case, Command::PutBack);
+    w.done(leader, &mut case, allocate(second));
+    assert_eq!(case.undeclared(), None);
+    w.done(leader, &mut case, allocate(first));
+    assert_eq!(case.undeclared(), Some(first));
+    assert_eq!(asked(&w, &case, second).len(), Action::iter().count());
+    w.done(first, &mut case, Command::DeclareConflict { words: "I know him.".into() });
+    assert_eq!((case.assignee, case.state), (None, State::Received));
 }
 
 #[test]
@@ -182,7 +218,13 @@ fn r2_an_agreement_that_lapsed_meanwhile_stops_the_request_and_the_answer() {
     assert_eq!(waiting.state, State::Rejected);
     let Some(Event::Rejected { missing, .. }) = events.last() else { panic!("{events:?}") };
     assert!(says(missing, Clause::R2, "in force today"));
-    assert!(cites(&w.refused(None, &mut leaving, Command::Release), Clause::R2));
+    assert!(cites(
+        &{
+            let release = World::release(&leaving);
+            w.refused(None, &mut leaving, release)
+        },
+        Clause::R2
+    ));
 }
 
 #[test]
@@ -251,10 +293,9 @@ fn s1_every_required_answer_is_required_on_its_own() {
     let mut w = World::new();
     let full = w.form(I);
     type Edit = fn(&mut Form);
-    let edits: [(Field, Edit); 22] = [
+    let edits: [(Field, Edit); 21] = [
         (Field::Template, |f| f.template = "another/1".into()),
         (Field::Investigation, |f| f.investigation = " ".into()),
-        (Field::Recipient, |f| f.recipient.clear()),
         (Field::Nationality, |f| f.nationality = None),
         (Field::FingerprintsHeld, |f| f.fingerprints_held = None),
         (Field::FingerprintCheck, |f| f.fingerprint_check = None),

@@ -9,6 +9,8 @@ mod coverage;
 mod erasure;
 mod intake;
 mod model;
+mod replaced;
+mod sealed;
 mod sequences;
 mod states;
 mod support;

@@ -46,6 +46,10 @@ struct Notes {
     /// Everyone who ever held it, and who ever examined it.
     held: BTreeSet<PersonId>,
     examined: BTreeSet<PersonId>,
+    /// Everyone who was replaced as an examiner.
+    replaced: BTreeSet<PersonId>,
+    /// Everyone who said that they have no conflict of interest, on taking it up.
+    declared: BTreeSet<PersonId>,
     withdrawn: bool,
     adjudicated: bool,
     /// Released after withdrawal, or shared without what it takes.
@@ -77,7 +81,7 @@ impl Hash for Life {
     fn hash<H: Hasher>(&self, h: &mut H) {
         let r = &self.request;
         (r.state, r.version == 0, r.sensitive, r.requester, r.approver).hash(h);
-        (r.assignee, &r.held_by, &r.deciders, &r.admitted, &r.conflicted).hash(h);
+        (&r.replaced, r.assignee, &r.held_by, &r.deciders, &r.admitted, &r.conflicted).hash(h);
         (r.handling.is_some(), r.recipient.is_some(), r.released_at.is_some()).hash(h);
         (r.collected_at.is_some(), r.outcome, r.rejected.len()).hash(h);
         (r.clarifications.len(), r.clarifications.last().map(|c| c.answer.is_some())).hash(h);
@@ -129,6 +133,7 @@ enum Move {
     Found(usize),
     Expire,
     Examine,
+    Replace(PersonId),
     Look(usize, Conclusion),
     Conclude(usize, bool),
     Empty,
@@ -167,6 +172,8 @@ struct World3 {
     looks: [Vec<Conclusion>; 2],
     disturbances: u8,
     adjudicates: bool,
+    /// How often an examiner is replaced in one life, at most.
+    replacements: usize,
     /// Staff with the same roles and post as the one listed before them.
     interchangeable: Option<PersonId>,
     facts: casework::event::SearchFacts,
@@ -200,6 +207,7 @@ impl World3 {
             form,
             police,
             adjudicates: staff.len() > 3,
+            replacements: 0,
             interchangeable: (staff.len() == 3).then(|| staff[2]),
             staff,
             looks,
@@ -258,6 +266,7 @@ impl World3 {
             Move::Examine => {
                 Command::Examine { probe: PROBE, order: life.request.probe(PROBE).map(review::in_question).unwrap_or_default() }
             }
+            Move::Replace(examiner) => Command::ReplaceExaminer { examiner, reason: words() },
             Move::Look(n, conclusion) => Command::GiveVisual {
                 probe: PROBE,
                 candidate: CANDIDATES[n],
@@ -277,7 +286,7 @@ impl World3 {
                 sharing: if share { World::share() } else { Sharing::Withhold { reasons: words() } },
             },
             Move::Answer => World::answer_command(),
-            Move::Release => Command::Release,
+            Move::Release => World::release(&life.request),
             Move::Collect => Command::Collect,
             Move::AskReview => Command::AskReview { reasons: words() },
             Move::Review(result) => Command::DecideReview { result, reasons: words() },
@@ -290,6 +299,13 @@ impl World3 {
     /// The observer's pen: what the events say, without asking the request what it thinks.
     fn note(&self, notes: &mut Notes, who: Option<PersonId>, event: &Event, before: &Request, now: Timestamp) {
         let index = |c: &CandidateId| CANDIDATES.iter().position(|x| x == c).unwrap();
+        if let Event::Taken { person, .. } = event {
+            notes.declared.insert(*person);
+        }
+        let leaves = matches!(event, Event::PutBack { .. } | Event::ConflictDeclared { .. });
+        if !leaves && who.is_some_and(|p| before.assignee == Some(p) && !notes.declared.contains(&p)) {
+            notes.wrong = Some("a holder acted before saying whether they have a conflict of interest");
+        }
         match event {
             Event::Approved { .. } => notes.approved = who.is_some() && who != before.requester,
             Event::Withdrawn { .. } => notes.withdrawn = true,
@@ -302,8 +318,16 @@ impl World3 {
                     ProbeState::Authorised(a) if now < a.expires && a.digest == self.form.images[0].digest
                 );
             }
-            Event::ExaminerJoined { examiner, .. } => drop(notes.examined.insert(*examiner)),
-            Event::ConflictDeclared { person, .. } => {
+            Event::ExaminerJoined { examiner, .. } => {
+                notes.examined.insert(*examiner);
+                if notes.replaced.contains(examiner) {
+                    notes.wrong = Some("an examiner who was replaced came back");
+                }
+            }
+            Event::ExaminerReplaced { examiner: person, .. } | Event::ConflictDeclared { person, .. } => {
+                if matches!(event, Event::ExaminerReplaced { .. }) {
+                    notes.replaced.insert(*person);
+                }
                 for n in 0..2 {
                     notes.blind[n].remove(person);
                     notes.confirmed[n].remove(person);
@@ -319,7 +343,7 @@ impl World3 {
                 }
             }
             Event::AdjudicationOpened { .. } => notes.adjudicated = true,
-            Event::Released { outcome } => {
+            Event::Released { outcome, .. } => {
                 let shared: Vec<usize> = before.probes[0]
                     .candidates
                     .iter()
@@ -410,6 +434,9 @@ impl Model for World3 {
                 moves.extend([M::Share(n, true), M::Share(n, false)]);
             }
         }
+        if life.notes.replaced.len() < self.replacements {
+            moves.extend(r.probes.iter().flat_map(|p| &p.examiners).map(|e| M::Replace(e.person)));
+        }
         if life.notes.disturbances >= self.disturbances {
             moves.retain(|m| !m.disturbs());
         }
@@ -472,6 +499,14 @@ impl Model for World3 {
                 l.late && matches!(l.request.probes[0].state, ProbeState::Authorised(_))
             }));
         }
+        if self.replacements > 0 {
+            out.push(Property::sometimes("an examiner is replaced", |_, l: &Life| !l.notes.replaced.is_empty()));
+        }
+        if self.replacements > 0 && self.adjudicates {
+            out.push(Property::sometimes("a match is answered after an examiner was replaced", |_, l: &Life| {
+                !l.notes.replaced.is_empty() && matches!(l.notes.answer, Some((Answer::Match, _)))
+            }));
+        }
         if self.adjudicates {
             out.push(Property::sometimes("an adjudicated match is answered", |_, l: &Life| {
                 l.notes.adjudicated && matches!(l.notes.answer, Some((Answer::Match, _)))
@@ -496,7 +531,7 @@ fn m2_three_staff_who_may_do_everything_cannot_release_without_two_blind_confirm
     let d = desk(GalleryId::Passport);
     let staff = [(d.leader, ALL), (d.assessors[0], ALL), (d.examiners[0], ALL)];
     let looks = [vec![Conclusion::Same, Conclusion::CannotSay], vec![Conclusion::Different]];
-    check(World3::new(&staff, looks, 1), 1_000);
+    check(World3 { replacements: 1, ..World3::new(&staff, looks, 1) }, 1_000);
 }
 
 #[test]
@@ -511,4 +546,18 @@ fn m2_a_fourth_settles_what_two_examiners_differ_on() {
     ];
     let looks = [vec![Conclusion::Same, Conclusion::Different], vec![Conclusion::CannotSay]];
     check(World3::new(&staff, looks, 0), 1_000);
+}
+
+#[test]
+fn m2_whoever_is_replaced_two_blind_confirmations_by_others_are_needed() {
+    let d = desk(GalleryId::Passport);
+    let examiner: &[Role] = &[Role::Examiner];
+    let staff = [
+        (d.assessors[0], &[Role::Assessor, Role::TeamLeader][..]),
+        (d.examiners[0], examiner),
+        (d.examiners[1], examiner),
+        (d.examiners[2], examiner),
+    ];
+    let looks = [vec![Conclusion::Same], vec![Conclusion::CannotSay]];
+    check(World3 { replacements: 1, ..World3::new(&staff, looks, 0) }, 1_000);
 }

@@ -11,6 +11,7 @@ use casework::{
     record::{GalleryId, RetentionClass},
     request::{ProbeState, Request, State},
     review::{self, Conclusion},
+    task::Task,
     testing::*,
 };
 use proptest::prelude::*;
@@ -81,7 +82,7 @@ fn likely(case: &Case, d: Draw) -> Option<PersonId> {
         1 | 2 => Some(APPROVER),
         4..=9 | 12..=14 | 22..=24 | 31 => case.assignee.or(Some(desk.assessors[0])),
         17..=21 => Some(desk.examiners[usize::from(d.pick) % 3]),
-        29 | 30 | 32 => Some(desk.leader),
+        29 | 30 | 32 | 35..=37 => Some(desk.leader),
         _ => None,
     }
 }
@@ -161,7 +162,7 @@ fn command(w: &mut World, case: &Case, d: Draw, who: Option<PersonId>) -> Comman
             sharing: if d.yes { World::share() } else { Sharing::Withhold { reasons: words() } },
         },
         23 | 24 => World::answer_command(),
-        25 => Command::Release,
+        25 => World::release(case),
         26 => Command::AskReview { reasons: words() },
         27 | 28 => Command::AskOnward { to: words(), reasons: words() },
         29 => Command::DecideReview {
@@ -173,6 +174,13 @@ fn command(w: &mut World, case: &Case, d: Draw, who: Option<PersonId>) -> Comman
         32 => Command::Close,
         33 => Command::Erase { class: RetentionClass::Candidates },
         34 => Command::Erase { class: RetentionClass::Record },
+        36 | 37 => Command::ReplaceExaminer { examiner: desk.examiners[n % 3], reason: words() },
+        35 => Command::TryAgain {
+            task: match p.map(|p| &p.state) {
+                Some(ProbeState::Authorised(a) | ProbeState::Started(a)) => Task::Search { probe, authorisation: a.id },
+                _ => Task::Release,
+            },
+        },
         _ => Command::ExpireAuthorisation { probe },
     }
 }
@@ -184,11 +192,14 @@ struct Notes {
     approvers: BTreeSet<PersonId>,
     authorised: BTreeSet<casework::ids::AuthorisationId>,
     searched: BTreeSet<casework::ids::AuthorisationId>,
+    made: BTreeSet<casework::ids::AuthorisationId>,
     blind_same: BTreeMap<CandidateId, BTreeSet<PersonId>>,
     confirmed: BTreeMap<CandidateId, BTreeSet<PersonId>>,
     shared: BTreeSet<CandidateId>,
     held: BTreeSet<PersonId>,
     examined: BTreeSet<PersonId>,
+    replaced: BTreeSet<PersonId>,
+    concluded: BTreeSet<CandidateId>,
     withdrawn: bool,
 }
 
@@ -196,7 +207,14 @@ impl Notes {
     fn note(&mut self, who: Option<PersonId>, event: &Event) {
         assert!(
             !self.withdrawn
-                || matches!(event, Event::Closed | Event::Erased { .. } | Event::VulnerabilityFlagged { .. } | Event::Admitted { .. }),
+                || matches!(
+                    event,
+                    Event::Closed
+                        | Event::Erased { .. }
+                        | Event::VulnerabilityFlagged { .. }
+                        | Event::Admitted { .. }
+                        | Event::TriedAgain { task: Task::Close | Task::Erase { .. } }
+                ),
             "after withdrawal: {event:?}"
         );
         match event {
@@ -217,8 +235,25 @@ impl Notes {
                 assert!(self.authorised.contains(authorisation), "M1: no leave");
                 assert!(self.searched.insert(*authorisation), "M1: used twice");
             }
+            Event::TriedAgain { task: Task::Search { authorisation, .. } } => {
+                assert!(self.searched.contains(authorisation), "M1: only a search that was begun is made again");
+                assert!(!self.made.contains(authorisation), "M1: a search that was made is not made again");
+            }
+            Event::Searched { authorisation, .. } => assert!(self.made.insert(*authorisation), "M1: one leave, one search"),
             Event::Listed { found, .. } => assert!(found.len() <= CANDIDATES_MAX),
-            Event::ExaminerJoined { examiner, .. } => drop(self.examined.insert(*examiner)),
+            Event::ExaminerJoined { examiner, .. } => {
+                assert!(!self.replaced.contains(examiner), "M2: who was replaced does not come back");
+                self.examined.insert(*examiner);
+            }
+            Event::ExaminerReplaced { examiner, .. } => {
+                self.replaced.insert(*examiner);
+                let open = |c: &&CandidateId| !self.concluded.contains(c);
+                for seen in [&mut self.blind_same, &mut self.confirmed] {
+                    for (_, people) in seen.iter_mut().filter(|(c, _)| open(c)) {
+                        people.remove(examiner);
+                    }
+                }
+            }
             Event::ConflictDeclared { person, .. } => {
                 for seen in self.blind_same.values_mut().chain(self.confirmed.values_mut()) {
                     seen.remove(person);
@@ -233,7 +268,10 @@ impl Notes {
                     self.confirmed.entry(*candidate).or_default().insert(*examiner);
                 }
             }
-            Event::Concluded { candidate, reference: Some(_), .. } => assert!(self.confirmed[candidate].len() >= 2, "M2"),
+            Event::Concluded { candidate, reference, .. } => {
+                self.concluded.insert(*candidate);
+                assert!(reference.is_none() || self.confirmed[candidate].len() >= 2, "M2");
+            }
             Event::SharingDecided { candidate, sharing: Sharing::Share { .. }, .. } => {
                 assert!(self.confirmed[candidate].len() >= 2, "M2");
                 self.shared.insert(*candidate);

@@ -1,7 +1,7 @@
 //! The state diagram, walked out of the real `decide`.
 
 use crate::support::{golden, golden_part};
-use casework::{access::Action, command::Command, event::ReviewResult, record::GalleryId, request::State, testing::*};
+use casework::{access::Action, command::Command, event::ReviewResult, record::GalleryId, request::State, task::Task, testing::*};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
@@ -59,7 +59,8 @@ impl Walker {
                 })
                 .collect();
             let review = case.reviews.last().map(|r| r.result.is_some());
-            let sort = format!("{} {probes:?} {review:?} {} {:?}", case.state, case.assignee.is_some(), case.erased);
+            let held = (case.assignee.is_some(), case.undeclared().is_some());
+            let sort = format!("{} {probes:?} {review:?} {held:?} {:?} {}", case.state, case.erased, case.replaced.len());
             // Reviews and re-preparations go round and round: once is enough.
             if case.reviews.len() > 1 || case.version > 60 || !self.seen.insert(sort) {
                 continue;
@@ -89,6 +90,7 @@ impl Walker {
             (Some(REQUESTER), Command::Withdraw { reason: words() }, 0),
             (holder, Command::Reject { missing: vec![(casework::form::Field::Harm, words())] }, 0),
             (Some(d.assessors[0]), Command::Take { no_conflict: true }, 0),
+            (holder, Command::Take { no_conflict: true }, 0),
             (Some(d.assessors[0]), Command::PutBack, 0),
             (Some(d.leader), Command::Allocate { to: d.assessors[1], reason: words() }, 0),
             (holder, Command::DeclareConflict { words: words() }, 0),
@@ -96,9 +98,11 @@ impl Walker {
             (Some(REQUESTER), Command::AnswerClarification { answer: words() }, 0),
             (Some(REQUESTER), Command::FlagVulnerable { words: words() }, 0),
             (holder, World::answer_command(), 0),
-            (None, Command::Release, 0),
+            (None, World::release(case), 0),
             (Some(REQUESTER), Command::Collect, 0),
             (Some(REQUESTER), Command::AskReview { reasons: words() }, 0),
+            (Some(d.leader), Command::TryAgain { task: Task::Release }, 0),
+            (Some(d.leader), Command::TryAgain { task: Task::Close }, 61),
             (Some(d.leader), Command::Close, 0),
         ];
         for result in [ReviewResult::OutOfScope, ReviewResult::Maintained, ReviewResult::Changed] {
@@ -111,6 +115,7 @@ impl Walker {
             out.push((Some(d.examiners[0]), Command::DeclareConflict { words: words() }, 0));
         }
         let examiners: Vec<_> = d.examiners[..2].to_vec();
+        out.push((Some(d.leader), Command::ReplaceExaminer { examiner: d.examiners[0], reason: words() }, 0));
         for p in &case.probes {
             let probe = p.id;
             out.push((holder, w.authorise(case, probe), 0));

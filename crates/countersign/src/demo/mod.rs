@@ -87,7 +87,12 @@ pub async fn run(args: &Args) -> Result<ExitCode> {
     eprintln!("Telling the stories so far");
     past(&bureau, &pack, &clock).await?;
     let port = args.listen.port();
-    let pages = web::Config { hosts: vec![format!("127.0.0.1:{port}"), format!("localhost:{port}")], demo: true, secure: false };
+    let pages = web::Config {
+        hosts: vec![format!("127.0.0.1:{port}"), format!("localhost:{port}")],
+        demo: true,
+        secure: false,
+        trusted_proxies: vec![],
+    };
     let names = bureau.people().await.into_diagnostic()?;
     let register = bureau.register().await.into_diagnostic()?;
     serve::pages_and_work(bureau, pages, args.listen, true, || {
@@ -190,7 +195,7 @@ pub async fn past(bureau: &Arc<Bureau>, pack: &Pack, clock: &DemoClock) -> Resul
     let matched = stories::whole(bureau, PASSPORT, stories::form("NS/2026/0388", Nationality::British), &photograph, 1, &quiet).await?;
     expect(matched.outcome == Outcome::Match, "the first story ends in a match")?;
     hours(24 * 7);
-    let foreign = Form { recipient: "Alex Byrne".into(), ..stories::form("NCA/26/117", Nationality::Foreign) };
+    let foreign = stories::form("NCA/26/117", Nationality::Foreign);
     let unmatched = stories::whole(bureau, IMMIGRATION, foreign, &photograph, 0, &quiet).await?;
     expect(unmatched.outcome == Outcome::NoMatch, "the second story ends in no match")?;
     hours(24 * 6);
@@ -209,7 +214,6 @@ pub async fn past(bureau: &Arc<Bureau>, pack: &Pack, clock: &DemoClock) -> Resul
     let urgent = Form {
         urgent: Some(true),
         urgent_reason: "A second attack is expected within days.".into(),
-        recipient: "Tom Reid".into(),
         ..stories::form("NS/2026/0466", Nationality::British)
     };
     stories::submitted(bureau, Cast { requester: REID, ..PASSPORT }, urgent, &photograph, 0).await?;
@@ -217,7 +221,7 @@ pub async fn past(bureau: &Arc<Bureau>, pack: &Pack, clock: &DemoClock) -> Resul
     let unsure = stories::form("NS/2026/0470", Nationality::Unsure);
     stories::submitted(bureau, PASSPORT, unsure, &photograph, 2).await?;
     hours(3);
-    let waiting = Form { recipient: "Alex Byrne".into(), ..stories::form("NCA/26/121", Nationality::British) };
+    let waiting = stories::form("NCA/26/121", Nationality::British);
     stories::prepared(bureau, Cast { requester: BYRNE, approver: HALE, ..PASSPORT }, waiting, &photograph, 0).await?;
     let again = stories::form("NS/2026/0475", Nationality::British);
     stories::prepared(bureau, PASSPORT, again, &photograph, 1).await?;

@@ -58,7 +58,6 @@ pub struct Told {
 pub fn form(investigation: &str, nationality: Nationality) -> Form {
     Form {
         investigation: investigation.into(),
-        recipient: "Sam Okafor".into(),
         nationality: Some(nationality),
         fingerprints_held: Some(nationality == Nationality::Foreign),
         fingerprint_check: (nationality == Nationality::Foreign).then_some(FingerprintCheck::NotIdentified),
@@ -271,10 +270,8 @@ pub async fn answered(bureau: &Bureau, cast: Cast, id: RequestId) -> Result<()> 
             .await
             .into_diagnostic()?;
     }
-    let view = bureau.request(cast.assessor, id).await.into_diagnostic()?;
-    let recipient = view.form.map(|f| f.recipient).unwrap_or_default();
     bureau.preview(cast.assessor, id).await.into_diagnostic()?;
-    bureau.act_and_work(cast.assessor, id, Command::Answer { recipient, recipient_confirmed: true }, None, None).await.into_diagnostic()?;
+    bureau.act_and_work(cast.assessor, id, Command::Answer { recipient_confirmed: true }, None, None).await.into_diagnostic()?;
     Ok(())
 }
 
@@ -286,7 +283,6 @@ pub async fn declined(bureau: &Bureau, photograph: &[u8]) -> Result<RequestId> {
         crime: SeriousCrimeTest { sexual_offence: Some(false), two_years: Some(false), ..SeriousCrimeTest::default() },
         harm: "The owner walked home.".into(),
         people_affected: "One person.".into(),
-        recipient: "Tom Reid".into(),
         ..form("NS/2026/0419", Nationality::British)
     };
     let id = submitted(bureau, cast, form, photograph, 0).await?[0];

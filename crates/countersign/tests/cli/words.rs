@@ -47,15 +47,18 @@ fn config_check_says_everything_that_is_wrong_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("c.toml");
     let nowhere = folder.path().join("nowhere");
-    let text = format!("[serve]\nlisten = \"0.0.0.0:80\"\nhosts = []\nsecure = false\n[face]\npack = {nowhere:?}\nruntime = {nowhere:?}\n");
+    let text = format!(
+        "[serve]\nlisten = \"0.0.0.0:80\"\nhosts = []\nsecure = false\ntrusted_proxies = [\"10.0.0.0/8\", \"::/0\"]\n\
+         [face]\npack = {nowhere:?}\nruntime = {nowhere:?}\n"
+    );
     fs::write(&file, text).unwrap();
     let at = file.to_str().unwrap();
     let ran = run(&["-c", at, "config", "check", "--json"]).badly();
     let said = ran.json();
     assert_eq!(said["ok"], Value::Bool(false));
     let faults: Vec<&str> = said["faults"].as_array().unwrap().iter().map(|f| f.as_str().unwrap()).collect();
-    assert_eq!(faults.len(), 4, "{faults:#?}");
-    for (fault, key) in faults.iter().zip(["serve.hosts", "serve.listen", "face.pack", "face.runtime"]) {
+    assert_eq!(faults.len(), 5, "{faults:#?}");
+    for (fault, key) in faults.iter().zip(["serve.hosts", "serve.listen", "serve.trusted_proxies: ::/0", "face.pack", "face.runtime"]) {
         assert!(fault.starts_with(key), "{fault}");
     }
     let words = run(&["-c", at, "config", "check"]).badly().said();
@@ -64,9 +67,12 @@ fn config_check_says_everything_that_is_wrong_at_once() {
     let served = run(&["-c", at, "serve"]).badly().said();
     assert!(served.contains("serve.hosts is empty"), "{served}");
 
-    for (text, expected) in
-        [("data_dri = \"x\"", "data_dri"), ("[serve]\nlisten = \"everywhere\"", "listen"), ("data_dir = ", "not a valid configuration")]
-    {
+    for (text, expected) in [
+        ("data_dri = \"x\"", "data_dri"),
+        ("[serve]\nlisten = \"everywhere\"", "listen"),
+        ("data_dir = ", "not a valid configuration"),
+        ("[serve]\ntrusted_proxies = [\"the proxy\"]", "trusted_proxies"),
+    ] {
         fs::write(&file, text).unwrap();
         let said = run(&["-c", at, "config", "check"]).badly().said();
         assert!(said.contains(expected) && said.contains("c.toml"), "{said}");
@@ -112,6 +118,21 @@ fn policy_coverage_holds_and_lists_every_clause_once() {
     assert!(a7.starts_with("A7 MUST") && a7.contains("2 years"), "{a7}");
     assert_eq!(run(&["policy", "show", "Z9"]).code, Some(2));
     assert!(run(&["policy", "access"]).well().out.contains("M1"));
+}
+
+#[test]
+fn the_record_is_looked_after_without_model_runtime_or_galleries() {
+    let place = Place::new();
+    let nowhere = place.folder.path().join("nowhere");
+    let text = format!("data_dir = {:?}\n[face]\npack = {nowhere:?}\nruntime = {nowhere:?}\n", place.data.display().to_string());
+    fs::write(&place.config, text).unwrap();
+    let people = place.folder.path().join("people.json");
+    fs::write(&people, run(&["register", "example"]).well().out).unwrap();
+    place.run(&["register", "found", people.to_str().unwrap()]).well();
+    assert!(place.run(&["token", "Sam Okafor"]).well().out.starts_with("cst_"));
+    assert!(place.holds()["events"].as_u64().unwrap() > 10);
+    assert!(!place.data.join("galleries").exists());
+    assert!(place.run(&["work", "--once"]).badly().said().contains("nowhere"), "what searches needs the model");
 }
 
 #[test]

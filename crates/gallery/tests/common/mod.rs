@@ -9,7 +9,7 @@ pub fn model() -> ModelId {
 }
 
 pub fn threads(n: usize) -> Settings {
-    Settings { threads: NonZeroUsize::new(n).unwrap() }
+    Settings { threads: NonZeroUsize::new(n).unwrap(), ..Settings::default() }
 }
 
 /// SplitMix64: repeatable, and independent of any crate's version.
@@ -69,13 +69,12 @@ pub fn best(k: usize) -> SearchLimits {
     SearchLimits { k, threshold: None, filters: Filters::default() }
 }
 
+/// Candidates with the bits of their scores, whether there are more, and how many were searched.
+pub type Answer = (Vec<(ReferenceId, u64)>, bool, u64);
+
 /// The answer by the definition: score everything in f64 in dimension order, sort, cut. Written
 /// without any of the crate's code but the filters' predicate, which has its own tests.
-pub fn brute_force<'a>(
-    references: impl IntoIterator<Item = &'a NewReference>,
-    probe: &[f32],
-    limits: &SearchLimits,
-) -> (Vec<(ReferenceId, u64)>, bool, u64) {
+pub fn brute_force<'a>(references: impl IntoIterator<Item = &'a NewReference>, probe: &[f32], limits: &SearchLimits) -> Answer {
     let mut scored = Vec::new();
     let mut searched = 0;
     for r in references {
@@ -98,7 +97,7 @@ pub fn brute_force<'a>(
 }
 
 /// A candidate list in the shape of [`brute_force`]'s answer: bit for bit.
-pub fn plain(list: &CandidateList) -> (Vec<(ReferenceId, u64)>, bool, u64) {
+pub fn plain(list: &CandidateList) -> Answer {
     let entries = list.entries.iter().map(|c| (c.id, c.score.to_bits())).collect();
     (entries, list.more_above_threshold, list.searched)
 }

@@ -82,18 +82,21 @@ async fn orphans_are_swept() {
     let stray = store.dir().join("blobs/aa/0000000000000000000000000000aaaa");
     std::fs::create_dir_all(stray.parent().unwrap()).unwrap();
     std::fs::write(&stray, b"stray").unwrap();
+    // A file that was being written when the process was killed, as `object_store` names it.
+    let cut = store.dir().join("blobs/aa/0000000000000000000000000000bbaa#1");
+    std::fs::write(&cut, b"half an ima").unwrap();
 
     assert_eq!(store.sweep_orphans(at(50)).await.unwrap(), Swept { blobs: 1, draft_keys: 0 });
     assert!(store.get_blob(orphan).await.unwrap().is_none());
     for kept in [bound, drafted, young] {
         assert!(store.get_blob(kept).await.unwrap().is_some());
     }
-    assert!(stray.exists(), "the stray file is younger than the sweep's line");
+    assert!(stray.exists() && cut.exists(), "these files are younger than the sweep's line");
     assert!(matches!(store.delete_blob(bound).await, Err(StoreError::Invalid(_))));
 
-    // Off the draft, and later: swept as well, with the stray file.
+    // Off the draft, and later: swept as well, with the stray files.
     store.put_draft(draft(1, b"form", vec![]), at(1)).await.unwrap();
-    assert_eq!(store.sweep_orphans(later()).await.unwrap().blobs, 3);
+    assert_eq!(store.sweep_orphans(later()).await.unwrap().blobs, 4);
     assert_eq!(files(&store.dir().join("blobs")).len(), 1);
     assert!(store.get_blob(bound).await.unwrap().is_some());
     let gone = Commit { blobs: vec![young], ..Commit::new(request(1), 1, vec![record("a", b"")]) };

@@ -4,7 +4,7 @@ use casework::record::{RetentionClass, StreamId};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use store::{Commit, CommitError, IdempotencyKey, LookupEntry, NewJob, PutDraft, Store, StoreError};
+use store::{Alone, Commit, CommitError, IdempotencyKey, LookupEntry, NewJob, PutDraft, Store, StoreError};
 
 #[tokio::test]
 async fn what_was_committed_is_loaded() {
@@ -125,7 +125,7 @@ async fn all_or_nothing() {
         row: Some(row(1, "submitted")),
         jobs: vec![NewJob { kind: "notify".into(), payload: "{}".into(), run_at: at(0) }],
         idempotency: Some(IdempotencyKey("k".into())),
-        drop_draft: Some(draft),
+        drop_draft: Some((draft, 1)),
         index: vec![entry.clone()],
         blobs,
         ..Commit::new(request(1), 0, vec![record("submitted", b"x")])
@@ -175,4 +175,59 @@ async fn senseless_commits_are_refused() {
     assert_eq!(store.commit(large(store::MAX_PAYLOAD_BYTES)).await.unwrap(), 1);
     let many = vec![record("a", b""); store::MAX_RECORDS_PER_COMMIT + 1];
     assert!(matches!(store.commit(Commit::new(request(2), 0, many)).await, Err(CommitError::Store(StoreError::TooLarge { .. }))));
+}
+
+#[tokio::test]
+async fn a_draft_saved_meanwhile_is_not_dropped() {
+    let (_dir, store) = fresh().await;
+    let draft = DraftId::fixed(1);
+    let save = |expected, bytes: &[u8]| {
+        let put = PutDraft { id: draft, owner: PersonId::fixed(1), leo: LeoId::fixed(1), expected, bytes: bytes.to_vec(), blobs: vec![] };
+        store.put_draft(put, at(0))
+    };
+    save(0, b"as it was sent").await.unwrap();
+    save(1, b"edited in another tab").await.unwrap();
+    let send = |version| {
+        let commit = Commit { drop_draft: Some((draft, version)), ..Commit::new(request(1), 0, vec![record("prepared", b"x")]) };
+        store.commit(commit)
+    };
+    for stale in [0, 1, 3] {
+        let refused = send(stale).await;
+        assert!(matches!(refused, Err(CommitError::Store(StoreError::Stale { actual: 2 }))), "{refused:?}");
+        assert_eq!(store.version(request(1)).await.unwrap(), 0, "nothing is sent either");
+    }
+    assert_eq!(store.get_draft(draft).await.unwrap().unwrap().bytes, b"edited in another tab");
+    send(2).await.unwrap();
+    assert!(store.get_draft(draft).await.unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_who_must_be_alone_one_is() {
+    let (_dir, one) = fresh().await;
+    let two = Store::open(one.dir()).await.unwrap();
+    let commit = |n: u128, value: &[u8], state: &str| Commit {
+        row: Some(row(n, state)),
+        index: vec![LookupEntry { kind: "investigation".into(), value: value.to_vec(), class: RetentionClass::Record }],
+        alone: Some(Alone { kind: "investigation".into(), value: value.to_vec(), states: vec!["received".into(), "assessing".into()] }),
+        ..Commit::new(request(n), 0, vec![record("prepared", b"x")])
+    };
+    // What is over is in nobody's way, nor is another value.
+    one.commit(commit(90, b"heron", "closed")).await.unwrap();
+    one.commit(commit(91, b"egret", "received")).await.unwrap();
+    let tasks: Vec<_> = (1..=12_u128)
+        .map(|n| {
+            let (store, commit) = (if n % 2 == 0 { one.clone() } else { two.clone() }, commit(n, b"heron", "received"));
+            tokio::spawn(async move { store.commit(commit).await })
+        })
+        .collect();
+    let mut done = 0;
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(_) => done += 1,
+            Err(CommitError::NotAlone) => {}
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert_eq!(done, 1);
+    assert_eq!(one.lookup("investigation", b"heron").await.unwrap().len(), 2, "the closed one and the one that was first");
 }

@@ -1,7 +1,8 @@
 use crate::{at, fresh, record, request};
+use casework::record::NewRecord;
 use std::collections::HashSet;
 use std::time::Duration;
-use store::{Commit, NewJob, Store, StoreError};
+use store::{Commit, CommitError, NewJob, Store, StoreError};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -54,9 +55,28 @@ async fn failures_are_retried_then_given_up() {
     assert!(store.claim_job("w", at(9_999), LEASE).await.unwrap().is_none());
     let failed = store.failed_jobs(10).await.unwrap();
     assert_eq!((failed.len(), failed[0].reason.as_deref()), (1, Some("engine-gone")));
-    store.retry_job(job.id, at(100)).await.unwrap();
-    assert!(matches!(store.retry_job(job.id, at(100)).await, Err(StoreError::NotFound { .. })));
-    assert!(store.claim_job("w", at(100), LEASE).await.unwrap().is_some());
+    // Put back with the event that says why, once, and only by the stream whose job it is.
+    let again = |seconds| {
+        let mut record: NewRecord = record("tried-again", b"{}");
+        record.header.at = at(seconds);
+        record
+    };
+    let retry = |n: u128, expected: u64, seconds: i64| {
+        let commit = Commit::new(request(n), expected, vec![again(seconds)]);
+        store.commit(Commit { retry: Some(job.id), ..commit })
+    };
+    assert!(matches!(retry(2, 0, 100).await, Err(CommitError::Store(StoreError::NotFound { .. }))));
+    assert_eq!(store.version(request(2)).await.unwrap(), 0, "nothing is recorded without it");
+    retry(1, 1, 100).await.unwrap();
+    assert!(matches!(retry(1, 2, 101).await, Err(CommitError::Store(StoreError::NotFound { .. }))));
+    assert_eq!(store.version(request(1)).await.unwrap(), 2);
+    assert!(store.claim_job("w", at(99), LEASE).await.unwrap().is_none());
+    let job = store.claim_job("w", at(100), LEASE).await.unwrap().unwrap();
+    assert!(store.failed_jobs(10).await.unwrap().is_empty());
+    // What nothing asks for any more is forgotten, but never while it may run.
+    store.forget_job(job.id).await.unwrap();
+    store.fail_job(&job, None, "engine-gone").await.unwrap();
+    store.forget_job(job.id).await.unwrap();
     assert!(store.failed_jobs(10).await.unwrap().is_empty());
 }
 

@@ -167,6 +167,9 @@ impl<const MAX: u64> ToSchema for Whole<MAX> {}
 /// Which face on an image, from the left: at most 30 are found on one.
 pub(crate) type FaceIndex = Whole<29>;
 
+/// The number of a task.
+pub(crate) type TaskNumber = Whole<INTEGER_MAX>;
+
 /// An optimistic version: a step that names an old one is answered with 409 and not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -64,9 +64,6 @@ pub(crate) struct Form {
     /// The force's own investigation reference (S2).
     #[serde(default)]
     investigation: String,
-    /// The named person who will receive the answer (V2).
-    #[serde(default)]
-    recipient: String,
     /// S3.
     #[serde(default)]
     nationality: Option<Nationality>,
@@ -137,7 +134,6 @@ impl From<Form> for form::Form {
         Self {
             template: f.template,
             investigation: f.investigation,
-            recipient: f.recipient,
             nationality: f.nationality.map(Into::into),
             fingerprints_held: f.fingerprints_held,
             fingerprint_check: f.fingerprint_check.map(Into::into),
@@ -169,7 +165,6 @@ impl From<&form::Form> for Form {
         Self {
             template: f.template,
             investigation: f.investigation,
-            recipient: f.recipient,
             nationality: f.nationality.map(Into::into),
             fingerprints_held: f.fingerprints_held,
             fingerprint_check: f.fingerprint_check.map(Into::into),

@@ -156,7 +156,7 @@ async fn list_drafts(who: Caller) -> Answer<Vec<Draft>> {
     Ok(Json(who.bureau.drafts(who.id).await?.into_iter().map(Into::into).collect()))
 }
 
-/// Begins an empty form.
+/// Begins an empty form. One that was begun and not written in is given again.
 #[utoipa::path(post, path = "/drafts", tag = "intake",
     responses((status = 201, description = "Begun", body = Draft, headers(("Location" = String, description = "Where it is")))))]
 async fn new_draft(who: Caller) -> Result<Response, ApiError> {

@@ -3,11 +3,12 @@
 use super::{
     call::{Answer, Asked, Caller, INTEGER_MAX},
     problem::ApiError,
+    request::Line,
     words::{BioField, Gallery},
 };
 use crate::AppState;
 use axum::{Json, extract::State};
-use bureau::report::EntryFilter;
+use bureau::report::{EntryFilter, SAMPLE_MAX, SEED_CHARS_MAX};
 use casework::{clause::Strength, record::GalleryId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(ledger))
         .routes(routes!(verify_ledger))
         .routes(routes!(statistics))
+        .routes(routes!(sample))
 }
 
 /// The caller.
@@ -324,4 +326,34 @@ async fn statistics(who: Caller) -> Answer<Vec<GalleryCounts>> {
             })
             .collect(),
     ))
+}
+
+/// Which sample.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct SampleQuery {
+    /// What it is drawn by: the same seed draws the same cases again.
+    #[param(min_length = 1, max_length = 100)]
+    seed: String,
+    /// How many cases; 10 where left out.
+    #[serde(default)]
+    #[param(minimum = 1, maximum = 100)]
+    size: Option<usize>,
+}
+
+/// A sample of cases for audit that anybody with the same seed draws again (D4). The drawing is recorded.
+#[utoipa::path(get, path = "/sample", tag = "report", params(SampleQuery),
+    responses((status = 200, description = "The cases", body = Vec<Line>)))]
+async fn sample(who: Caller, Asked(q): Asked<SampleQuery>) -> Answer<Vec<Line>> {
+    let size = q.size.unwrap_or(10);
+    if !(1..=SAMPLE_MAX).contains(&size) {
+        return Err(ApiError::bad(format!("`size` is 1 to {SAMPLE_MAX}.")));
+    }
+    let seed = q.seed.trim();
+    if !(1..=SEED_CHARS_MAX).contains(&seed.chars().count()) {
+        return Err(ApiError::bad(format!("`seed` takes 1 to {SEED_CHARS_MAX} characters.")));
+    }
+    let drawn = who.bureau.sample(who.id, seed, size).await?;
+    Ok(Json(drawn.into_iter().map(Into::into).collect()))
 }

@@ -105,7 +105,7 @@ pub(crate) struct Condition {
 pub(crate) struct AnswerWhole {
     /// The request it answers.
     request: Uuid,
-    /// The named person it goes to (V2).
+    /// The name of the person it goes to (V2).
     recipient: String,
     /// In one word.
     outcome: Outcome,
@@ -120,11 +120,7 @@ impl From<Disclosure> for AnswerWhole {
         let person = |s: &casework::disclosure::Shared| SharedPerson {
             candidate: s.candidate.0,
             image: s.image,
-            fields: s
-                .fields
-                .iter()
-                .map(|(f, label, v)| BioValue { field: (*f).into(), label: (*label).into(), value: v.clone() })
-                .collect(),
+            fields: s.fields.iter().map(|(f, label, v)| BioValue { field: (*f).into(), label: label.clone(), value: v.clone() }).collect(),
         };
         Self {
             request: d.request().0,
@@ -160,9 +156,7 @@ pub(crate) struct DecideSharing {
 #[serde(deny_unknown_fields)]
 pub(crate) struct SendAnswer {
     version: Version,
-    /// The named person it goes to (V2).
-    recipient: String,
-    /// Whether the name was confirmed with the force; asked when the request is sensitive.
+    /// Whether it was confirmed that it goes to its requester and nobody else; asked when the request is sensitive (V2).
     recipient_confirmed: bool,
 }
 
@@ -240,9 +234,9 @@ async fn preview(who: Caller, At(id): At<RequestId>) -> Answer<AnswerWhole> {
 }
 
 step!(
-    /// Makes up the answer and sends it to a named person (O1–O10, V2).
+    /// Makes up the answer and sends it to the person who asked (O1–O10, V2).
     answer "/requests/{id}/answer" in "respond" takes SendAnswer at RequestId
-        => |_, b| Command::Answer { recipient: b.recipient, recipient_confirmed: b.recipient_confirmed }
+        => |_, b| Command::Answer { recipient_confirmed: b.recipient_confirmed }
 );
 
 /// Opens the answer, for its requester: the first time is recorded as collected, every time as a look.

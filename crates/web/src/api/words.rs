@@ -60,7 +60,7 @@ mirror!(
 mirror!(
     /// A question on the form.
     Question = casework::form::Field {
-        Template, Investigation, Recipient, Nationality, FingerprintsHeld, FingerprintCheck, FingerprintReference, Purposes,
+        Template, Investigation, Nationality, FingerprintsHeld, FingerprintCheck, FingerprintReference, Purposes,
         PurposeWords, Mode, Offence, SexualOffence, TwoYears, PeopleAffected, Harm, Images, Person, OwnDatabases, OtherDatabases,
         OtherEnquiries, Vulnerable, VulnerableWords, Urgent, UrgentReason, Declarations,
     }

@@ -119,7 +119,7 @@ async fn draw(page: &Page, request: &RequestView, answer: &Disclosure) -> Result
                 .iter()
                 .map(|s| {
                     let fields: Vec<Value> =
-                        s.fields.iter().map(|(_, label, value)| context! { key => *label, value => shown(value) }).collect();
+                        s.fields.iter().map(|(_, label, value)| context! { key => label.as_str(), value => shown(value) }).collect();
                     context! { src => s.image.then(|| format!("{}/images/{}", path(id), s.candidate)), fields }
                 })
                 .collect();

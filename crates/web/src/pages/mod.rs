@@ -48,6 +48,7 @@ mod about;
 mod answers;
 mod assess;
 mod intake;
+mod oversee;
 mod register;
 mod report;
 mod respond;
@@ -65,7 +66,8 @@ use axum::Router;
 pub struct Routes {
     /// Pages whose forms hold at most [`crate::limits::FORM_MAX_BYTES`].
     pub pages: Router<AppState>,
-    /// Pages whose forms hold at most [`crate::limits::UPLOAD_MAX_BYTES`].
+    /// Pages whose forms hold at most [`crate::limits::UPLOAD_MAX_BYTES`]: images and nothing typed.
+    /// Words belong in a form of their own, since a large form whose session has ended is not read.
     pub uploads: Router<AppState>,
 }
 
@@ -109,4 +111,5 @@ pub fn routes() -> Routes {
         .and(search::routes())
         .and(respond::routes())
         .and(team::routes())
+        .and(oversee::routes())
 }

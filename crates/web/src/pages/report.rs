@@ -19,7 +19,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use bureau::{Bureau, report::EntryFilter};
+use bureau::{
+    Bureau,
+    report::{EntryFilter, SAMPLE_MAX, SEED_CHARS_MAX},
+};
 use casework::{
     clause::Clause,
     ids::{PersonId, RequestId},
@@ -38,8 +41,6 @@ const ENTRIES_ON_PAGE: u32 = 50;
 const ENTRIES_AT_ONCE: u32 = 500;
 /// Entries in one download at most.
 const ENTRIES_IN_CSV_MAX: usize = 20_000;
-/// Cases in one sample at most.
-const SAMPLE_MAX: usize = 100;
 
 pub(crate) fn routes() -> Routes {
     Routes::pages(
@@ -185,7 +186,7 @@ async fn sample(page: Page, Query(draw): Query<Draw>) -> Result<Response, PageEr
             10
         }),
     };
-    if seed.chars().count() > 100 {
+    if seed.chars().count() > SEED_CHARS_MAX {
         errors.push(RefusalLine::on("seed", "The seed must be 100 characters or fewer"));
     }
     let drawn = if seed.is_empty() || !errors.is_empty() {

@@ -5,7 +5,7 @@ use super::{
     Routes,
     assess::{
         lines, once,
-        open::{Opened, answered, open},
+        open::{Case, answered},
         refused, said, who,
     },
 };
@@ -70,11 +70,7 @@ async fn matches(page: &Page, view: &RequestView) -> Result<Vec<MatchView>, Page
     }
 }
 
-async fn response(page: Page, Path(id): Path<RequestId>) -> Result<Response, PageError> {
-    let view = match open(&page, id).await? {
-        Opened::Case(view) => view,
-        Opened::Instead(response) => return Ok(response),
-    };
+async fn response(page: Page, Case(view): Case, Path(id): Path<RequestId>) -> Result<Response, PageError> {
     let matches = matches(&page, &view).await?;
     let undecided = matches.iter().filter(|m| m.sharing.is_none()).count();
     // Until everything is decided there is no answer to show; what stands in the way is said instead.
@@ -192,11 +188,7 @@ async fn the_match(page: &Page, view: &RequestView, candidate: CandidateId) -> R
     Ok((probe, number, held))
 }
 
-async fn ask_sharing(page: Page, Path((id, candidate)): Path<(RequestId, CandidateId)>) -> Result<Response, PageError> {
-    let view = match open(&page, id).await? {
-        Opened::Case(view) => view,
-        Opened::Instead(response) => return Ok(response),
-    };
+async fn ask_sharing(page: Page, Case(view): Case, Path((_, candidate)): Path<(RequestId, CandidateId)>) -> Result<Response, PageError> {
     let (_, number, held) = the_match(&page, &view, candidate).await?;
     let chosen = Chosen::of(held.sharing.as_ref());
     draw_sharing(&page, &view, number, &held, &chosen, vec![]).await
@@ -235,11 +227,12 @@ async fn draw_sharing(
         .await
 }
 
-async fn decide_sharing(page: Page, Path((id, candidate)): Path<(RequestId, CandidateId)>, posted: Posted) -> Result<Response, PageError> {
-    let view = match open(&page, id).await? {
-        Opened::Case(view) => view,
-        Opened::Instead(response) => return Ok(response),
-    };
+async fn decide_sharing(
+    page: Page,
+    Case(view): Case,
+    Path((id, candidate)): Path<(RequestId, CandidateId)>,
+    posted: Posted,
+) -> Result<Response, PageError> {
     let (probe, number, held) = the_match(&page, &view, candidate).await?;
     let chosen = Chosen::read(&posted, &held);
     let Some(sharing) = chosen.sharing() else {
@@ -254,78 +247,53 @@ async fn decide_sharing(page: Page, Path((id, candidate)): Path<(RequestId, Cand
     }
 }
 
-async fn ask_send(page: Page, Path(id): Path<RequestId>) -> Result<Response, PageError> {
-    let view = match open(&page, id).await? {
-        Opened::Case(view) => view,
-        Opened::Instead(response) => return Ok(response),
-    };
+async fn ask_send(page: Page, Case(view): Case, Path(id): Path<RequestId>) -> Result<Response, PageError> {
     if !view.may.contains(&Action::Answer) {
         return Ok(Redirect::to(&format!("/respond/{id}")).into_response());
     }
-    let named = view.form.as_ref().map(|f| f.recipient.clone()).unwrap_or_default();
-    draw_send(&page, &view, &named, false, vec![]).await
+    draw_send(&page, &view, false, vec![]).await
 }
 
-async fn draw_send(
-    page: &Page,
-    view: &RequestView,
-    recipient: &str,
-    confirmed: bool,
-    errors: Vec<RefusalLine>,
-) -> Result<Response, PageError> {
+async fn draw_send(page: &Page, view: &RequestView, confirmed: bool, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
     let id = view.line.id;
     page.view("respond/send.html", "Who is the answer for?")
         .back(format!("/respond/{id}"))
         .with(context! {
-            id => id.to_string(), version => view.version, reference_text => view.line.reference.clone(), recipient, confirmed,
-            sensitive => view.line.sensitive, named => view.form.as_ref().map(|f| f.recipient.clone()), requester => view.line.requester.clone(),
+            id => id.to_string(), version => view.version, reference_text => view.line.reference.clone(), confirmed,
+            sensitive => view.line.sensitive, requester => view.line.requester.clone(), leo => view.line.leo.clone(),
         })
         .errors(errors)
         .draw()
         .await
 }
 
-/// The recipient, then the answer exactly as it will arrive, then sending it.
-async fn send(page: Page, Path(id): Path<RequestId>, posted: Posted) -> Result<Response, PageError> {
-    let view = match open(&page, id).await? {
-        Opened::Case(view) => view,
-        Opened::Instead(response) => return Ok(response),
-    };
+/// Whom it goes to, then the answer exactly as it will arrive, then sending it.
+async fn send(page: Page, Case(view): Case, Path(id): Path<RequestId>, posted: Posted) -> Result<Response, PageError> {
     let bureau = page.state.bureau()?;
-    let recipient = posted.text("recipient").unwrap_or_default().to_owned();
     let confirmed = posted.has("confirmed", "yes");
     let seen = Some(posted.version()?);
     if posted.has("step", "change") {
-        return draw_send(&page, &view, &recipient, confirmed, vec![]).await;
+        return draw_send(&page, &view, confirmed, vec![]).await;
     }
-    let again = |all: Vec<Refusal>| {
-        lines(all, |r| {
-            let field = if r.words.starts_with("Confirm") {
-                Some("confirmed")
-            } else {
-                r.clauses.iter().any(|c| c.to_string() == "V2").then_some("recipient")
-            };
-            field.map(Into::into)
-        })
-    };
+    let again = |all: Vec<Refusal>| lines(all, |r| r.words.starts_with("Confirm").then(|| "confirmed".into()));
     if posted.has("step", "confirm") {
-        let command = Command::Answer { recipient: recipient.clone(), recipient_confirmed: confirmed };
+        let command = Command::Answer { recipient_confirmed: confirmed };
         return match bureau.act_and_work(who(&page), id, command, seen, once(&posted)?).await {
             Ok(_) => page.done("The answer was sent.", &format!("/respond/{id}")).await,
-            Err(e) => draw_send(&page, &view, &recipient, confirmed, again(refused(e)?)).await,
+            Err(e) => draw_send(&page, &view, confirmed, again(refused(e)?)).await,
         };
     }
-    match bureau.preview_to(who(&page), id, &recipient, confirmed, seen).await {
+    match bureau.preview_to(who(&page), id, confirmed, seen).await {
         Ok(disclosure) => {
             page.view("respond/send-check.html", "Send this answer?")
                 .back(format!("/respond/{id}/send"))
                 .with(context! {
-                    id => id.to_string(), version => view.version, reference_text => view.line.reference.clone(), recipient, confirmed,
+                    id => id.to_string(), version => view.version, reference_text => view.line.reference.clone(), recipient => view.line.requester.clone(), confirmed,
                     sensitive => view.line.sensitive, disclosure => show(&disclosure), image_prefix => format!("/respond/{id}/images/"),
                 })
                 .draw()
                 .await
         }
-        Err(e) => draw_send(&page, &view, &recipient, confirmed, again(refused(e)?)).await,
+        Err(e) => draw_send(&page, &view, confirmed, again(refused(e)?)).await,
     }
 }

@@ -26,6 +26,7 @@ fn class(c: RetentionClass) -> &'static str {
     match c {
         RetentionClass::Record => "The record",
         RetentionClass::Images => "Images and templates",
+        RetentionClass::Disclosure => "The answer as it left",
         RetentionClass::Candidates => "Candidates nobody confirmed",
         RetentionClass::Mail => "Mail",
     }
@@ -55,7 +56,7 @@ async fn retain(page: Page, Query(asked): Query<Asked>) -> Result<Response, Page
     page.view("retain/overview.html", "What is kept, and what goes")
         .with(context! {
             lines, total => closing.total, current => closing.page, pages_in_all => closing.pages, evidence,
-            images_days => policy.images_days_after_closing, record_years => policy.record_years_after_closing, policy_version => policy.version.as_str(),
+            images_days => policy.images_days_after_closing, disclosure_days => policy.disclosure_days_after_closing, record_years => policy.record_years_after_closing, policy_version => policy.version.as_str(),
         })
         .draw()
         .await

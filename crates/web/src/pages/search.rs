@@ -3,11 +3,7 @@
 
 use super::{
     Routes,
-    assess::{
-        lines, once,
-        open::{Opened, open},
-        refused, said, who,
-    },
+    assess::{lines, once, open::Case, refused, said, who},
 };
 use crate::{
     AppState,
@@ -53,11 +49,7 @@ async fn list(page: Page) -> Result<Response, PageError> {
     page.view("search/list.html", "Search").with(context! { parts, href => "/search/" }).draw().await
 }
 
-async fn candidates(page: Page, Path(id): Path<RequestId>) -> Result<Response, PageError> {
-    let view = match open(&page, id).await? {
-        Opened::Case(view) => view,
-        Opened::Instead(response) => return Ok(response),
-    };
+async fn candidates(page: Page, Case(view): Case) -> Result<Response, PageError> {
     let under_way = view.probes.iter().any(|p| p.state == "started");
     page.view("search/candidates.html", "Candidates")
         .back("/assess")
@@ -69,11 +61,8 @@ async fn candidates(page: Page, Path(id): Path<RequestId>) -> Result<Response, P
         .await
 }
 
-async fn ask(page: Page, Path((id, probe)): Path<(RequestId, ProbeId)>) -> Result<Response, PageError> {
-    match open(&page, id).await? {
-        Opened::Case(view) => draw(&page, &view, probe, vec![]).await,
-        Opened::Instead(response) => Ok(response),
-    }
+async fn ask(page: Page, Case(view): Case, Path((_, probe)): Path<(RequestId, ProbeId)>) -> Result<Response, PageError> {
+    draw(&page, &view, probe, vec![]).await
 }
 
 /// Exactly what will be searched.
@@ -84,7 +73,7 @@ async fn draw(page: &Page, view: &RequestView, probe: ProbeId, errors: Vec<Refus
         return Ok(Redirect::to(&format!("/search/{id}")).into_response());
     }
     let bureau = page.state.bureau()?;
-    let model = bureau.engine().model();
+    let model = bureau.engine()?.model();
     page.view("search/start.html", "Search now?")
         .back(format!("/search/{id}"))
         .with(context! {
@@ -98,11 +87,7 @@ async fn draw(page: &Page, view: &RequestView, probe: ProbeId, errors: Vec<Refus
         .await
 }
 
-async fn start(page: Page, Path((id, probe)): Path<(RequestId, ProbeId)>, posted: Posted) -> Result<Response, PageError> {
-    let view = match open(&page, id).await? {
-        Opened::Case(view) => view,
-        Opened::Instead(response) => return Ok(response),
-    };
+async fn start(page: Page, Case(view): Case, Path((id, probe)): Path<(RequestId, ProbeId)>, posted: Posted) -> Result<Response, PageError> {
     let command = Command::StartSearch { probe };
     match page.state.bureau()?.act_and_work(who(&page), id, command, Some(posted.version()?), once(&posted)?).await {
         Ok(_) => page.done("The search was started.", &format!("/search/{id}")).await,

@@ -38,6 +38,8 @@ async fn home(page: Page) -> Redirect {
 struct Arrival {
     /// Where to go afterwards: a path of ours.
     back: Option<String>,
+    /// What arrived after the session had ended and was not read.
+    unsent: Option<String>,
 }
 
 /// A path of this site, or nothing: `//elsewhere` and `/\elsewhere` would lead a browser away.
@@ -55,10 +57,10 @@ fn demo_from_here(page: &OpenPage, peer: Option<&Peer>) -> Result<(), PageError>
 
 async fn choose(page: OpenPage, peer: Option<Extension<Peer>>, Query(arrival): Query<Arrival>) -> Result<Response, PageError> {
     demo_from_here(&page, peer.as_deref())?;
-    list(page, own_path(arrival.back.as_deref()), vec![]).await
+    list(page, own_path(arrival.back.as_deref()), arrival.unsent.is_some(), vec![]).await
 }
 
-async fn list(page: OpenPage, back: Option<&str>, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
+async fn list(page: OpenPage, back: Option<&str>, unsent: bool, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
     let page = page.with_token().await?;
     let mut groups: Vec<(String, Vec<Person>)> = Vec::new();
     for person in page.state.desk().people().await? {
@@ -69,7 +71,7 @@ async fn list(page: OpenPage, back: Option<&str>, errors: Vec<RefusalLine>) -> R
     }
     let groups: Vec<_> = groups.into_iter().map(|(name, people)| context! { name, people => show(&people) }).collect();
     let kept = kept::any(&page.session).await?;
-    page.view("sign-in.html", "Sign in").with(context! { groups, kept, go_to => back }).errors(errors).draw().await
+    page.view("sign-in.html", "Sign in").with(context! { groups, kept, unsent, go_to => back }).errors(errors).draw().await
 }
 
 async fn enter(page: OpenPage, peer: Option<Extension<Peer>>, posted: Posted) -> Result<Response, PageError> {
@@ -80,7 +82,7 @@ async fn enter(page: OpenPage, peer: Option<Extension<Peer>>, posted: Posted) ->
     };
     let Some(person) = person else {
         let line = RefusalLine::on("people", "Choose somebody from the list");
-        return list(page, own_path(posted.text("back")), vec![line]).await;
+        return list(page, own_path(posted.text("back")), false, vec![line]).await;
     };
     session::sign_in(&page.session, person.id).await?;
     if kept::waits_for(&page.session, person.id).await?.is_some() {

@@ -3,11 +3,7 @@
 
 use super::{
     Routes,
-    assess::{
-        lines, once,
-        open::{Opened, open},
-        refused, who,
-    },
+    assess::{lines, once, open::Case, refused, who},
 };
 use crate::{
     AppState,
@@ -36,6 +32,7 @@ use casework::{
 };
 use minijinja::{Value, context};
 use serde::Deserialize;
+use std::cmp::Ordering;
 
 pub(crate) fn routes() -> Routes {
     Routes::pages(
@@ -65,12 +62,36 @@ async fn all_open(page: &Page) -> Result<Vec<RequestLine>, PageError> {
     Ok(out)
 }
 
-async fn team(page: Page) -> Result<Response, PageError> {
+/// What the lines are sorted by: a column's key, with `-` before it the other way round. Without one,
+/// urgent requests come first, then the oldest (S6).
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Sorting {
+    sort: String,
+}
+
+impl Sorting {
+    /// Sorts lines, and says by which column and which way round.
+    fn sort(&self, lines: &mut [RequestLine]) -> Option<(&str, bool)> {
+        let (key, down) = self.sort.strip_prefix('-').map_or((self.sort.as_str(), false), |key| (key, true));
+        let order: fn(&RequestLine, &RequestLine) -> Ordering = match key {
+            "force" => |a, b| a.leo.cmp(&b.leo),
+            "age" => |a, b| b.received.cmp(&a.received),
+            "due" => |a, b| a.due.is_none().cmp(&b.due.is_none()).then(a.due.cmp(&b.due)),
+            _ => return None,
+        };
+        lines.sort_by(|a, b| if down { order(b, a) } else { order(a, b) });
+        Some((key, down))
+    }
+}
+
+async fn team(page: Page, Query(sorting): Query<Sorting>) -> Result<Response, PageError> {
     let bureau = page.state.bureau()?;
     // Only a team leader is told of failed jobs; to everybody else this page does not exist.
     let failed = bureau.failed_jobs(who(&page)).await?;
     let load = bureau.team_load(who(&page)).await?;
-    let open = all_open(&page).await?;
+    let mut open = all_open(&page).await?;
+    let sorted = sorting.sort(&mut open);
     let holders: Vec<Value> = load
         .iter()
         .filter(|p| p.assessor)
@@ -84,14 +105,14 @@ async fn team(page: Page) -> Result<Response, PageError> {
     let asked = bureau.list(who(&page), List::Asked, None, 1).await?;
     let failed: Vec<Value> = failed
         .iter()
-        .map(|(kind, reason, reference)| {
-            let (what, why, then) = job_words(kind, reason);
-            context! { reference, what, why, then }
+        .map(|f| {
+            let (what, why, then) = job_words(&f.kind, &f.reason);
+            context! { job => f.job, owed => f.owed, reference => f.reference.as_str(), what, why, then }
         })
         .collect();
     page.view("team/team.html", "Your team")
         .back("/assess")
-        .with(context! { holders, free => show(&free), sensitive, asked => show(&asked.lines), asked_total => asked.total, failed })
+        .with(context! { sorted => sorted.map(|(key, down)| context! { key, down }), holders, free => show(&free), sensitive, asked => show(&asked.lines), asked_total => asked.total, failed })
         .draw()
         .await
 }
@@ -102,6 +123,7 @@ fn job_words(kind: &str, reason: &str) -> (&'static str, &'static str, &'static 
         "search" => "A search did not finish",
         "expire" => "Leave to search that ran out was not noted",
         "release" => "An answer did not leave",
+        "close" => "A request that lay idle was not closed",
         "erase" => "Data that is due was not erased",
         _ => "A task did not finish",
     };
@@ -235,11 +257,8 @@ fn told(all: Vec<Refusal>, reference: &str, errors: &mut Vec<RefusalLine>) {
     }
 }
 
-async fn ask_review(page: Page, Path(id): Path<RequestId>) -> Result<Response, PageError> {
-    match open(&page, id).await? {
-        Opened::Case(view) => draw_review(&page, &view, Value::UNDEFINED, vec![]).await,
-        Opened::Instead(response) => Ok(response),
-    }
+async fn ask_review(page: Page, Case(view): Case) -> Result<Response, PageError> {
+    draw_review(&page, &view, Value::UNDEFINED, vec![]).await
 }
 
 async fn draw_review(page: &Page, view: &RequestView, values: Value, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
@@ -267,11 +286,7 @@ async fn draw_review(page: &Page, view: &RequestView, values: Value, errors: Vec
         .await
 }
 
-async fn review(page: Page, Path(id): Path<RequestId>, posted: Posted) -> Result<Response, PageError> {
-    let view = match open(&page, id).await? {
-        Opened::Case(view) => view,
-        Opened::Instead(response) => return Ok(response),
-    };
+async fn review(page: Page, Case(view): Case, Path(id): Path<RequestId>, posted: Posted) -> Result<Response, PageError> {
     let Some(result) = posted.text("result").and_then(|r| r.parse::<ReviewResult>().ok()) else {
         let missing = RefusalLine { clauses: vec!["W4".into()], ..RefusalLine::on("result", "Choose a result") };
         return draw_review(&page, &view, posted.values(), vec![missing]).await;
@@ -286,11 +301,8 @@ async fn review(page: Page, Path(id): Path<RequestId>, posted: Posted) -> Result
     }
 }
 
-async fn ask_onward(page: Page, Path(id): Path<RequestId>) -> Result<Response, PageError> {
-    match open(&page, id).await? {
-        Opened::Case(view) => draw_onward(&page, &view, Value::UNDEFINED, vec![]).await,
-        Opened::Instead(response) => Ok(response),
-    }
+async fn ask_onward(page: Page, Case(view): Case) -> Result<Response, PageError> {
+    draw_onward(&page, &view, Value::UNDEFINED, vec![]).await
 }
 
 async fn draw_onward(page: &Page, view: &RequestView, values: Value, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
@@ -307,11 +319,7 @@ async fn draw_onward(page: &Page, view: &RequestView, values: Value, errors: Vec
         .await
 }
 
-async fn onward(page: Page, Path(id): Path<RequestId>, posted: Posted) -> Result<Response, PageError> {
-    let view = match open(&page, id).await? {
-        Opened::Case(view) => view,
-        Opened::Instead(response) => return Ok(response),
-    };
+async fn onward(page: Page, Case(view): Case, Path(id): Path<RequestId>, posted: Posted) -> Result<Response, PageError> {
     let allowed = match posted.text("allowed") {
         Some("yes") => true,
         Some("no") => false,
@@ -333,7 +341,42 @@ async fn onward(page: Page, Path(id): Path<RequestId>, posted: Posted) -> Result
 
 #[cfg(test)]
 mod tests {
-    use super::job_words;
+    use super::{RequestLine, Sorting, job_words};
+    use casework::{ids::RequestId, record::GalleryId, request::State};
+
+    #[test]
+    fn lines_are_sorted_by_a_column_either_way_round_and_by_nothing_else() {
+        let line = |n: u8, leo: &str, received: &str, due: Option<&str>| RequestLine {
+            id: RequestId::fixed(n.into()),
+            reference: n.to_string(),
+            gallery: GalleryId::Passport,
+            leo: leo.into(),
+            state: State::Received,
+            state_label: "",
+            urgent: false,
+            sensitive: false,
+            received: received.parse().unwrap(),
+            age_working_days: 0,
+            due: due.map(|d| d.parse().unwrap()),
+            due_words: None,
+            overdue: false,
+            assignee: None,
+            mine: false,
+            requester: String::new(),
+            flags: Default::default(),
+        };
+        for (sort, expected) in
+            [("", "123"), ("force", "231"), ("-force", "132"), ("age", "312"), ("-age", "213"), ("due", "321"), ("offence", "123")]
+        {
+            let mut lines = vec![
+                line(1, "Westshire", "2026-11-20T10:00:00Z", None),
+                line(2, "Anyshire", "2026-11-19T10:00:00Z", Some("2026-12-01")),
+                line(3, "Northshire", "2026-11-21T10:00:00Z", Some("2026-11-30")),
+            ];
+            Sorting { sort: sort.into() }.sort(&mut lines);
+            assert_eq!(lines.iter().map(|l| l.reference.as_str()).collect::<String>(), expected, "{sort}");
+        }
+    }
 
     #[test]
     fn a_failed_job_is_said_in_words_with_what_to_do() {

@@ -5,17 +5,25 @@ use crate::{
     story::{assessment, drafted, form, received},
 };
 use axum::{
-    body::Body,
+    body::{Body, Bytes, HttpBody},
     http::{Request, header},
 };
 use bureau::BureauError;
 use casework::{
+    event::Consulted,
+    ids::RequestId,
     people::RegisterEvent,
-    record::GalleryId,
+    record::{GalleryId, StreamId},
     refusal::Refusal,
     testing::{APPROVER, AUDITOR, NCA_REQUESTER, OTHER_REQUESTER, REGISTRAR, REQUESTER, desk},
 };
+use hyper::body::Frame;
 use serde_json::{Value, json};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
 use web::limits::{FORM_MAX_BYTES, SESSION_BURST};
 
 fn bare(path: &str) -> axum::http::request::Builder {
@@ -86,7 +94,7 @@ async fn s1_the_refusals_are_those_that_the_pages_show_all_at_once_with_their_cl
     let Err(BureauError::Refused(all)) = house.bureau.send(REQUESTER, id.parse().unwrap(), 1, None).await else { panic!("it was sent") };
     assert_eq!(got.json()["refusals"], written(all));
     assert_eq!(got.headers["content-type"], "application/problem+json");
-    for clause in ["S1", "S2", "S3", "S7", "S8", "S9", "S11", "S12", "V2"] {
+    for clause in ["S1", "S2", "S3", "S7", "S8", "S9", "S11", "S12"] {
         assert!(got.clauses().contains(&clause.to_owned()), "{clause} is cited: {}", got.text());
     }
     assert_eq!(draft["missing"], got.json()["refusals"], "the draft said so before it was sent");
@@ -96,6 +104,77 @@ async fn s1_the_refusals_are_those_that_the_pages_show_all_at_once_with_their_cl
     // S10: what is not an image is refused with what to do.
     let not_one = house.upload(REQUESTER, &format!("/drafts/{id}/images?version=1"), b"not an image".to_vec()).await.is(422);
     assert_eq!(not_one.clauses(), ["S10"]);
+}
+
+#[tokio::test]
+async fn r1_who_was_allocated_a_request_says_first_whether_they_have_a_conflict() {
+    let house = House::new().await;
+    let id = received(&house, form()).await;
+    let (at, staff) = (format!("/requests/{id}"), desk(GalleryId::Passport));
+    let [holder, other] = staff.assessors;
+    let version = house.version(staff.leader, &id).await;
+    let allocation = json!({ "version": version, "person": holder.0, "reason": "Absence." });
+    house.post(staff.leader, &format!("{at}/allocate"), allocation).await.is(200);
+    let request: RequestId = id.parse().unwrap();
+    let probe = house.get(other, &at).await.is(200).json()["probes"][0]["id"].as_str().unwrap().to_owned();
+    for path in [at.clone(), format!("{at}/history"), format!("{at}/images/{probe}")] {
+        assert_eq!(house.get(holder, &path).await.is(422).clauses(), ["R1"], "{path}");
+    }
+    let brief = house.get(holder, &format!("{at}/brief")).await.is(200).json();
+    assert_eq!((&brief["undeclared"], &brief["line"]["mine"]), (&json!(true), &json!(true)));
+    let step = json!({ "version": brief["version"], "question": "Which camera?" });
+    assert_eq!(house.post(holder, &format!("{at}/clarification"), step).await.is(422).clauses(), ["R1"]);
+    let looks = house.bureau.store().load(StreamId::Consulted(request)).await.unwrap();
+    let looks = looks.iter().map(|r| serde_json::from_slice::<Consulted>(r.payload.as_ref().unwrap()).unwrap());
+    assert!(looks.map(|l| l.by).all(|by| by != holder), "nothing was shown to them");
+    // Found by its reference as before, by whoever may know of it.
+    let reference = brief["line"]["reference"].as_str().unwrap();
+    for (who, found) in [(holder, 1), (other, 1), (desk(GalleryId::Immigration).leader, 0)] {
+        let lines = house.post(who, "/look-up", json!({ "reference": reference })).await.is(200).json();
+        assert_eq!(lines.as_array().unwrap().len(), found, "{who}");
+    }
+    assert!(house.post(REQUESTER, "/look-up", json!({ "reference": reference })).await.is(422).clauses().contains(&"D5".to_owned()));
+    house.post(holder, "/look-up", json!({ "reference": " " })).await.is(400);
+    let take = |no_conflict: bool| json!({ "version": brief["version"], "no_conflict": no_conflict });
+    assert_eq!(house.post(holder, &format!("{at}/take"), take(false)).await.is(422).clauses(), ["R1"]);
+    house.post(holder, &format!("{at}/take"), take(true)).await.is(200);
+    house.get(holder, &at).await.is(200);
+    assert_eq!(house.get(holder, &format!("{at}/brief")).await.is(200).json()["undeclared"], false);
+}
+
+#[tokio::test]
+async fn d4_a_sample_is_drawn_again_by_its_seed() {
+    let house = House::new().await;
+    received(&house, form()).await;
+    let first = house.get(AUDITOR, "/sample?seed=2026-spring").await.is(200).json();
+    assert_eq!(first.as_array().unwrap().len(), 1);
+    assert_eq!(house.get(AUDITOR, "/sample?seed=2026-spring&size=5").await.is(200).json(), first);
+    assert_eq!(house.get(desk(GalleryId::Immigration).leader, "/sample?seed=a").await.is(200).json(), json!([]));
+    assert_eq!(house.get(REQUESTER, "/sample?seed=a").await.is(422).clauses(), ["D4"]);
+    for wrong in ["", "?seed=", "?seed=a&size=0", "?seed=a&size=101", &format!("?seed={}", "a".repeat(101))] {
+        house.get(AUDITOR, &format!("/sample{wrong}")).await.is(400);
+    }
+}
+
+/// A body that must not be asked for.
+struct Unread;
+
+impl HttpBody for Unread {
+    type Data = Bytes;
+    type Error = Infallible;
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        panic!("it was read");
+    }
+}
+
+#[tokio::test]
+async fn without_a_token_not_a_byte_of_what_is_sent_is_read() {
+    let house = House::new().await;
+    for (path, kind) in [("/drafts/00000000-0000-0000-0000-000000000001/images?version=1", "image/jpeg"), ("/look-up", "application/json")]
+    {
+        let request = bare(path).method("POST").header(header::CONTENT_TYPE, kind).body(Body::new(Unread)).unwrap();
+        asks_for_a_token(&house.send(None, request).await);
+    }
 }
 
 #[tokio::test]
@@ -255,7 +334,7 @@ async fn what_is_not_understood_is_said_without_repeating_it() {
         (json!({ "version": -1, "form": {} }), "expected a whole number"),
         (json!({ "version": 1.5, "form": {} }), "expected a whole number"),
         (json!({ "version": 1, "form": { "nationality": "secretland" } }), "expected one of `british`, `foreign`, `unsure`"),
-        (json!({ "version": 1, "form": { "recipient": { "secret": "x" } } }), "expected a string"),
+        (json!({ "version": 1, "form": { "investigation": { "secret": "x" } } }), "expected a string"),
         (json!([1]), "stands a value of another kind"),
     ] {
         let got = house.json(REQUESTER, "PUT", &at, body).await.is(400);

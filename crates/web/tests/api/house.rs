@@ -145,7 +145,7 @@ impl House {
             specification: face::ImageSpecification::default(),
         }));
         bureau.found_register(founding(&World::new().register)).await.unwrap();
-        let config = Config { hosts: vec![HOST.into()], demo: true, secure: false };
+        let config = Config { hosts: vec![HOST.into()], demo: true, secure: false, trusted_proxies: vec![] };
         let router = web::router(AppState::over(config, bureau.clone()).unwrap());
         Self { bureau, clock, router, tokens: Mutex::default(), answers: Mutex::default(), _folder: folder }
     }

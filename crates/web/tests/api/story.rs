@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 /// A complete form, as a client would send it.
 pub fn form() -> Value {
     json!({
-        "investigation": "OP-API-1", "recipient": "Amina Example", "nationality": "british", "purposes": ["serious-crime"],
+        "investigation": "OP-API-1", "nationality": "british", "purposes": ["serious-crime"],
         "purpose_words": "To identify the man seen leaving the scene.", "mode": "unidentified", "offence": "Robbery with a knife.",
         "crime": { "sexual_offence": false, "two_years": true, "violence": true },
         "people_affected": "Two.", "harm": "Both were stabbed.", "person": "About thirty.", "own_databases": "PNC, custody images.",
@@ -168,7 +168,7 @@ async fn m2_a_whole_story_through_the_api_tells_nobody_a_score_or_anothers_opini
     let early = house.get(REQUESTER, &format!("{at}/answer")).await;
     assert!(early.status.is_client_error(), "not before it is released: {}", early.text());
     let version = house.version(holder, &id).await;
-    let body = json!({ "version": version, "recipient": "Amina Example", "recipient_confirmed": true });
+    let body = json!({ "version": version, "recipient_confirmed": true });
     assert_eq!(house.post(holder, &format!("{at}/answer"), body).await.is(200).json()["state"], "answered");
     let answer = house.get(REQUESTER, &format!("{at}/answer")).await.is(200).json();
     assert_eq!(answer, preview, "what was previewed is what arrives");
@@ -187,6 +187,7 @@ async fn m2_a_whole_story_through_the_api_tells_nobody_a_score_or_anothers_opini
         (AUDITOR, at.clone()),
         (AUDITOR, "/ledger?limit=100".into()),
         (AUDITOR, "/statistics".into()),
+        (AUDITOR, "/sample?seed=spring&size=3".into()),
         (AUDITOR, "/me".into()),
         (AUDITOR, "/ledger?kind=released&gallery=passport&until=2030-01-01T00:00:00Z".into()),
         (REQUESTER, "/requests".into()),
@@ -222,4 +223,40 @@ fn nothing_leaks(got: &Got, scores: &[f64], first: PersonId, second: PersonId) {
     let reviewing = who == Some(first) || who == Some(second);
     assert!(reviewing || !text.contains("strongly-same"), "{} by {who:?} holds an opinion", got.what);
     assert!(!text.contains("\"original\"") && !text.contains("\"rendering\""), "{} names a blob", got.what);
+}
+
+#[tokio::test]
+async fn m2_a_leader_replaces_an_absent_examiner_and_is_told_of_failed_tasks() {
+    let house = House::enrolled().await;
+    let desk = desk(GalleryId::Passport);
+    let [absent, next, ..] = desk.examiners;
+    let id = received(&house, form()).await;
+    let at = format!("/requests/{id}");
+    let probe = searched(&house, &id).await;
+    let sheet = format!("/comparisons/{id}/{probe}");
+    house.empty(absent, "POST", &sheet).await.is(200);
+    look(&house, absent, &sheet, "canary of the absent").await;
+
+    let at_work = house.get(desk.leader, &format!("{at}/examiners")).await.is(200).json();
+    assert_eq!((at_work.as_array().unwrap().len(), &at_work[0]["person"]), (1, &json!(absent.0)));
+    assert!(!at_work.to_string().contains("canary"));
+    for who in [absent, next, desk.assessors[0]] {
+        assert!(house.get(who, &format!("{at}/examiners")).await.status.is_client_error());
+    }
+    let version = house.version(desk.leader, &id).await;
+    let body = |reason| json!({ "version": version, "person": absent.0, "reason": reason });
+    let path = format!("{at}/examiners/replace");
+    let told = house.post(desk.leader, &path, body("")).await.is(422);
+    assert!(told.clauses().contains(&"M2".to_owned()), "{}", told.text());
+    house.post(desk.leader, &path, body("On long leave.")).await.is(200);
+    house.post(desk.leader, &path, body("On long leave.")).await.is(409);
+    assert_eq!(house.get(desk.leader, &format!("{at}/examiners")).await.is(200).json(), json!([]));
+    house.get(absent, &sheet).await.is(404);
+    house.empty(next, "POST", &sheet).await.is(200);
+    assert!(!house.get(next, &sheet).await.is(200).text().contains("canary"), "begins blind");
+
+    assert_eq!(house.get(desk.leader, "/failed-tasks").await.is(200).json(), json!([]));
+    house.get(next, "/failed-tasks").await.is(404);
+    house.post(desk.leader, "/failed-tasks/try-again", json!({ "task": 1 })).await.is(409);
+    house.post(next, "/failed-tasks/try-again", json!({ "task": 1 })).await.is(404);
 }

@@ -5,7 +5,7 @@ use super::{
     Routes,
     findings::{Findings, anchor},
     lines, once,
-    open::{Opened, open},
+    open::Case,
     refused, said, who,
 };
 use crate::{
@@ -46,11 +46,7 @@ pub(super) fn routes() -> Routes {
 }
 
 /// The tab: every image with its decision; straight to the form when it is the only one and open.
-async fn overview(page: Page, Path(id): Path<RequestId>) -> Result<Response, PageError> {
-    let view = match open(&page, id).await? {
-        Opened::Case(view) => view,
-        Opened::Instead(response) => return Ok(response),
-    };
+async fn overview(page: Page, Case(view): Case, Path(id): Path<RequestId>) -> Result<Response, PageError> {
     let may = view.line.mine && view.may.contains(&Action::Assess);
     if let ([only], true) = (view.probes.as_slice(), may)
         && only.state == "pending"
@@ -97,11 +93,7 @@ fn the_probe(view: &RequestView, probe: ProbeId) -> Result<&ProbeView, PageError
     view.probes.iter().find(|p| p.id == probe).ok_or(PageError::NotFound)
 }
 
-async fn ask(page: Page, Path((id, probe)): Path<(RequestId, ProbeId)>) -> Result<Response, PageError> {
-    let view = match open(&page, id).await? {
-        Opened::Case(view) => view,
-        Opened::Instead(response) => return Ok(response),
-    };
+async fn ask(page: Page, Case(view): Case, Path((id, probe)): Path<(RequestId, ProbeId)>) -> Result<Response, PageError> {
     let p = the_probe(&view, probe)?;
     if p.state != "pending" || !view.line.mine {
         return Ok(Redirect::to(&format!("/assess/{id}/assessment")).into_response());
@@ -158,11 +150,7 @@ async fn draw(
         .await
 }
 
-async fn act(page: Page, Path((id, probe)): Path<(RequestId, ProbeId)>, posted: Posted) -> Result<Response, PageError> {
-    let view = match open(&page, id).await? {
-        Opened::Case(view) => view,
-        Opened::Instead(response) => return Ok(response),
-    };
+async fn act(page: Page, Case(view): Case, Path((id, probe)): Path<(RequestId, ProbeId)>, posted: Posted) -> Result<Response, PageError> {
     let p = the_probe(&view, probe)?;
     let sent = Findings::read(&posted);
     if posted.has("step", "change") {

@@ -2,7 +2,7 @@
 
 use super::{
     Routes,
-    open::{Opened, answered, open},
+    open::{Case, answered},
     said, who,
 };
 use crate::{AppState, errors::PageError, page::Page, render::show};
@@ -31,11 +31,7 @@ pub(super) fn routes() -> Routes {
     )
 }
 
-async fn request(page: Page, Path(id): Path<RequestId>) -> Result<Response, PageError> {
-    let view = match open(&page, id).await? {
-        Opened::Case(view) => view,
-        Opened::Instead(response) => return Ok(response),
-    };
+async fn request(page: Page, Case(view): Case) -> Result<Response, PageError> {
     let sections = view.form.as_ref().map(said::sections).unwrap_or_default();
     page.view("assess/request.html", "Request")
         .back("/assess")
@@ -52,13 +48,19 @@ async fn request(page: Page, Path(id): Path<RequestId>) -> Result<Response, Page
 fn actions(view: &RequestView) -> Vec<Value> {
     let id = view.line.id;
     let mine = view.line.mine;
-    let ways: [(Action, bool, &str, String); 10] = [
+    let ways: [(Action, bool, &str, String); 11] = [
         (Action::Assess, mine, "Assess it", format!("/assess/{id}/assessment")),
         (Action::AskClarification, mine, "Ask the force something", format!("/assess/{id}/clarify")),
         (Action::Reject, mine, "Reject it as incomplete", format!("/assess/{id}/reject")),
         (Action::PutBack, mine, "Put it back", format!("/assess/{id}/put-back")),
         (Action::FlagVulnerable, !view.line.sensitive, "Flag that the person may be vulnerable", format!("/assess/{id}/flag")),
         (Action::Admit, mine || view.may.contains(&Action::Allocate), "Let a named colleague in", format!("/assess/{id}/admit")),
+        (
+            Action::ReplaceExaminer,
+            view.probes.iter().any(|p| p.state == "comparing"),
+            "Replace an examiner",
+            format!("/assess/{id}/replace"),
+        ),
         (Action::Allocate, true, "Allocate it to somebody", format!("/assess/team/allocate?request={id}")),
         (Action::DecideReview, view.reviews.iter().any(|r| r.result.is_none()), "Decide the review", format!("/assess/{id}/review")),
         (Action::DecideOnward, view.onward.iter().any(|o| o.decision.is_none()), "Decide on passing it on", format!("/assess/{id}/onward")),
@@ -75,11 +77,7 @@ fn actions(view: &RequestView) -> Vec<Value> {
     out
 }
 
-async fn images(page: Page, Path(id): Path<RequestId>) -> Result<Response, PageError> {
-    let view = match open(&page, id).await? {
-        Opened::Case(view) => view,
-        Opened::Instead(response) => return Ok(response),
-    };
+async fn images(page: Page, Case(view): Case) -> Result<Response, PageError> {
     page.view("assess/images.html", "Images")
         .back("/assess")
         .with(context! { pictures => show(&said::pictures(&view)), ..said::case(&view, "images") })
@@ -106,11 +104,7 @@ struct Shown {
     show: String,
 }
 
-async fn history(page: Page, Path(id): Path<RequestId>, Query(shown): Query<Shown>) -> Result<Response, PageError> {
-    let view = match open(&page, id).await? {
-        Opened::Case(view) => view,
-        Opened::Instead(response) => return Ok(response),
-    };
+async fn history(page: Page, Case(view): Case, Path(id): Path<RequestId>, Query(shown): Query<Shown>) -> Result<Response, PageError> {
     let mut lines = page.state.bureau()?.history(who(&page), id).await?;
     let looks = lines.iter().filter(|l| l.look).count();
     let changes = lines.len() - looks;

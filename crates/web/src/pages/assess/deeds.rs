@@ -1,11 +1,7 @@
 //! Small things done to a case, each on a page of its own that says what follows: put it back, ask the
-//! force, flag vulnerability, let a colleague in, declare a conflict, close it.
+//! force, flag vulnerability, let a colleague in, replace an absent examiner, declare a conflict, close it.
 
-use super::{
-    Routes, lines, once,
-    open::{Opened, open},
-    refused, who,
-};
+use super::{Routes, lines, once, open::Case, refused, who};
 use crate::{
     AppState,
     errors::{PageError, RefusalLine},
@@ -33,6 +29,7 @@ enum Deed {
     Clarify,
     Flag,
     Admit,
+    Replace,
     Conflict,
     Close,
 }
@@ -104,6 +101,21 @@ impl Deed {
                 done: "Your colleague can see the request now.",
                 clauses: &["V1"],
             },
+            Self::Replace => Words {
+                action: Action::ReplaceExaminer,
+                title: "Replace an examiner",
+                follows: &[
+                    "Their place is free: any examiner who has not read this request and has no conflict of interest can take it up.",
+                    "What they have given so far does not count and is shown to nobody. They cannot come back to this request.",
+                    "It leaves their list. It cannot be taken back.",
+                ],
+                label: Some("Why they are replaced"),
+                hint: "For example, absence. It stands in the record.",
+                button: "Replace them",
+                warning: true,
+                done: "The examiner is replaced. Their comparison waits for somebody else.",
+                clauses: &["M2"],
+            },
             Self::Conflict => Words {
                 action: Action::DeclareConflict,
                 title: "Declare a conflict of interest",
@@ -141,9 +153,8 @@ impl Deed {
             Self::PutBack => Command::PutBack,
             Self::Clarify => Command::AskClarification { question: words },
             Self::Flag => Command::FlagVulnerable { words },
-            Self::Admit => {
-                Command::Admit { person: posted.text("person").and_then(|p| p.parse().ok()).unwrap_or(PersonId::fixed(0)), reason: words }
-            }
+            Self::Admit => Command::Admit { person: person(posted), reason: words },
+            Self::Replace => Command::ReplaceExaminer { examiner: person(posted), reason: words },
             Self::Conflict => Command::DeclareConflict { words },
             Self::Close => Command::Close,
         }
@@ -158,30 +169,41 @@ impl Deed {
     }
 }
 
-async fn ask(page: Page, Path((id, deed)): Path<(RequestId, String)>) -> Result<Response, PageError> {
+/// Who was chosen; nobody is a person whom no register holds, and the rules say what is wrong.
+fn person(posted: &Posted) -> PersonId {
+    posted.text("person").and_then(|p| p.parse().ok()).unwrap_or(PersonId::fixed(0))
+}
+
+async fn ask(page: Page, Case(view): Case, Path((_, deed)): Path<(RequestId, String)>) -> Result<Response, PageError> {
     let deed: Deed = deed.parse().map_err(|_| PageError::NotFound)?;
-    let view = match open(&page, id).await? {
-        Opened::Case(view) => view,
-        Opened::Instead(response) => return Ok(response),
-    };
     draw(&page, &view, deed, Value::UNDEFINED, vec![]).await
 }
 
 async fn draw(page: &Page, view: &RequestView, deed: Deed, values: Value, mut errors: Vec<RefusalLine>) -> Result<Response, PageError> {
     let words = deed.words();
-    let may = view.may.contains(&words.action);
+    let mut may = view.may.contains(&words.action);
+    let choice = |person: PersonId, name: &str, hint: String| context! { value => person.to_string(), text => name, hint => context! { text => hint } };
+    let bureau = page.state.bureau()?;
+    let people: Vec<Value> = match deed {
+        Deed::Admit => {
+            let colleagues = bureau.team_load(who(page)).await?;
+            colleagues.iter().filter(|p| p.person != who(page)).map(|p| choice(p.person, &p.name, p.roles.join(", "))).collect()
+        }
+        Deed::Replace if may => {
+            let at_work = bureau.examiners_at_work(who(page), view.line.id).await?;
+            let since = |at| format!("Began on {}", casework::calendar::in_words(at));
+            at_work.iter().map(|e| choice(e.person, &e.name, since(e.since))).collect()
+        }
+        _ => vec![],
+    };
+    may &= deed != Deed::Replace || !people.is_empty();
     if !may && errors.is_empty() {
-        errors = vec![RefusalLine {
-            words: "This cannot be done now. Somebody may already have done it, or it is not part of your work.".into(),
-            ..RefusalLine::default()
-        }];
+        let words = match deed {
+            Deed::Replace if view.may.contains(&words.action) => "No examiner of this request has a comparison left to finish.",
+            _ => "This cannot be done now. Somebody may already have done it, or it is not part of your work.",
+        };
+        errors = vec![RefusalLine { words: words.into(), ..RefusalLine::default() }];
     }
-    let colleagues = if deed == Deed::Admit { page.state.bureau()?.team_load(who(page)).await? } else { vec![] };
-    let people: Vec<Value> = colleagues
-        .iter()
-        .filter(|p| p.person != who(page))
-        .map(|p| context! { value => p.person.to_string(), text => p.name.clone(), hint => context! { text => p.roles.join(", ") } })
-        .collect();
     page.view("assess/deed.html", words.title)
         .back(format!("/assess/{}", view.line.id))
         .with(context! {
@@ -194,18 +216,14 @@ async fn draw(page: &Page, view: &RequestView, deed: Deed, values: Value, mut er
         .await
 }
 
-async fn act(page: Page, Path((id, deed)): Path<(RequestId, String)>, posted: Posted) -> Result<Response, PageError> {
+async fn act(page: Page, Case(view): Case, Path((id, deed)): Path<(RequestId, String)>, posted: Posted) -> Result<Response, PageError> {
     let deed: Deed = deed.parse().map_err(|_| PageError::NotFound)?;
-    let view = match open(&page, id).await? {
-        Opened::Case(view) => view,
-        Opened::Instead(response) => return Ok(response),
-    };
     let done = page.state.bureau()?.act_and_work(who(&page), id, deed.command(&posted), Some(posted.version()?), once(&posted)?).await;
     match done {
         Ok(_) => page.done(deed.words().done, &deed.then(id)).await,
         Err(e) => {
             let all = lines(refused(e)?, |r| match deed {
-                Deed::Admit if r.words.starts_with("That person") => Some("person".into()),
+                Deed::Admit | Deed::Replace if r.words.starts_with("That person") => Some("person".into()),
                 _ => Some("words".into()),
             });
             draw(&page, &view, deed, posted.values(), all).await

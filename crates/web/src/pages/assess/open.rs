@@ -1,5 +1,6 @@
-//! What stands before a case: the conflict-of-interest question when it is not one's own (R1), and the
-//! interruption card when it is sensitive (V0, V1). Until both are answered only its line is shown.
+//! What stands before a case: the conflict-of-interest question when it is not one's own, or was only
+//! allocated (R1), and the interruption card when it is sensitive (V0, V1). Until both are answered only
+//! its line is shown.
 //!
 //! Answers are kept in the session for one sitting ([`bureau::SITTING`]).
 
@@ -8,12 +9,15 @@ use crate::{
     AppState,
     errors::{PageError, RefusalLine},
     forms::Posted,
+    guard,
+    kept::{self, Kept},
     page::Page,
     render::show,
 };
 use axum::{
     Router,
-    extract::Path,
+    extract::{FromRequestParts, Path},
+    http::request::Parts,
     response::{IntoResponse, Redirect, Response},
     routing::post,
 };
@@ -33,12 +37,45 @@ pub(super) fn routes() -> Routes {
     Routes::pages(Router::<AppState>::new().route("/assess/{id}/open", post(answer)).route("/assess/{id}/acknowledge", post(acknowledge)))
 }
 
-/// A case, or what is shown in its place.
-pub(in crate::pages) enum Opened {
-    /// The request, cut down to what the viewer may know; the look is recorded.
-    Case(Box<RequestView>),
-    /// A question that comes first.
-    Instead(Response),
+/// A case that may be shown, cut down to what the viewer may know; the look is recorded. Where a question
+/// comes first it is asked instead of the page, and a form that was sent is kept until it is answered.
+pub(in crate::pages) struct Case(pub(in crate::pages) Box<RequestView>);
+
+impl FromRequestParts<AppState> for Case {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Response> {
+        match Self::open(parts, state).await {
+            Ok(Ok(case)) => Ok(case),
+            Ok(Err(question)) => Err(question),
+            Err(e) => Err(e.into_response()),
+        }
+    }
+}
+
+impl Case {
+    async fn open(parts: &mut Parts, state: &AppState) -> Result<Result<Self, Response>, PageError> {
+        let page = Page::from_request_parts(parts, state).await?;
+        let Path(OfCase { id }) = Path::from_request_parts(parts, state).await.map_err(|_| PageError::NotFound)?;
+        let bureau = page.state.bureau()?;
+        let brief = bureau.brief(who(&page), id).await?;
+        let sent = parts.extensions.get::<Posted>();
+        let then = if sent.is_some() { kept::PATH } else { &page.path };
+        let Some(question) = before(&page, id, &brief, then).await? else {
+            return Ok(Ok(Self(Box::new(bureau.request(who(&page), id).await?))));
+        };
+        if let Some(sent) = sent {
+            let form = Kept::new(&page.path, guard::page_of(&parts.headers), page.person.id, sent.clone()).asked_before();
+            kept::keep(&page.session, form).await?;
+        }
+        Ok(Err(question))
+    }
+}
+
+/// The request that a path of a case names.
+#[derive(Deserialize)]
+struct OfCase {
+    id: RequestId,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -57,16 +94,6 @@ enum What {
     Sensitive,
 }
 
-/// Opens a case for a page, or the question that comes before it.
-pub(in crate::pages) async fn open(page: &Page, id: RequestId) -> Result<Opened, PageError> {
-    let bureau = page.state.bureau()?;
-    let brief = bureau.brief(who(page), id).await?;
-    if let Some(instead) = before(page, id, &brief).await? {
-        return Ok(Opened::Instead(instead));
-    }
-    Ok(Opened::Case(Box::new(bureau.request(who(page), id).await?)))
-}
-
 /// Whether the questions before a case are answered, for its images.
 pub(in crate::pages) async fn answered(page: &Page, id: RequestId) -> Result<(), PageError> {
     let brief = page.state.bureau()?.brief(who(page), id).await?;
@@ -80,19 +107,20 @@ pub(in crate::pages) async fn answered(page: &Page, id: RequestId) -> Result<(),
     Ok(())
 }
 
-async fn before(page: &Page, id: RequestId, brief: &Brief) -> Result<Option<Response>, PageError> {
+async fn before(page: &Page, id: RequestId, brief: &Brief, then: &str) -> Result<Option<Response>, PageError> {
     if asks_conflict(page, id, brief).await? {
-        return conflict_page(page, brief, &page.path, Value::UNDEFINED, vec![]).await.map(Some);
+        return conflict_page(page, brief, then, Value::UNDEFINED, vec![]).await.map(Some);
     }
     if asks_sensitive(page, id, brief).await? {
-        let data = context! { line => show(&brief.line), action => format!("/assess/{id}/acknowledge"), then => &*page.path };
+        let data = context! { line => show(&brief.line), action => format!("/assess/{id}/acknowledge"), then };
         return page.view("assess/sensitive.html", "This request is sensitive").with(data).draw().await.map(Some);
     }
     Ok(None)
 }
 
 async fn asks_conflict(page: &Page, id: RequestId, brief: &Brief) -> Result<bool, PageError> {
-    Ok(!brief.line.mine && brief.may.contains(&Action::Take) && !acknowledged(page, id, What::NoConflict).await?)
+    let reads = !brief.line.mine && brief.may.contains(&Action::Take);
+    Ok(brief.undeclared || reads && !acknowledged(page, id, What::NoConflict).await?)
 }
 
 async fn asks_sensitive(page: &Page, id: RequestId, brief: &Brief) -> Result<bool, PageError> {
@@ -100,11 +128,16 @@ async fn asks_sensitive(page: &Page, id: RequestId, brief: &Brief) -> Result<boo
 }
 
 async fn conflict_page(page: &Page, brief: &Brief, then: &str, values: Value, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
-    let held = brief.line.assignee.is_some();
-    page.view("assess/conflict.html", if held { "Read a colleague’s case" } else { "Take a case" })
+    let held = brief.line.assignee.is_some() && !brief.undeclared;
+    let title = match (brief.undeclared, held) {
+        (true, _) => "Take up a case that was allocated to you",
+        (_, true) => "Read a colleague’s case",
+        _ => "Take a case",
+    };
+    page.view("assess/conflict.html", title)
         .back("/assess")
         .with(context! {
-            line => show(&brief.line), version => brief.version, values, then, held,
+            line => show(&brief.line), version => brief.version, values, then, held, allocated => brief.undeclared,
             blind => brief.may.contains(&Action::Examine),
             action => format!("/assess/{}/open", brief.line.id),
         })
@@ -138,7 +171,10 @@ async fn answer(page: Page, Path(id): Path<RequestId>, posted: Posted) -> Result
     };
     let declares = matches!(command, Command::DeclareConflict { .. });
     match bureau.act_and_work(who(&page), id, command, Some(posted.version()?), once(&posted)?).await {
-        Ok(_) if declares => page.done(told, "/assess").await,
+        Ok(_) if declares => {
+            kept::forget(&page.session).await?; // a form on this case, if any
+            page.done(told, "/assess").await
+        }
         Ok(_) => page.done(told, &then).await,
         Err(e) => {
             let all = lines(refused(e)?, |_| Some(if declares { "words".into() } else { "conflict".into() }));
@@ -164,6 +200,7 @@ fn then(posted: &Posted, id: RequestId) -> String {
     let first = format!("/assess/{id}");
     let own = [first.clone(), format!("/search/{id}"), format!("/respond/{id}")];
     match posted.text("then") {
+        Some(kept::PATH) => kept::PATH.into(),
         Some(path) if own.iter().any(|o| path == o || path.strip_prefix(o.as_str()).is_some_and(|rest| rest.starts_with('/'))) => {
             path.into()
         }
@@ -205,5 +242,6 @@ mod tests {
             assert_eq!(to(away), format!("/assess/{id}"), "{away}");
         }
         assert_eq!(to(&format!("/assess/{id}x")), format!("/assess/{id}"));
+        assert_eq!(to(kept::PATH), kept::PATH, "to a form that was sent before the question");
     }
 }

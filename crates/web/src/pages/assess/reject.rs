@@ -1,11 +1,7 @@
 //! Rejecting an incomplete form: which questions lack an answer, in words for each, the letter as the
 //! force will read it, and then the rejection itself (S1, W1).
 
-use super::{
-    Routes, lines, once,
-    open::{Opened, open},
-    refused, who,
-};
+use super::{Routes, lines, once, open::Case, refused, who};
 use crate::{
     AppState,
     errors::{PageError, RefusalLine},
@@ -50,11 +46,8 @@ impl Ticked {
     }
 }
 
-async fn ask(page: Page, Path(id): Path<RequestId>) -> Result<Response, PageError> {
-    match open(&page, id).await? {
-        Opened::Case(view) => draw(&page, &view, &Ticked::default(), vec![]).await,
-        Opened::Instead(response) => Ok(response),
-    }
+async fn ask(page: Page, Case(view): Case) -> Result<Response, PageError> {
+    draw(&page, &view, &Ticked::default(), vec![]).await
 }
 
 async fn draw(page: &Page, view: &RequestView, ticked: &Ticked, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
@@ -82,11 +75,7 @@ async fn draw(page: &Page, view: &RequestView, ticked: &Ticked, errors: Vec<Refu
         .await
 }
 
-async fn act(page: Page, Path(id): Path<RequestId>, posted: Posted) -> Result<Response, PageError> {
-    let view = match open(&page, id).await? {
-        Opened::Case(view) => view,
-        Opened::Instead(response) => return Ok(response),
-    };
+async fn act(page: Page, Case(view): Case, Path(id): Path<RequestId>, posted: Posted) -> Result<Response, PageError> {
     let ticked = Ticked::read(&posted);
     if posted.has("step", "change") {
         return draw(&page, &view, &ticked, vec![]).await;

@@ -128,10 +128,7 @@ pub(in crate::pages) fn sections(form: &Form) -> Vec<Section> {
     }
     ninth.extend(declarations(form));
     let rows = [
-        vec![
-            row("Investigation reference", form.investigation.as_str(), &["S2"]),
-            row("Who will receive the answer", form.recipient.as_str(), &["V2"]),
-        ],
+        vec![row("Investigation reference", form.investigation.as_str(), &["S2"])],
         second,
         vec![
             row("Purposes", purposes(form), &["S12", "A6"]),

@@ -75,7 +75,7 @@ async fn tasks(page: Page, Path(id): Path<RequestId>) -> Result<Response, PageEr
         .back("/intake")
         .with(context! {
             id => id.to_string(), version => draft.version, tasks, done, ready => draft.missing.is_empty(),
-            investigation => draft.form.investigation.as_str(), changed_at => draft.changed_at.to_string(),
+            investigation => draft.form.investigation.as_str(), changed_at => draft.changed_at.to_string(), goes => casework::calendar::date_in_words(draft.goes),
             returned => draft.returned.as_deref(), replaces => draft.replaces.map(|r| context! { id => r.to_string(), reference => r.reference() }),
             gate => gate.map(|g| g.words.as_str()),
             unsure => draft.form.nationality == Some(Nationality::Unsure),

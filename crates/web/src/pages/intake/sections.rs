@@ -56,7 +56,6 @@ pub(super) fn read(section: u8, posted: &Posted, form: &mut Form) {
     match section {
         1 => {
             form.investigation = text(posted, F::Investigation);
-            form.recipient = text(posted, F::Recipient);
         }
         2 => {
             form.nationality = one(posted, F::Nationality);
@@ -129,7 +128,6 @@ pub(super) fn values(form: &Form) -> Value {
     let mut map: BTreeMap<String, Value> = BTreeMap::new();
     let texts = [
         (F::Investigation, form.investigation.clone()),
-        (F::Recipient, form.recipient.clone()),
         (F::Nationality, name(form.nationality)),
         (F::FingerprintsHeld, yes_no(form.fingerprints_held).into()),
         (F::FingerprintCheck, name(form.fingerprint_check)),
@@ -161,7 +159,7 @@ pub(super) fn values(form: &Form) -> Value {
 pub(super) fn touched(section: u8, form: &Form) -> bool {
     let said = |t: &str| !t.trim().is_empty();
     match section {
-        1 => said(&form.investigation) || said(&form.recipient),
+        1 => said(&form.investigation),
         2 => form.nationality.is_some(),
         3 => !form.purposes.is_empty() || said(&form.purpose_words) || form.mode.is_some(),
         4 => {
@@ -292,7 +290,7 @@ fn yes_no_words(answer: Option<bool>) -> String {
 pub(super) fn rows(section: u8, form: &Form, policy: &Policy) -> Vec<Row> {
     use Field as F;
     match section {
-        1 => vec![row(F::Investigation, "S2", form.investigation.as_str()), row(F::Recipient, "V2", form.recipient.as_str())],
+        1 => vec![row(F::Investigation, "S2", form.investigation.as_str())],
         2 => {
             let mut out = vec![row(F::Nationality, "S3", form.nationality.map(|n| route(n, policy)).unwrap_or_default())];
             if form.nationality == Some(Nationality::Foreign) {
@@ -552,7 +550,6 @@ mod tests {
     fn what_is_sent_is_what_is_shown_again() {
         let sent = [
             ("investigation", "NS/1"),
-            ("recipient", "Morgan Hale"),
             ("nationality", "foreign"),
             ("fingerprints-held", "yes"),
             ("fingerprint-check", "not-identified"),

@@ -5,9 +5,11 @@
 //! none shows a biography or what the force says before every visual opinion is locked.
 
 mod look;
+mod opinion;
 
 use super::Routes;
 use crate::{
+    AppState,
     errors::{PageError, RefusalLine},
     forms::Posted,
     page::Page,
@@ -18,28 +20,24 @@ use axum::{
     extract::{Path, Query},
     http::header,
     response::{IntoResponse, Redirect, Response},
-    routing::{get, post},
+    routing::{MethodRouter, get, post},
 };
 use bureau::{Bureau, BureauError, Once, review::ComparisonView};
 use casework::{
-    clause::Clause,
     command::Command,
-    form::{Mode, Source},
     ids::{CandidateId, PersonId, ProbeId, RequestId},
-    review::{Agreement, BlindCandidate, Component, Conclusion, Informed, Visual},
+    review::BlindCandidate,
 };
-use look::{Look, Looking, Side};
+use look::{Looking, Side};
 use minijinja::{Value, context};
 use serde::Serialize;
-use std::{collections::BTreeMap, sync::Arc};
-use strum::IntoEnumIterator;
+use std::sync::Arc;
 
-/// Where half-filled opinions wait in the session, so that looking again loses nothing.
-const NOTES: &str = "review-notes";
-/// Half-filled opinions kept at most; the oldest goes first.
-const NOTES_MAX: usize = 10;
-/// Characters of the log of image processing that go with an opinion.
-const LOG_CHARS_MAX: usize = 2_000;
+/// What is told once a conflict of interest is recorded.
+const CONFLICT_RECORDED: &str = "Your conflict of interest is recorded. You will not see this comparison again.";
+
+/// One image of one request.
+type Comparison = (RequestId, ProbeId);
 
 pub(crate) fn routes() -> Routes {
     Routes::pages(
@@ -47,14 +45,14 @@ pub(crate) fn routes() -> Routes {
             .route("/review", get(list))
             .route("/review/{request}/{probe}", get(sheet))
             .route("/review/{request}/{probe}/take-up", get(ask_conflict).post(take_up))
-            .route("/review/{request}/{probe}/empty", get(empty).post(conclude_empty))
-            .route("/review/{request}/{probe}/vulnerable", get(vulnerable).post(flag))
-            .route("/review/{request}/{probe}/conflict", get(stop).post(declare))
+            .route("/review/{request}/{probe}/empty", Say::Empty.route())
+            .route("/review/{request}/{probe}/vulnerable", Say::Vulnerable.route())
+            .route("/review/{request}/{probe}/conflict", Say::Conflict.route())
             .route("/review/{request}/{probe}/probe.jpg", get(probe_image))
-            .route("/review/{request}/{probe}/{candidate}", get(compare).post(give_visual))
+            .route("/review/{request}/{probe}/{candidate}", get(opinion::compare).post(opinion::give_visual))
             .route("/review/{request}/{probe}/{candidate}/held.jpg", get(held_image))
-            .route("/review/{request}/{probe}/{candidate}/keep", post(keep_notes))
-            .route("/review/{request}/{probe}/{candidate}/informed", get(informed).post(give_informed)),
+            .route("/review/{request}/{probe}/{candidate}/keep", post(opinion::keep_notes))
+            .route("/review/{request}/{probe}/{candidate}/informed", get(opinion::informed).post(opinion::give_informed)),
     )
 }
 
@@ -64,6 +62,11 @@ fn me(page: &Page) -> PersonId {
 
 fn house(page: &Page) -> Result<Arc<Bureau>, PageError> {
     page.state.bureau().cloned()
+}
+
+/// Where an examiner's own sheet is.
+fn sheet_path((request, probe): Comparison) -> String {
+    format!("/review/{request}/{probe}")
 }
 
 fn once(posted: &Posted) -> Result<Option<Once>, PageError> {
@@ -91,17 +94,11 @@ async fn list(page: Page) -> Result<Response, PageError> {
         .await
 }
 
-async fn ask_conflict(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>) -> Result<Response, PageError> {
-    conflict_form(&page, request, probe, Value::UNDEFINED, vec![]).await
+async fn ask_conflict(page: Page, Path(at): Path<Comparison>) -> Result<Response, PageError> {
+    conflict_form(&page, at, Value::UNDEFINED, vec![]).await
 }
 
-async fn conflict_form(
-    page: &Page,
-    request: RequestId,
-    probe: ProbeId,
-    values: Value,
-    errors: Vec<RefusalLine>,
-) -> Result<Response, PageError> {
+async fn conflict_form(page: &Page, (request, probe): Comparison, values: Value, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
     let line = house(page)?.comparison_line(me(page), request, probe, "take-up").await?;
     page.view("review/take-up.html", "Before you take up this comparison")
         .back("/review")
@@ -111,9 +108,9 @@ async fn conflict_form(
         .await
 }
 
-async fn take_up(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>, posted: Posted) -> Result<Response, PageError> {
+async fn take_up(page: Page, Path(at): Path<Comparison>, posted: Posted) -> Result<Response, PageError> {
     let (bureau, who) = (house(&page)?, me(&page));
-    let sheet = format!("/review/{request}/{probe}");
+    let ((request, probe), sheet) = (at, sheet_path(at));
     if bureau.comparison(who, request, probe).await.is_ok() {
         return Ok(Redirect::to(&sheet).into_response()); // sent twice
     }
@@ -126,129 +123,84 @@ async fn take_up(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>,
         Some("yes") => {
             let words = posted.text("conflict-words").unwrap_or_default().to_owned();
             match bureau.act_and_work(who, request, Command::DeclareConflict { words }, None, once(&posted)?).await {
-                Ok(_) => {
-                    return page.done("Your conflict of interest is recorded. You will not see this comparison again.", "/review").await;
-                }
+                Ok(_) => return page.done(CONFLICT_RECORDED, "/review").await,
                 Err(BureauError::Refused(all)) => beside(all, "conflict-words"),
                 Err(e) => return Err(e.into()),
             }
         }
         _ => vec![RefusalLine::on("conflict", "Say whether you have a conflict of interest")],
     };
-    conflict_form(&page, request, probe, posted.values(), refused).await
+    conflict_form(&page, at, posted.values(), refused).await
 }
 
-// ---- An empty list (P2) ---------------------------------------------------------------------------
+// ---- What an examiner says in a few words ---------------------------------------------------------
 
-async fn empty(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>) -> Result<Response, PageError> {
-    empty_form(&page, request, probe, Value::UNDEFINED, vec![]).await
+/// What an examiner says of a comparison in a few words, each on a page of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Say {
+    /// That an empty list is no match (P2).
+    Empty,
+    /// That they have a conflict of interest, found once begun (R1).
+    Conflict,
+    /// That the person may be vulnerable (V0).
+    Vulnerable,
 }
 
-async fn empty_form(
-    page: &Page,
-    request: RequestId,
-    probe: ProbeId,
-    values: Value,
-    errors: Vec<RefusalLine>,
-) -> Result<Response, PageError> {
-    let line = house(page)?.comparison_line(me(page), request, probe, "conclude-empty").await?;
-    page.view("review/empty.html", "Conclude on an empty candidate list")
-        .back("/review")
-        .with(context! { line => show(&line), values })
-        .errors(errors)
-        .draw()
-        .await
-}
-
-async fn conclude_empty(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>, posted: Posted) -> Result<Response, PageError> {
-    let words = posted.text("words").unwrap_or_default().to_owned();
-    match house(&page)?.act_and_work(me(&page), request, Command::ConcludeEmpty { probe, words }, None, once(&posted)?).await {
-        Ok(_) => page.done("Your conclusion is recorded: no candidates, so no match.", "/review").await,
-        Err(BureauError::Refused(all)) if all.iter().any(|r| !r.clauses.is_empty()) => {
-            empty_form(&page, request, probe, posted.values(), beside(all, "words")).await
-        }
-        Err(e) => Err(e.into()),
+impl Say {
+    fn route(self) -> MethodRouter<AppState> {
+        get(async move |page: Page, Path(at): Path<Comparison>| self.form(&page, at, Value::UNDEFINED, vec![]).await)
+            .post(async move |page: Page, Path(at): Path<Comparison>, posted: Posted| self.act(&page, at, &posted).await)
     }
-}
 
-// ---- A conflict of interest found once begun (R1) ------------------------------------------------
-
-async fn stop(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>) -> Result<Response, PageError> {
-    stop_form(&page, request, probe, Value::UNDEFINED, vec![]).await
-}
-
-async fn stop_form(
-    page: &Page,
-    request: RequestId,
-    probe: ProbeId,
-    values: Value,
-    errors: Vec<RefusalLine>,
-) -> Result<Response, PageError> {
-    let view = unfinished(page, request, probe).await?;
-    page.view("review/conflict.html", "Declare a conflict of interest")
-        .back(format!("/review/{request}/{probe}"))
-        .with(context! { reference => view.reference, values })
-        .errors(errors)
-        .draw()
-        .await
-}
-
-/// The sheet of an examiner who is still at work.
-async fn unfinished(page: &Page, request: RequestId, probe: ProbeId) -> Result<ComparisonView, PageError> {
-    let view = house(page)?.comparison(me(page), request, probe).await?;
-    if view.finished { Err(PageError::NotFound) } else { Ok(view) }
-}
-
-async fn declare(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>, posted: Posted) -> Result<Response, PageError> {
-    unfinished(&page, request, probe).await?;
-    let words = posted.text("words").unwrap_or_default().to_owned();
-    match house(&page)?.act_and_work(me(&page), request, Command::DeclareConflict { words }, None, once(&posted)?).await {
-        Ok(_) => page.done("Your conflict of interest is recorded. You will not see this comparison again.", "/review").await,
-        Err(BureauError::Refused(all)) if all.iter().any(|r| !r.clauses.is_empty()) => {
-            stop_form(&page, request, probe, posted.values(), beside(all, "words")).await
-        }
-        Err(e) => Err(e.into()),
-    }
-}
-
-// ---- Somebody may be vulnerable (V0) --------------------------------------------------------------
-
-async fn vulnerable(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>) -> Result<Response, PageError> {
-    vulnerable_form(&page, request, probe, Value::UNDEFINED, vec![]).await
-}
-
-async fn vulnerable_form(
-    page: &Page,
-    request: RequestId,
-    probe: ProbeId,
-    values: Value,
-    errors: Vec<RefusalLine>,
-) -> Result<Response, PageError> {
-    let view = unfinished(page, request, probe).await?;
-    page.view("review/vulnerable.html", "Say that the person may be vulnerable")
-        .back(format!("/review/{request}/{probe}"))
-        .with(context! { reference => view.reference, values })
-        .errors(errors)
-        .draw()
-        .await
-}
-
-async fn flag(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>, posted: Posted) -> Result<Response, PageError> {
-    unfinished(&page, request, probe).await?;
-    let words = posted.text("words").unwrap_or_default().to_owned();
-    match house(&page)?.act_and_work(me(&page), request, Command::FlagVulnerable { words }, None, once(&posted)?).await {
-        Ok(_) => {
-            page.done(
-                "It is recorded. From now on only those who need to know can see this request.",
-                &format!("/review/{request}/{probe}"),
-            )
+    async fn form(self, page: &Page, at: Comparison, values: Value, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
+        let (template, title, about) = match self {
+            Self::Empty => {
+                let line = house(page)?.comparison_line(me(page), at.0, at.1, "conclude-empty").await?;
+                ("review/empty.html", "Conclude on an empty candidate list", context! { line => show(&line) })
+            }
+            Self::Conflict => ("review/conflict.html", "Declare a conflict of interest", unfinished(page, at).await?),
+            Self::Vulnerable => ("review/vulnerable.html", "Say that the person may be vulnerable", unfinished(page, at).await?),
+        };
+        page.view(template, title)
+            .back(if self == Self::Empty { "/review".into() } else { sheet_path(at) })
+            .with(context! { values, ..about })
+            .errors(errors)
+            .draw()
             .await
-        }
-        Err(BureauError::Refused(all)) if all.iter().any(|r| !r.clauses.is_empty()) => {
-            vulnerable_form(&page, request, probe, posted.values(), beside(all, "words")).await
-        }
-        Err(e) => Err(e.into()),
     }
+
+    async fn act(self, page: &Page, at: Comparison, posted: &Posted) -> Result<Response, PageError> {
+        if self != Self::Empty {
+            unfinished(page, at).await?;
+        }
+        let words = posted.text("words").unwrap_or_default().to_owned();
+        let (command, done, then) = match self {
+            Self::Empty => (
+                Command::ConcludeEmpty { probe: at.1, words },
+                "Your conclusion is recorded: no candidates, so no match.",
+                "/review".to_owned(),
+            ),
+            Self::Conflict => (Command::DeclareConflict { words }, CONFLICT_RECORDED, "/review".to_owned()),
+            Self::Vulnerable => (
+                Command::FlagVulnerable { words },
+                "It is recorded. From now on only those who need to know can see this request.",
+                sheet_path(at),
+            ),
+        };
+        match house(page)?.act_and_work(me(page), at.0, command, None, once(posted)?).await {
+            Ok(_) => page.done(done, &then).await,
+            Err(BureauError::Refused(all)) if all.iter().any(|r| !r.clauses.is_empty()) => {
+                self.form(page, at, posted.values(), beside(all, "words")).await
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+/// The reference of a comparison that the examiner is still at work on.
+async fn unfinished(page: &Page, (request, probe): Comparison) -> Result<Value, PageError> {
+    let view = house(page)?.comparison(me(page), request, probe).await?;
+    if view.finished { Err(PageError::NotFound) } else { Ok(context! { reference => view.reference }) }
 }
 
 // ---- The examiner's own sheet ---------------------------------------------------------------------
@@ -283,9 +235,9 @@ fn rows(view: &ComparisonView, base: &str) -> Vec<Row> {
         .collect()
 }
 
-async fn sheet(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>) -> Result<Response, PageError> {
-    let view = house(&page)?.comparison(me(&page), request, probe).await?;
-    let base = format!("/review/{request}/{probe}");
+async fn sheet(page: Page, Path(at): Path<Comparison>) -> Result<Response, PageError> {
+    let view = house(&page)?.comparison(me(&page), at.0, at.1).await?;
+    let base = sheet_path(at);
     let given = view.sheet.candidates.iter().filter(|c| c.visual.is_some()).count();
     page.view("review/sheet.html", "Your comparison")
         .back("/review")
@@ -297,23 +249,13 @@ async fn sheet(page: Page, Path((request, probe)): Path<(RequestId, ProbeId)>) -
         .await
 }
 
-/// One candidate of the examiner's sheet, with its letter.
-fn on_sheet(view: &ComparisonView, candidate: CandidateId) -> Result<(String, &BlindCandidate), PageError> {
-    let n = view.sheet.candidates.iter().position(|c| c.id == candidate).ok_or(PageError::NotFound)?;
-    Ok((letter(n), &view.sheet.candidates[n]))
-}
-
 // ---- Pictures -------------------------------------------------------------------------------------
 
 fn jpeg(bytes: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "image/jpeg")], bytes).into_response()
 }
 
-async fn probe_image(
-    page: Page,
-    Path((request, probe)): Path<(RequestId, ProbeId)>,
-    Query(looking): Query<Looking>,
-) -> Result<Response, PageError> {
+async fn probe_image(page: Page, Path((request, probe)): Path<Comparison>, Query(looking): Query<Looking>) -> Result<Response, PageError> {
     let bureau = house(&page)?;
     let bytes = bureau.comparison_probe(me(&page), request, probe).await?;
     Ok(jpeg(bureau.rendered(bytes, looking.look().of(Side::Probe)).await?))
@@ -327,265 +269,4 @@ async fn held_image(
     let bureau = house(&page)?;
     let bytes = bureau.comparison_candidate(me(&page), request, probe, candidate).await?.ok_or(PageError::NotFound)?;
     Ok(jpeg(bureau.rendered(bytes, looking.look().of(Side::Held)).await?))
-}
-
-/// The two pictures and the tools, as templates show them.
-async fn pictures(page: &Page, request: RequestId, probe: ProbeId, candidate: CandidateId, look: &Look) -> Result<Value, PageError> {
-    let has_image = house(page)?.comparison_candidate(me(page), request, probe, candidate).await?.is_some();
-    let base = format!("/review/{request}/{probe}");
-    Ok(context! {
-        plain_probe => format!("{base}/probe.jpg"),
-        plain_held => has_image.then(|| format!("{base}/{candidate}/held.jpg")),
-        probe => format!("{base}/probe.jpg{}", look.query()),
-        held => has_image.then(|| format!("{base}/{candidate}/held.jpg{}", look.query())),
-        tools => look.tools(has_image),
-        log => look.log(),
-        query => look.query(),
-    })
-}
-
-// ---- The blind visual opinion ---------------------------------------------------------------------
-
-async fn compare(
-    page: Page,
-    Path(ids): Path<(RequestId, ProbeId, CandidateId)>,
-    Query(looking): Query<Looking>,
-) -> Result<Response, PageError> {
-    let kept = notes(&page).await?.into_iter().find(|(c, _)| *c == ids.2);
-    let values = kept.map_or(Value::UNDEFINED, |(_, fields)| Posted { fields, files: vec![] }.values());
-    compare_form(&page, ids, &looking.look(), values, vec![]).await
-}
-
-async fn compare_form(
-    page: &Page,
-    (request, probe, candidate): (RequestId, ProbeId, CandidateId),
-    look: &Look,
-    values: Value,
-    errors: Vec<RefusalLine>,
-) -> Result<Response, PageError> {
-    let view = house(page)?.comparison(me(page), request, probe).await?;
-    let (letter, own) = on_sheet(&view, candidate)?;
-    let base = format!("/review/{request}/{probe}");
-    if own.informed.is_some() {
-        return Ok(Redirect::to(&base).into_response());
-    }
-    let parts: Vec<Value> = Component::iter()
-        .map(|c| context! { id => c.to_string(), label => c.label(), value => values.get_attr(&format!("part-{c}")).unwrap_or_default() })
-        .collect();
-    let scale: Vec<Value> =
-        Conclusion::iter().map(|c| context! { id => c.to_string(), label => c.label(), meaning => c.meaning() }).collect();
-    page.view("review/compare.html", format!("Candidate {letter}"))
-        .back(base.as_str())
-        .with(context! {
-            reference => view.reference.as_str(), letter, base, request => request.to_string(), version => view.sheet.version,
-            visual => own.visual.as_ref().map(visual_shown), informed_open => view.informed_open, candidate => candidate.to_string(),
-            pictures => pictures(page, request, probe, candidate, look).await?, parts, scale, values,
-        })
-        .errors(errors)
-        .draw()
-        .await
-}
-
-/// An opinion in words.
-fn visual_shown(v: &Visual) -> Value {
-    let parts: Vec<Value> = Component::iter()
-        .map(|c| context! { label => c.label(), seen => v.components.get(&c).map_or("Not compared", |a| agreement(*a)) })
-        .collect();
-    context! { conclusion => v.conclusion.label(), meaning => v.conclusion.meaning(), words => v.words.as_str(), parts }
-}
-
-fn agreement(a: Agreement) -> &'static str {
-    match a {
-        Agreement::Alike => "Alike",
-        Agreement::Different => "Different",
-        Agreement::NotVisible => "Not visible in one of them",
-    }
-}
-
-/// Reads an opinion off the form, or says everything that is missing.
-fn opinion(posted: &Posted, look: &Look) -> Result<Visual, Vec<RefusalLine>> {
-    let mut components = BTreeMap::new();
-    for c in Component::iter() {
-        if let Some(a) = posted.text(&format!("part-{c}")).and_then(|v| v.parse::<Agreement>().ok()) {
-            components.insert(c, a);
-        }
-    }
-    let conclusion = posted.text("conclusion").and_then(|v| v.parse::<Conclusion>().ok());
-    let words = posted.text("words").unwrap_or_default().to_owned();
-    let opinion = Visual { conclusion: conclusion.unwrap_or(Conclusion::CannotSay), components, words };
-    let mut errors: Vec<RefusalLine> = opinion
-        .incomplete()
-        .into_iter()
-        .map(|r| {
-            let field = if r.words.starts_with("Say") { "words" } else { "part-outline" };
-            RefusalLine { field: Some(field.into()), ..r.into() }
-        })
-        .collect();
-    if conclusion.is_none() {
-        errors.insert(
-            0,
-            RefusalLine { clauses: vec![Clause::M2.to_string()], ..RefusalLine::on("conclusion", "Choose a step on the scale") },
-        );
-    }
-    if !errors.is_empty() {
-        return Err(errors);
-    }
-    let log = processing(posted, look);
-    Ok(Visual { words: format!("{}\n\nImage processing: {log}", opinion.words), ..opinion })
-}
-
-/// What was done to the pictures, for the record: told by the scripts where they work, by the address
-/// of the page where they do not.
-fn processing(posted: &Posted, look: &Look) -> String {
-    let told: String = posted.text("log").unwrap_or_default().chars().filter(|c| !c.is_control()).take(LOG_CHARS_MAX).collect();
-    let log = if told.is_empty() { look.log().join("; ") } else { told };
-    if log.is_empty() { "none.".into() } else { format!("{log}.") }
-}
-
-async fn give_visual(
-    page: Page,
-    Path(ids): Path<(RequestId, ProbeId, CandidateId)>,
-    Query(looking): Query<Looking>,
-    posted: Posted,
-) -> Result<Response, PageError> {
-    let (request, probe, candidate) = ids;
-    let look = looking.look();
-    if posted.has("action", "edit") {
-        return compare_form(&page, ids, &look, posted.values(), vec![]).await;
-    }
-    let opinion = match opinion(&posted, &look) {
-        Ok(opinion) => opinion,
-        Err(errors) => return compare_form(&page, ids, &look, posted.values(), errors).await,
-    };
-    let (bureau, who) = (house(&page)?, me(&page));
-    if !posted.has("action", "lock") {
-        let view = bureau.comparison(who, request, probe).await?;
-        let (letter, _) = on_sheet(&view, candidate)?;
-        let hidden: Vec<Value> = posted
-            .fields
-            .iter()
-            .filter(|(n, _)| !n.starts_with('_') && n != "action")
-            .map(|(n, v)| context! { name => n, value => v })
-            .collect();
-        return page
-            .view("review/check.html", format!("Check your opinion on candidate {letter}"))
-            .with(context! { letter, reference => view.reference, visual => visual_shown(&opinion), hidden, version => posted.version()?, query => look.query() })
-            .draw()
-            .await;
-    }
-    let command = Command::GiveVisual { probe, candidate, opinion, version: posted.version()? };
-    match bureau.act_and_work(who, request, command, None, once(&posted)?).await {
-        Ok(_) => {
-            forget_notes(&page, candidate).await?;
-            let view = bureau.comparison(who, request, probe).await?;
-            let (letter, _) = on_sheet(&view, candidate)?;
-            page.done(format!("Your visual opinion on candidate {letter} is locked."), &format!("/review/{request}/{probe}")).await
-        }
-        Err(BureauError::Refused(all)) => compare_form(&page, ids, &look, posted.values(), beside(all, "words")).await,
-        Err(e) => Err(e.into()),
-    }
-}
-
-// ---- Notes kept while looking again ---------------------------------------------------------------
-
-type Notes = Vec<(CandidateId, Vec<(String, String)>)>;
-
-async fn notes(page: &Page) -> Result<Notes, PageError> {
-    Ok(page.session.get::<Notes>(NOTES).await.map_err(|_| PageError::Unavailable)?.unwrap_or_default())
-}
-
-async fn forget_notes(page: &Page, candidate: CandidateId) -> Result<(), PageError> {
-    let mut kept = notes(page).await?;
-    kept.retain(|(c, _)| *c != candidate);
-    page.session.insert(NOTES, kept).await.map_err(|_| PageError::Unavailable)
-}
-
-async fn keep_notes(
-    page: Page,
-    Path((request, probe, candidate)): Path<(RequestId, ProbeId, CandidateId)>,
-    Query(looking): Query<Looking>,
-    posted: Posted,
-) -> Result<Response, PageError> {
-    house(&page)?.comparison(me(&page), request, probe).await?;
-    let fields = posted.fields.iter().filter(|(n, _)| !n.starts_with('_') && n != "action").cloned().collect();
-    let mut kept = notes(&page).await?;
-    kept.retain(|(c, _)| *c != candidate);
-    kept.push((candidate, fields));
-    let extra = kept.len().saturating_sub(NOTES_MAX);
-    kept.drain(..extra);
-    page.session.insert(NOTES, kept).await.map_err(|_| PageError::Unavailable)?;
-    let here = format!("/review/{request}/{probe}/{candidate}{}", looking.look().query());
-    page.done("Your answers so far are kept until you sign out. Look as long as you need.", &here).await
-}
-
-// ---- The informed conclusion ----------------------------------------------------------------------
-
-async fn informed(
-    page: Page,
-    Path(ids): Path<(RequestId, ProbeId, CandidateId)>,
-    Query(looking): Query<Looking>,
-) -> Result<Response, PageError> {
-    informed_form(&page, ids, &looking.look(), Value::UNDEFINED, vec![]).await
-}
-
-async fn informed_form(
-    page: &Page,
-    (request, probe, candidate): (RequestId, ProbeId, CandidateId),
-    look: &Look,
-    values: Value,
-    errors: Vec<RefusalLine>,
-) -> Result<Response, PageError> {
-    let (bureau, who) = (house(page)?, me(page));
-    let view = bureau.comparison(who, request, probe).await?;
-    let (letter, own) = on_sheet(&view, candidate)?;
-    let base = format!("/review/{request}/{probe}");
-    if own.informed.is_some() || !view.informed_open {
-        return Ok(Redirect::to(&base).into_response());
-    }
-    let told = bureau.informed(who, request, probe, candidate).await?;
-    let mode = told.mode.map(|m| match m {
-        Mode::Unidentified => "Nobody knows who the person is",
-        Mode::Known => "The person is known; the force looks for other identities",
-    });
-    let source = told.source.map(|s| match s {
-        Source::Supervised => "Taken under supervision, for example at a police station",
-        Source::Unsupervised => "CCTV or another device, not supervised",
-    });
-    let held: Vec<Value> = told.biography.iter().map(|(_, label, value)| context! { key => *label, value => value.as_str() }).collect();
-    page.view("review/informed.html", format!("Candidate {letter}: your conclusion"))
-        .back(base.as_str())
-        .with(context! {
-            reference => view.reference.as_str(), letter, base, version => view.sheet.version,
-            visual => own.visual.as_ref().map(visual_shown), supports => own.visual.as_ref().is_some_and(|v| v.conclusion.supports_same()),
-            mode, source, about => told.person, offence => told.offence, held,
-            pictures => pictures(page, request, probe, candidate, look).await?, values,
-        })
-        .errors(errors)
-        .draw()
-        .await
-}
-
-async fn give_informed(
-    page: Page,
-    Path(ids): Path<(RequestId, ProbeId, CandidateId)>,
-    Query(looking): Query<Looking>,
-    posted: Posted,
-) -> Result<Response, PageError> {
-    let (request, probe, candidate) = ids;
-    let look = looking.look();
-    let Some(same) = posted.text("same").filter(|v| ["yes", "no"].contains(v)) else {
-        let mut missing =
-            vec![RefusalLine { clauses: vec!["M2".into()], ..RefusalLine::on("same", "Say whether both images show one person") }];
-        if posted.text("reasons").is_none() {
-            missing.push(RefusalLine::on("reasons", "Say why, and what you confirm or change"));
-        }
-        return informed_form(&page, ids, &look, posted.values(), missing).await;
-    };
-    let opinion = Informed { same_person: same == "yes", reasons: posted.text("reasons").unwrap_or_default().to_owned() };
-    let command = Command::GiveInformed { probe, candidate, opinion, version: posted.version()? };
-    match house(&page)?.act_and_work(me(&page), request, command, None, once(&posted)?).await {
-        Ok(_) => page.done("Your conclusion is recorded.", &format!("/review/{request}/{probe}")).await,
-        Err(BureauError::Refused(all)) => informed_form(&page, ids, &look, posted.values(), beside(all, "reasons")).await,
-        Err(e) => Err(e.into()),
-    }
 }
