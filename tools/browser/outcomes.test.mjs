@@ -125,7 +125,7 @@ test('a form with two images: each assessed and searched by itself; one match sh
 
 // Known and not mended yet: the force's history says when the candidates nobody confirmed were erased
 // (bureau/views.rs, told_to_the_force), and so, before the answer, that there were any.
-test('the force is not told that there were candidates', { todo: 'bureau/views.rs' }, async () => {
+test('the force is not told that there were candidates', async () => {
   const id = await submitted(h, { investigation: 'NS/2026/0716' })
   const asha = await taken(h, id)
   await searched(asha, id)
