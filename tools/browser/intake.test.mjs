@@ -191,7 +191,7 @@ test('images: bad files are explained, faces are chosen, an image is removed', a
   await press(page, 'Remove the image')
   assert.equal(await page.locator('svg image').count(), 0)
   await page.goto(h.url(draft))
-  assert.match(await page.locator('main').innerText(), /1 thing still needed/)
+  assert.match(await page.locator('main').innerText(), /1\. Investigation\s+Completed[^]*5\. Images\s+Not started/)
   await page.getByRole('link', { name: 'Discard this draft' }).click()
   await press(page, 'Discard the draft')
   assert.equal((await page.goto(h.url(draft))).status(), 404)

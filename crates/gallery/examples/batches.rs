@@ -57,7 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         gallery.append(&model, &batch)?;
         enrolling += start.elapsed().as_secs_f64();
     }
-    // As other engines load an index before they answer: read everything once.
+    // As other engines load an index, and only then answer.
     gallery.warm()?;
     let facts = serde_json::json!({
         "references": number as u64, "dimension": rows.columns, "kernel": format!("{kernel:?}"), "threads": threads,

@@ -27,10 +27,11 @@
 //! bits a tenth of a gallery of a million survived a list of 50, with 5 a hundredth, and the fifth
 //! costs a quarter more to read; see docs/adr in the repository.)
 //!
-//! Every quantity that takes part in a bound is rounded outward. What the arithmetic of a bound
+//! Every length that takes part in a bound is rounded outward; `t` is rounded to nearest, which is one
+//! of the six operations below. What the arithmetic of a bound
 //! itself rounds is at most six f32 operations, each off by 2⁻²⁴ of a value that is no larger than
-//! `‖ẑ‖·‖ŷ‖ + |t| + ‖z‖·e ≤ 2.5·reach + 2.01 + 2.001·reach` (`‖z‖, ‖y‖ ≤ 2.001`, because templates
-//! and their mean are no longer than 1.0001; `‖ẑ‖ ≤ ‖z‖ + ‖δ‖ ≤ 2.5` for up to 4,096 dimensions;
+//! `‖ẑ‖·‖ŷ‖ + |t| + ‖z‖·e ≤ 2.51·reach + 2.01 + 2.001·reach` (`‖z‖, ‖y‖ ≤ 2.001`, because templates
+//! and their mean are no longer than 1.0001; `‖ẑ‖ ≤ ‖z‖ + ‖δ‖ ≤ 2.51` for up to 4,096 dimensions;
 //! `reach` bounds `‖ŷ‖` and `e`); [`float_slack`] takes eight of the sum, and 10⁻⁷ for the f64 sums.
 //! The rotations round too: [`Rotation::slack`].
 //!
@@ -167,8 +168,9 @@ impl<'a> Coder<'a> {
             }
         }
         let residual = f64::from(residual.iter().sum::<f32>()).sqrt();
-        // 2⁻¹² is far more than f32 can lose in a sum of ⌈D/16⌉ + 16 squares (D ≤ 4,096); the
-        // rotation's slack is for a vector of length 1, ours is at most 2.001.
+        // 2⁻¹² is far more than f32 can lose in a sum of ⌈D/16⌉ + 16 squares (D ≤ 4,096), and in
+        // the rounding of `e` to f32; the rotation's slack is for a vector of length 1, ours is at
+        // most 2.001; 10⁻⁶ pays for the rounding of y to f32 before it, at most 2⁻²⁴ · 2.001.
         let e = bf16_up((residual * (1.0 + f64::powi(2.0, -12)) + 2.01 * self.rotation.slack() + 1e-6) as f32);
         let e_fine = fine_error(step, y.len(), self.rotation);
         self.frame.reach = self.frame.reach.max(up((length + 1e-6 + e_fine.max(f64::from(e))) as f32));
@@ -222,7 +224,7 @@ pub(crate) fn vacate(v: usize, lines: usize, row: &mut [u8]) {
 /// `e₉`: no fine residual is longer.
 fn fine_error(step: f32, dimension: usize, rotation: &Rotation) -> f64 {
     // Half a step a component; 10⁻³ of a step for the rounding of `y·(1/s) + 256` (three roundings
-    // at magnitudes up to 512: below 2⁻¹³ of a step) and of the clamp at the very edge.
+    // at magnitudes up to 512: below 2⁻¹³ of a step). The clamp never acts: |y|/s is below 254.9.
     f64::from(step) * 0.501 * (dimension as f64).sqrt() + 2.01 * rotation.slack() + 1e-6
 }
 
@@ -331,5 +333,92 @@ impl CodedProbe {
         let e = step * 0.501 * (self.dimension as f64).sqrt() + self.fine_slack;
         let half = f64::from(self.length) * e + self.common;
         Interval { low: middle - half, high: middle + half }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::{self, Kernel, Packed, Survivors};
+
+    /// `Rᵀ v`, column by column.
+    fn rotated_back(rotation: &Rotation, v: &[f64]) -> Vec<f64> {
+        let column = |i: usize| {
+            let mut e = vec![0.0_f32; v.len()];
+            e[i] = 1.0;
+            rotation.apply(&mut e);
+            e.iter().zip(v).map(|(e, v)| f64::from(*e) * v).sum()
+        };
+        (0..v.len()).map(column).collect()
+    }
+
+    fn unit(v: &[f64]) -> Vec<f32> {
+        let length = v.iter().map(|x| x * x).sum::<f64>().sqrt();
+        v.iter().map(|x| (x / length) as f32).collect()
+    }
+
+    /// A probe that points along what the codes do not show makes as much of it as Cauchy–Schwarz
+    /// allows: the intervals must hold it, and hold it only just, or the stored lengths are not what they say.
+    #[test]
+    fn a_probe_along_the_residual_stays_inside_and_comes_to_the_edge() {
+        let mut state = 5_u64;
+        let mut next = || {
+            state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            (state >> 40) as f64 / f64::from(1 << 24) - 0.5
+        };
+        for d in [16, 64, 96, 128, 192] {
+            let rotation = Rotation::new(9, d);
+            let x = unit(&(0..d).map(|_| next()).collect::<Vec<_>>());
+            let opposite: Vec<f32> = x.iter().map(|x| -x).collect();
+            let templates = [x, opposite]; // so the centre is 0
+            let mut frame = Frame::of(templates.iter().map(Vec::as_slice), d);
+            let (mut rows, mut fine) = (vec![0; coarse_bytes(d)], Vec::new());
+            let mut coded = Coded::new(d);
+            let mut residuals = Vec::new();
+            let mut coder = Coder::new(&rotation, &mut frame);
+            for (v, template) in templates.iter().enumerate() {
+                coder.code(template, &mut coded);
+                coded.put_in_coarse_row(v, &mut rows);
+                coded.fine_row(&mut fine);
+                let mut y = template.clone();
+                rotation.apply(&mut y);
+                let step = f64::from(f32::from_bits(coded.packed & 0xffff_0000));
+                let off = |middle: fn(f64, f64) -> f64| -> Vec<f64> {
+                    let cells = coded.high.iter().zip(&coded.low);
+                    y.iter().zip(cells).map(|(y, (h, l))| f64::from(*y) - step * middle(f64::from(*h), f64::from(*l))).collect()
+                };
+                residuals.push((off(|h, _| 16.0 * (h - 15.5)), off(|h, l| 16.0 * h + l - 255.5)));
+            }
+            (templates.len()..GROUP).for_each(|v| vacate(v, lines(d), &mut rows));
+            for (n, (coarse, finer)) in residuals.iter().enumerate() {
+                for (residual, sign) in [(coarse, 1.0), (coarse, -1.0), (finer, 1.0), (finer, -1.0)] {
+                    let toward: Vec<f64> = rotated_back(&rotation, residual).iter().map(|r| sign * r).collect();
+                    let probe = unit(&toward);
+                    let exact = score::canonical(&probe, &templates[n]);
+                    let seen = CodedProbe::new(&probe, &frame, &rotation);
+                    let mut out = [Survivors::for_groups(1)];
+                    kernel::scan(Kernel::Scalar, &rows, 0, &Packed::new(std::slice::from_ref(&seen)), &[f32::NEG_INFINITY], &mut out);
+                    let one = out[0].iter().nth(n).unwrap();
+                    let high = seen.coarse_high(one.upper);
+                    let mut sums = Vec::new();
+                    kernel::fine_sums(Kernel::Scalar, &fine, &[one.row], &seen, &mut sums);
+                    let interval = seen.fine(one.sum, sums[0], one.packed, one.along);
+                    assert!(
+                        exact <= high && (interval.low..=interval.high).contains(&exact),
+                        "dimension {d}: {exact}, {high}, {interval:?}"
+                    );
+                    if std::ptr::eq(residual, coarse) && sign > 0.0 {
+                        // What is left is what the probe's own coding takes, and rounding up.
+                        let e = f64::from(seen.coarse_half(one.packed));
+                        assert!(
+                            high - exact < seen.common + 0.02 * e + 1e-4 + f64::from(frame.reach) * 0.02,
+                            "dimension {d}: {}",
+                            high - exact
+                        );
+                        assert!(exact - (high - seen.common - e) > 0.9 * e, "dimension {d}: the probe does not strain the bound");
+                    }
+                }
+            }
+        }
     }
 }

@@ -57,7 +57,8 @@ fn coarse(templates: &[Vec<f32>], d: usize, rotation: &Rotation) -> (Vec<u8>, Ve
     (rows, fine, frame)
 }
 
-const DIMENSIONS: [usize; 14] = [1, 2, 7, 8, 9, 31, 33, 100, 128, 192, 256, 500, 512, 1024];
+/// Up to the largest there is, where sums come nearest to what f32 holds exactly.
+const DIMENSIONS: [usize; 17] = [1, 2, 7, 8, 9, 31, 33, 100, 128, 192, 256, 500, 512, 1024, 2049, 4095, 4096];
 
 #[test]
 fn all_kernels_let_the_same_through() {
@@ -120,7 +121,7 @@ fn the_intervals_hold_the_score() {
                 fine_sums(Kernel::Scalar, &fine, &[s.row], &coded, &mut sums);
                 let interval = coded.fine(s.sum, sums[0], s.packed, s.along);
                 assert!(interval.low <= exact && exact <= interval.high, "dimension {d}, row {}: {exact} not in {interval:?}", s.row);
-                assert!(interval.high - interval.low < 0.2, "dimension {d}: {interval:?}");
+                assert!(interval.high - interval.low < if d > 1024 { 0.6 } else { 0.2 }, "dimension {d}: {interval:?}");
             }
         }
     }

@@ -1,13 +1,15 @@
-//! The one place with `unsafe`: reading a segment file through a memory map.
+//! Reading a segment file through a memory map.
 //!
 //! A gallery is far larger than what a process should copy in at start, so segment files are
-//! mapped read-only. Two operations need `unsafe`; both are here, and nothing else in the crate is.
+//! mapped read-only. Two operations need `unsafe`; beside the kernels' they are the crate's only ones.
 #![allow(unsafe_code)]
 
 use std::fs::File;
 use std::io;
 
-use memmap2::Mmap;
+#[cfg(target_os = "linux")]
+use memmap2::Advice;
+use memmap2::{Mmap, MmapMut};
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("segment files hold little-endian f32 and are read in place");
@@ -30,6 +32,27 @@ impl Mapping {
     }
 
     /// Everything in the file.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A copy of some bytes in memory of this process's own, in huge pages where the system has them: a
+/// pass over a mapped file spends much of its time finding small pages.
+#[derive(Debug)]
+pub(crate) struct Memory(Mmap);
+
+impl Memory {
+    /// Copies `bytes`.
+    pub(crate) fn of(bytes: &[u8]) -> io::Result<Self> {
+        let mut map = MmapMut::map_anon(bytes.len().max(1))?;
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(Advice::HugePage); // small pages serve as well, only slower
+        map[..bytes.len()].copy_from_slice(bytes);
+        map.make_read_only().map(Memory)
+    }
+
+    /// The copy; at least as long as what was copied.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.0
     }

@@ -132,7 +132,7 @@ struct Search<'a> {
 /// What one worker has put aside for one probe.
 #[derive(Default)]
 struct Piles {
-    /// What the coarse codes could not let go, by segment.
+    /// What the coarse codes could not let go, by span.
     kept: Vec<(usize, Vec<Survivor>)>,
     /// How many that is.
     count: usize,
@@ -217,7 +217,9 @@ impl<'a> Search<'a> {
             return self.work();
         }
         std::thread::scope(|scope| {
-            let helpers: Vec<_> = (1..workers).map(|_| scope.spawn(|| self.work())).collect();
+            // A thread that the system refuses is done without: this one takes what is left.
+            let helpers: Vec<_> =
+                (1..workers).filter_map(|_| std::thread::Builder::new().spawn_scoped(scope, || self.work()).ok()).collect();
             let mut outcome = self.work();
             for helper in helpers {
                 // A worker can only panic by a bug; a partial answer must not come out of one.
@@ -243,9 +245,7 @@ impl<'a> Search<'a> {
     fn work(&self) -> Result<(), Error> {
         let mut piles: Vec<Piles> = self.probes.iter().map(|_| Piles::default()).collect();
         let mut survivors = vec![Survivors::for_groups(CALL_GROUPS); self.probes.len()];
-        let outcome = self
-            .pass(&mut piles, &mut survivors)
-            .and_then(|()| piles.iter_mut().enumerate().try_for_each(|(p, piles)| self.finish(p, piles)));
+        let outcome = self.pass(&mut piles, &mut survivors).and_then(|()| self.finish(0, &mut piles));
         if outcome.is_err() {
             self.failed.store(true, Relaxed);
         }
@@ -254,7 +254,9 @@ impl<'a> Search<'a> {
 
     /// Passes over coarse codes until there are none left.
     fn pass(&self, piles: &mut [Piles], survivors: &mut [Survivors]) -> Result<(), Error> {
-        while let Some(span) = self.spans.get(self.next.fetch_add(1, Relaxed)) {
+        loop {
+            let at = self.next.fetch_add(1, Relaxed);
+            let Some(span) = self.spans.get(at) else { return Ok(()) };
             if self.failed.load(Relaxed) {
                 return Ok(()); // somebody else has the error
             }
@@ -269,15 +271,15 @@ impl<'a> Search<'a> {
                 }
                 kernel::scan(self.settings.kernel, bytes, (from * GROUP) as u32, &coded.packed, &floors[..self.probes.len()], survivors);
                 for (p, (survivors, pile)) in survivors.iter().zip(piles.iter_mut()).enumerate() {
-                    self.keep(p, span, survivors, pile)?;
+                    self.keep(p, at, survivors, pile)?;
                 }
             }
         }
-        Ok(())
     }
 
     /// Puts aside what a kernel left, and looks at once at those that may well raise the floor.
-    fn keep(&self, p: usize, span: &Span, survivors: &Survivors, piles: &mut Piles) -> Result<(), Error> {
+    fn keep(&self, p: usize, at: usize, survivors: &Survivors, piles: &mut Piles) -> Result<(), Error> {
+        let span = &self.spans[at];
         let live = &self.snapshot.segments[span.segment];
         let probe = &self.coded(span.segment).probes[p];
         let floor = &self.answers[p].floor;
@@ -295,28 +297,38 @@ impl<'a> Search<'a> {
                 continue;
             }
             match piles.kept.last_mut() {
-                Some((segment, pile)) if *segment == span.segment => pile.push(one),
-                _ => piles.kept.push((span.segment, vec![one])),
+                Some((span, pile)) if *span == at => pile.push(one),
+                _ => piles.kept.push((at, vec![one])),
             }
             piles.count += 1;
         }
-        if piles.count.max(piles.close.len()).max(piles.last.len()) >= PILE { self.finish(p, piles) } else { Ok(()) }
+        if piles.count.max(piles.close.len()).max(piles.last.len()) >= PILE { self.finish(p, std::slice::from_mut(piles)) } else { Ok(()) }
     }
 
-    /// Takes what was put aside through the remaining steps.
-    fn finish(&self, p: usize, piles: &mut Piles) -> Result<(), Error> {
-        let floor = &self.answers[p].floor;
-        // First those that raised the floor: their templates raise it to where it stays.
-        self.quick(p, piles)?;
-        for (segment, mut pile) in std::mem::take(&mut piles.kept) {
-            let low = self.coded(segment).probes[p].kernel_floor(floor.get());
-            pile.retain(|one| one.upper >= low);
-            self.look(p, segment, &pile, piles)?;
+    /// Takes what was put aside for the probes from `first` on through the remaining steps.
+    fn finish(&self, first: usize, piles: &mut [Piles]) -> Result<(), Error> {
+        let mut kept = Vec::new();
+        for (p, piles) in piles.iter_mut().enumerate() {
+            // First those that raised the floor: their templates raise it to where it stays.
+            self.quick(first + p, piles)?;
+            kept.extend(piles.kept.drain(..).map(|(span, pile)| (span, p, pile)));
+            piles.count = 0;
         }
-        piles.count = 0;
-        self.quick(p, piles)?;
-        piles.last.retain(|last| last.high >= floor.get());
-        piles.last.drain(..).try_for_each(|last| self.score(p, &last))
+        // Span by span, so that fine codes that several probes ask for come from memory once.
+        kept.sort_unstable_by_key(|(span, p, _)| (*span, *p));
+        for (span, p, mut pile) in kept {
+            let segment = self.spans[span].segment;
+            let low = self.coded(segment).probes[first + p].kernel_floor(self.answers[first + p].floor.get());
+            pile.retain(|one| one.upper >= low);
+            self.look(first + p, segment, &pile, &mut piles[p])?;
+        }
+        for (p, piles) in piles.iter_mut().enumerate() {
+            let floor = &self.answers[first + p].floor;
+            self.quick(first + p, piles)?;
+            piles.last.retain(|last| last.high >= floor.get());
+            piles.last.drain(..).try_for_each(|last| self.score(first + p, &last))?;
+        }
+        Ok(())
     }
 
     /// Looks at the fine codes of some references of one segment, and puts aside those that may be in
@@ -414,7 +426,8 @@ fn spans(snapshot: &Snapshot, filters: &Filters) -> Result<Vec<Span>, Error> {
         let groups = live.segment.groups();
         let zones = if filters.is_all() { None } else { Some(live.segment.zones()?) };
         for (zone, from) in (0..groups).step_by(CALL_GROUPS).enumerate() {
-            let admits = zones.and_then(|z| z.get(zone)).map_or(Admits::All, |z| z.admits(filters));
+            // A zone that were missing would have to be asked row by row.
+            let admits = zones.map_or(Admits::All, |z| z.get(zone).map_or(Admits::Some, |z| z.admits(filters)));
             if admits == Admits::None {
                 continue;
             }

@@ -221,6 +221,17 @@ impl Segment {
         Ok((row, self.id(row)?))
     }
 
+    /// Checks everything, and copies the codes into memory of our own.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] naming the file; [`Error::Io`] if there is no memory.
+    pub(crate) fn load(&self) -> Result<(), Error> {
+        self.coarse.load()?;
+        self.fine.load()?;
+        self.templates.check_all()?;
+        self.references.check_all()
+    }
+
     /// Reads and checks every byte of the four files.
     ///
     /// # Errors

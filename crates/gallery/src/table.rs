@@ -9,18 +9,20 @@
 //! ```
 //! All integers are little-endian. The manifest's own checksum covers the digest, the digest the
 //! block checksums, and those the rows. The first three are checked when the table is opened, rows
-//! when they are first read: what is answered was checked, and opening reads no rows.
+//! when they are first read: what is answered was checked (since it was
+//! last brought into memory, unless the system dropped and read it again), and opening reads no rows.
 
 use std::fs::File;
 use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Release};
 
 use crate::Error;
 use crate::disk::Disk;
-use crate::map::Mapping;
+use crate::map::{Mapping, Memory};
 
 const MAGIC: &[u8; 8] = b"CSGALLRY";
 const VERSION: u32 = 2;
@@ -81,6 +83,8 @@ pub(crate) struct Table {
     layout: Layout,
     /// One bit a block: its rows are what was written.
     checked: Vec<AtomicU64>,
+    /// The rows in memory of our own, once somebody asked for that.
+    loaded: OnceLock<Memory>,
 }
 
 /// Header, rows, checksums, digest.
@@ -122,7 +126,7 @@ impl Table {
         }
         let map = Mapping::of(&file).map_err(Error::io("map", path))?;
         let checked = (0..layout.blocks().div_ceil(64)).map(|_| AtomicU64::new(0)).collect();
-        let table = Table { path: path.to_owned(), map, layout, checked };
+        let table = Table { path: path.to_owned(), map, layout, checked, loaded: OnceLock::new() };
         let (head, _, sums, end) = table.parts().ok_or(damaged("too short"))?;
         if *head != layout.header() {
             return Err(damaged("its header is not what was written"));
@@ -148,8 +152,7 @@ impl Table {
     pub(crate) fn rows(&self, rows: Range<usize>) -> Result<&[u8], Error> {
         let a_block = self.layout.rows_a_block as usize;
         (rows.start / a_block..rows.end.div_ceil(a_block)).try_for_each(|block| self.check_block(block))?;
-        let body = self.map.bytes().get(HEADER_BYTES..).unwrap_or_default();
-        body.get(rows.start * self.layout.row_bytes..rows.end * self.layout.row_bytes).ok_or_else(|| self.damaged("too short"))
+        self.body().get(rows.start * self.layout.row_bytes..rows.end * self.layout.row_bytes).ok_or_else(|| self.damaged("too short"))
     }
 
     /// The bytes of all rows, of which `rows` are checked to be what was written.
@@ -160,14 +163,39 @@ impl Table {
         for row in rows {
             self.check_block(*row as usize / self.layout.rows_a_block as usize)?;
         }
-        self.map.bytes().get(HEADER_BYTES..HEADER_BYTES + self.layout.body()).ok_or_else(|| self.damaged("too short"))
+        Ok(self.body())
     }
 
     /// Checks a block unless it was checked before.
     #[inline]
     fn check_block(&self, block: usize) -> Result<(), Error> {
         let known = self.checked.get(block / 64).is_some_and(|word| word.load(Acquire) >> (block % 64) & 1 == 1);
-        if known { Ok(()) } else { self.check(block) }
+        if known { Ok(()) } else { self.check(block, self.body()) }
+    }
+
+    /// All rows, checked or not.
+    #[inline]
+    fn body(&self) -> &[u8] {
+        let bytes = match self.loaded.get() {
+            Some(memory) => memory.bytes(),
+            None => self.map.bytes().get(HEADER_BYTES..).unwrap_or_default(),
+        };
+        bytes.get(..self.layout.body()).unwrap_or_default()
+    }
+
+    /// Copies every row into memory of our own, and checks the copy.
+    ///
+    /// # Errors
+    /// As [`Table::rows`]; [`Error::Io`] if the system refuses the memory.
+    pub(crate) fn load(&self) -> Result<(), Error> {
+        if self.loaded.get().is_some() {
+            return Ok(());
+        }
+        let memory = Memory::of(self.body()).map_err(Error::io("load", &self.path))?;
+        let copy = memory.bytes().get(..self.layout.body()).unwrap_or_default();
+        (0..self.layout.blocks()).try_for_each(|block| self.check(block, copy))?;
+        let _ = self.loaded.set(memory); // somebody else was quicker, with the same
+        Ok(())
     }
 
     /// Reads and checks every row.
@@ -175,12 +203,13 @@ impl Table {
     /// # Errors
     /// As [`Table::rows`].
     pub(crate) fn check_all(&self) -> Result<(), Error> {
-        (0..self.layout.blocks()).try_for_each(|block| self.check(block))
+        (0..self.layout.blocks()).try_for_each(|block| self.check(block, self.body()))
     }
 
+    /// Checks one block of `body`, which is all rows, or a copy of them.
     #[cold]
-    fn check(&self, block: usize) -> Result<(), Error> {
-        let (_, body, sums, _) = self.parts().ok_or_else(|| self.damaged("too short"))?;
+    fn check(&self, block: usize, body: &[u8]) -> Result<(), Error> {
+        let (_, _, sums, _) = self.parts().ok_or_else(|| self.damaged("too short"))?;
         let bytes = self.layout.rows_a_block as usize * self.layout.row_bytes;
         let rows = body.chunks(bytes).nth(block).ok_or_else(|| self.damaged("too short"))?;
         let sum = sums.as_chunks::<4>().0.get(block).ok_or_else(|| self.damaged("too short"))?;

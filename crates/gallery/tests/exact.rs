@@ -152,6 +152,9 @@ fn a_batch_is_as_many_searches() {
     for kernel in Kernel::available() {
         for n in [1, 2] {
             let gallery = LocalGallery::open_for_search(folder.path(), &model(), Settings { kernel, ..threads(n) }).unwrap();
+            if n == 2 {
+                gallery.warm().unwrap(); // the same lists from memory of its own
+            }
             for (k, threshold, filters) in
                 [(10, None, Filters::default()), (50, Some(0.15), narrow.clone()), (200, Some(0.05), Filters::default())]
             {

@@ -26,6 +26,10 @@ pub(super) unsafe fn scan(coarse: &[u8], first_row: u32, probes: &Packed, floors
     }
 }
 
+/// The probes `from … from + P`.
+///
+/// # Safety
+/// As [`scan`].
 #[target_feature(enable = "avx2")]
 unsafe fn scan_some<const P: usize>(
     coarse: &[u8],

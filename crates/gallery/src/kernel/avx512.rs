@@ -48,6 +48,9 @@ unsafe fn unpack(block: &[u8; BLOCK], j: usize) -> (__m512i, __m512i) {
 }
 
 /// One probe: bound by memory, so what counts is that enough sums are in flight.
+///
+/// # Safety
+/// As [`scan`].
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn scan_one(coarse: &[u8], first_row: u32, probes: &Packed, floors: &[f32; MOST_PROBES], out: &mut [Survivors]) {
     let lines = probes.lines();
@@ -76,6 +79,9 @@ unsafe fn scan_one(coarse: &[u8], first_row: u32, probes: &Packed, floors: &[f32
 }
 
 /// Several probes: bound by the multipliers, so each loaded line serves all of them.
+///
+/// # Safety
+/// As [`scan`], for at most `P` probes packed as `P`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 unsafe fn scan_some<const P: usize>(coarse: &[u8], first_row: u32, probes: &Packed, floors: &[f32; MOST_PROBES], out: &mut [Survivors]) {
     let lines = probes.lines();

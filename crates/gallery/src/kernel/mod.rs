@@ -16,7 +16,9 @@ mod avx512;
 mod scalar;
 
 /// How far ahead of a pass codes are asked for, in bytes.
-const AHEAD: usize = 8192;
+const PASS_AHEAD: usize = 8_192;
+/// How many rows ahead of a look fine codes are asked for.
+const LOOK_AHEAD: usize = 8;
 
 use crate::codes::{self, BITS, BLOCK, BLOCK_LINES, CodedProbe, GROUP, LINE};
 
@@ -227,8 +229,7 @@ fn lines_and_bits(blocks: &[u8]) -> impl Iterator<Item = (&[u8; LINE], &[u8; BIT
 /// The fine codes of the `at`-th of `rows`, and a word to the processor about those to come.
 #[inline(always)]
 fn fine_row<'a>(fine: &'a [u8], rows: &[u32], at: usize, bytes: usize) -> &'a [u8] {
-    const AHEAD: usize = 16;
-    if let Some(soon) = rows.get(at + AHEAD) {
+    if let Some(soon) = rows.get(at + LOOK_AHEAD) {
         prefetch(fine.get(*soon as usize * bytes..(*soon as usize + 1) * bytes).unwrap_or_default());
     }
     &fine[rows[at] as usize * bytes..(rows[at] as usize + 1) * bytes]
@@ -278,7 +279,7 @@ fn prefetch_ahead(block: &[u8; BLOCK]) {
     for line in (0..BLOCK).step_by(64) {
         // SAFETY: a prefetch of any address is allowed and changes nothing; `wrapping_add` may leave
         // the slice, and is never read through.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(block.as_ptr().wrapping_add(AHEAD + line).cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(block.as_ptr().wrapping_add(PASS_AHEAD + line).cast()) };
     }
 }
 
