@@ -122,7 +122,7 @@ for (const js of [true, false]) {
     await page.getByLabel('What do you conclude?').fill('I looked: the list is empty, so nobody could be matched.')
     // With the keyboard alone.
     await page.keyboard.press('Tab')
-    assert.equal(await page.evaluate(() => document.activeElement.textContent.trim()).catch(() => 'Conclude: no match'), 'Conclude: no match')
+    assert.equal((await page.locator(':focus').textContent()).trim(), 'Conclude: no match')
     await page.keyboard.press('Enter')
     await page.getByText('Your conclusion is recorded').waitFor()
     const holder = await h.as('Asha Verma', { js })
@@ -197,3 +197,26 @@ for (const js of [true, false]) {
     assert.match(await said(other), /You saw: cannot say/i, 'the opinion that was locked stands')
   })
 }
+
+test('an examiner who is absent is replaced, and somebody else is asked', async () => {
+  const { id, reference } = await compared('NS/2026/0790')
+  const lin = await hand(h, 'Mei Lin')
+  const [sheet] = await takenUp(lin, id)
+  const page = await h.as('Ruth Adeyemi')
+  await page.goto(h.url(`/assess/${id}`))
+  await page.getByRole('link', { name: 'Replace an examiner' }).click()
+  await press(page, 'Replace them')
+  assert.deepEqual(await summary(page).then((all) => all.length > 0), true, 'who, and why')
+  await h.check(page, 'examiners-replace-refused')
+  await page.getByLabel('Mei Lin').check()
+  await page.getByLabel('Why they are replaced').fill('Away for a month.')
+  await h.check(page, 'examiners-replace')
+  await press(page, 'Replace them')
+  assert.match(await notice(page), /The examiner is replaced/)
+  // It has left her list, and its sheet is no longer hers; it waits for somebody else.
+  assert.doesNotMatch(await lin.read('/review'), new RegExp(reference))
+  assert.notEqual((await lin.get(sheet)).status, 200)
+  assert.match(await (await hand(h, 'Owen Clarke')).read('/review'), new RegExp(`Take up ${reference}`))
+  await page.goto(h.url('/assess/team'))
+  await h.check(page, 'examiners-team')
+})

@@ -3,12 +3,14 @@
 use crate::{Bureau, BureauError, Result, work};
 use casework::{
     access, calendar,
+    clause::Clause,
     command::Command,
     decide::{Context, decide},
-    event::{self, Entry, Event, HeaderFacts},
+    event::{self, Entry, Event, HeaderFacts, ReviewResult},
     ids::{BlobId, DraftId, PersonId, RequestId},
     people::{Actor, Register},
     record::{NewRecord, RetentionClass, StreamId},
+    refusal::refuse,
     request::{Request, State},
     review,
 };
@@ -141,8 +143,12 @@ impl Bureau {
                 Err(CommitError::Duplicate { .. }) => {
                     return Ok(Done { request: self.open(id).await?, events: vec![] });
                 }
-                Err(CommitError::Conflict { .. } | CommitError::NotAlone) if seen.is_some() => return Err(BureauError::Overtaken),
-                Err(CommitError::Conflict { .. } | CommitError::NotAlone) => {}
+                Err(CommitError::NotAlone) => {
+                    let words = "The force has another request open for this investigation. It is dealt with first.";
+                    return Err(vec![refuse(&[Clause::S2], words)].into());
+                }
+                Err(CommitError::Conflict { .. }) if seen.is_some() => return Err(BureauError::Overtaken),
+                Err(CommitError::Conflict { .. }) => {}
                 Err(CommitError::Store(e)) => return Err(e.into()),
             }
         }
@@ -188,7 +194,7 @@ impl Bureau {
         commit.retry = with.retry;
         commit.drop_draft = with.drop_draft;
         commit.blobs = with.blobs.clone();
-        commit.alone = events.iter().find_map(alone);
+        commit.alone = events.iter().find_map(|e| alone(e, &next));
         commit.index = events.iter().flat_map(|e| index(e, &next)).collect();
         Ok((commit, next, events))
     }
@@ -286,11 +292,17 @@ fn index(event: &Event, request: &Request) -> Vec<LookupEntry> {
     out
 }
 
-/// S2: when a form is sent, no other request of that force and investigation is open in that gallery.
-fn alone(event: &Event) -> Option<Alone> {
-    let Event::Prepared { form, gallery, leo, .. } = event else { return None };
+/// S2: when a form is sent, or a changed decision opens a request again, no other request of that force and
+/// investigation is open in that gallery.
+fn alone(event: &Event, next: &Request) -> Option<Alone> {
+    let opens = match event {
+        Event::Prepared { .. } => true,
+        Event::ReviewDecided { result, .. } => *result == ReviewResult::Changed && next.state.is_open(),
+        _ => false,
+    };
+    let (form, gallery, leo) = (next.form.as_ref().filter(|_| opens)?, next.gallery?, next.leo?);
     let states = State::iter().filter(|s| s.is_open()).map(|s| s.to_string()).collect();
-    Some(Alone { kind: "investigation".into(), value: investigation(*leo, *gallery, &form.investigation), states })
+    Some(Alone { kind: "investigation".into(), value: investigation(leo, gallery, &form.investigation), states })
 }
 
 /// The look-up value of an investigation of a force in a gallery (S2).

@@ -299,7 +299,8 @@ impl Bureau {
             }
             let Some(row) = self.store.queue_row(id).await? else { continue };
             let visible = actor.has(Role::Auditor) || (Some(row.gallery) == actor.gallery && crate::views::viewer(&actor).sees(&row));
-            if visible {
+            // M2: how far a request has come would tell an examiner of it what another examiner did.
+            if visible && !crate::assess::examines(&row, who) {
                 out.push(self.line(&row, &register, who));
             }
         }

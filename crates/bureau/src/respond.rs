@@ -8,7 +8,7 @@ use casework::{
     command::Command,
     disclosure::{Disclosure, Held, Picture, Sealed},
     event::{Sharing, Thing, Who},
-    ids::{CandidateId, PersonId, ReferenceId, RequestId},
+    ids::{CandidateId, PersonId, RequestId},
     people::Role,
     policy::BioField,
     record::{RetentionClass, StreamId},
@@ -16,7 +16,7 @@ use casework::{
     request::{Request, State},
 };
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Deref};
 
 /// A match and what could be shared of it, for the person who decides.
 #[derive(Clone, Debug, Serialize)]
@@ -29,6 +29,31 @@ pub struct MatchView {
     pub has_image: bool,
     /// What was decided.
     pub sharing: Option<Sharing>,
+}
+
+/// An answer as it left, or would leave, and what holds besides as the request stands now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Answer {
+    /// The answer.
+    #[serde(flatten)]
+    answer: Disclosure,
+    /// Whether the request is handled sensitively now, whatever it was when the answer left (V0).
+    pub sensitive: bool,
+    /// What the force must do besides what the answer itself says (V3).
+    pub besides: Vec<(Clause, String)>,
+}
+
+impl Answer {
+    fn of(request: &Request, answer: Disclosure) -> Self {
+        Self { besides: answer.besides(request.sensitive), sensitive: request.sensitive, answer }
+    }
+}
+
+impl Deref for Answer {
+    type Target = Disclosure;
+    fn deref(&self) -> &Disclosure {
+        &self.answer
+    }
 }
 
 impl Bureau {
@@ -60,11 +85,16 @@ impl Bureau {
         Ok(out)
     }
 
-    /// A match's held image, for the person who decides what is shared.
+    /// A match's held image, for the person who decides what is shared; once the answer has left, the picture
+    /// that left with it, for those who may preview it.
     ///
     /// # Errors
     /// Refused to everybody else.
     pub async fn match_image(&self, who: PersonId, id: RequestId, candidate: CandidateId) -> Result<Option<Vec<u8>>> {
+        if self.open(id).await?.released_at.is_some() {
+            let request = self.previewed_by(who, id).await?;
+            return self.left_image(who, &request, candidate, "previewing the answer").await.map(Some);
+        }
         let (request, ..) = self.open_for(who, id, Action::SeeCandidates).await?;
         let matched = request.probes.iter().flat_map(casework::request::Probe::matches).any(|c| c.id == candidate);
         if request.assignee != Some(who) || !matched {
@@ -78,36 +108,41 @@ impl Bureau {
     ///
     /// # Errors
     /// Refused with everything that still stands in its way.
-    pub async fn preview(&self, who: PersonId, id: RequestId) -> Result<Disclosure> {
+    pub async fn preview(&self, who: PersonId, id: RequestId) -> Result<Answer> {
+        let request = self.previewed_by(who, id).await?;
+        // What has left is shown as it left; before that, what would leave.
+        let answer = if request.released_at.is_some() { left(&request)? } else { self.assembled(&request).await? };
+        self.consult(who, &request, Thing::Answer, "previewing the answer").await?;
+        Ok(Answer::of(&request, answer))
+    }
+
+    async fn previewed_by(&self, who: PersonId, id: RequestId) -> Result<Request> {
         let (request, actor, _) = self.open_for(who, id, Action::SeeAnswer).await?;
         if request.assignee != Some(who) && !actor.has(Role::TeamLeader) {
             return Err(vec![refuse(&[Clause::V1], "Only the person who holds the request, or the team leader, sees its answer.")].into());
         }
-        // What has left is shown as it left; before that, what would leave.
-        let answer = if request.released_at.is_some() { left(&request)? } else { self.assembled(&request).await? };
-        self.consult(who, &request, Thing::Answer, "previewing the answer").await?;
-        Ok(answer)
+        Ok(request)
     }
 
     /// The answer as it would arrive if it were sent now; nothing is done.
     ///
     /// # Errors
     /// Refused with everything that sending it would be refused for.
-    pub async fn preview_to(&self, who: PersonId, id: RequestId, recipient_confirmed: bool, seen: Option<u64>) -> Result<Disclosure> {
+    pub async fn preview_to(&self, who: PersonId, id: RequestId, recipient_confirmed: bool, seen: Option<u64>) -> Result<Answer> {
         let (request, ..) = self.open_for(who, id, Action::SeeAnswer).await?;
         let command = Command::Answer { recipient_confirmed };
         let done = self.check(who, id, command, seen).await?;
         let answer = self.assembled(&done.request).await?;
         self.consult(who, &request, Thing::Answer, "previewing the answer").await?;
-        Ok(answer)
+        Ok(Answer::of(&request, answer))
     }
 
     async fn assembled(&self, request: &Request) -> Result<Disclosure> {
-        let mut held: BTreeMap<ReferenceId, Held> = BTreeMap::new();
+        let mut held: BTreeMap<CandidateId, Held> = BTreeMap::new();
         for c in request.probes.iter().flat_map(casework::request::Probe::matches) {
-            if let (Some(reference), Some(Sharing::Share { image, .. })) = (c.reference, &c.sharing) {
+            if let Some(Sharing::Share { image, .. }) = &c.sharing {
                 let picture = *image && self.held_image(request, c.id).await?.is_some();
-                held.insert(reference, Held { biography: self.held_biography(request, c.id).await?, picture });
+                held.insert(c.id, Held { biography: self.held_biography(request, c.id).await?, picture });
             }
         }
         let register = self.register().await?;
@@ -140,9 +175,10 @@ impl Bureau {
     /// Opens the answer: the first time is recorded as collected, every time as a look.
     ///
     /// # Errors
-    /// Refused before it is released and to anyone but the requester (V2).
-    pub async fn answer(&self, who: PersonId, id: RequestId) -> Result<Disclosure> {
-        let request = self.released_to(who, id).await?;
+    /// Refused before it is released and to anyone but the requester (V2). [`BureauError::Gone`] once it is
+    /// erased: then nothing was opened, and nothing is recorded.
+    pub async fn answer(&self, who: PersonId, id: RequestId) -> Result<Answer> {
+        let (request, answer) = self.released_to(who, id).await?;
         if request.collected_at.is_none() {
             match self.act(who, id, Command::Collect, Some(request.version), None).await {
                 // Opened in two tabs at once: one of them is the first.
@@ -150,7 +186,7 @@ impl Bureau {
                 Err(e) => return Err(e),
             }
         }
-        left(&request)
+        Ok(Answer::of(&request, answer))
     }
 
     /// A shared person's image.
@@ -158,10 +194,15 @@ impl Bureau {
     /// # Errors
     /// Refused unless it is part of the released answer.
     pub async fn answer_image(&self, who: PersonId, id: RequestId, candidate: CandidateId) -> Result<Vec<u8>> {
-        let request = self.released_to(who, id).await?;
-        left(&request)?; // unchanged since it was sealed
+        let (request, _) = self.released_to(who, id).await?;
+        self.left_image(who, &request, candidate, "opening the answer").await
+    }
+
+    /// A picture that left with an answer, unchanged since it was sealed.
+    async fn left_image(&self, who: PersonId, request: &Request, candidate: CandidateId, why: &str) -> Result<Vec<u8>> {
+        left(request)?;
         let picture = request.disclosed.as_ref().and_then(|a| a.picture(candidate)).ok_or_else(|| vec![access::unknown()])?;
-        self.consult(who, &request, Thing::CandidateImage(candidate), "opening the answer").await?;
+        self.consult(who, request, Thing::CandidateImage(candidate), why).await?;
         let bytes = self.store.get_blob(picture.blob).await?.ok_or(BureauError::Gone)?;
         if sha256(&bytes) != picture.digest {
             return Err(BureauError::Failed(NOT_AS_RELEASED.into()));
@@ -169,7 +210,7 @@ impl Bureau {
         Ok(bytes)
     }
 
-    async fn released_to(&self, who: PersonId, id: RequestId) -> Result<Request> {
+    async fn released_to(&self, who: PersonId, id: RequestId) -> Result<(Request, Disclosure)> {
         let (request, ..) = self.open_for(who, id, Action::Collect).await?;
         let mut out: Vec<Refusal> = vec![];
         if request.requester != Some(who) {
@@ -181,8 +222,9 @@ impl Bureau {
         if !out.is_empty() {
             return Err(out.into());
         }
+        let answer = left(&request)?; // gone, or not as released: then nobody looked at it
         self.consult(who, &request, Thing::Answer, "opening the answer").await?;
-        Ok(request)
+        Ok((request, answer))
     }
 }
 

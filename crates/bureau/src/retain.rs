@@ -13,6 +13,7 @@ use casework::{
 use jiff::civil::Date;
 use serde::Serialize;
 use store::{QueueFilter, QueueOrder};
+use strum::IntoEnumIterator as _;
 
 /// Requests on one page of what will go.
 const PAGE_SIZE: u32 = 25;
@@ -51,11 +52,14 @@ impl Bureau {
         if !self.open(id).await?.erased.contains(&class) {
             self.act_as_worker(id, Command::Erase { class }).await?;
         }
-        self.store.erase(StreamId::Request(id), class, self.now()).await?;
         if class == RetentionClass::Record {
-            // Who looked goes with what was looked at.
+            // Nothing outlives the record: not a class whose own erasure failed, nor who looked at it.
+            for other in RetentionClass::iter().filter(|c| *c != class) {
+                self.store.erase(StreamId::Request(id), other, self.now()).await?;
+            }
             self.store.erase(StreamId::Consulted(id), class, self.now()).await?;
         }
+        self.store.erase(StreamId::Request(id), class, self.now()).await?;
         Ok(())
     }
 

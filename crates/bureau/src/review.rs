@@ -147,11 +147,14 @@ impl Bureau {
     }
 
     /// The examiners of a request who have yet to finish, for the team leader who may replace one (M2).
+    /// Whoever has looked cannot take a comparison of it up afterwards.
     ///
     /// # Errors
     /// Refused to everybody else.
     pub async fn examiners_at_work(&self, who: PersonId, id: RequestId) -> Result<Vec<AtWork>> {
         let (request, _, register) = self.open_for(who, id, Action::ReplaceExaminer).await?;
+        // Who has yet to finish is what a blind examiner must not know: the look is recorded first (D5).
+        self.consult(who, &request, Thing::History, "who has yet to finish comparing").await?;
         let mut out: Vec<AtWork> = vec![];
         for record in self.store.load(StreamId::Request(id)).await? {
             let Some(payload) = record.payload.filter(|_| record.header.kind == "examiner-joined") else { continue };

@@ -21,7 +21,7 @@ use casework::{
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use std::time::Duration;
-use store::{Job, NewJob};
+use store::{Job, JobId, NewJob};
 
 /// How long a worker may hold a job before another takes it over.
 pub const LEASE: Duration = Duration::from_secs(120);
@@ -61,7 +61,10 @@ pub(crate) fn jobs_after(before: &Request, after: &Request, policy: &Policy, now
             out.push(job(Task::Erase { class: due.class }, now)?);
         }
     }
-    if let Some(due) = retain::close_due(after, policy) {
+    // A request that nothing changed (a task tried again) has its job already.
+    if before.changed_at != after.changed_at
+        && let Some(due) = retain::close_due(after, policy)
+    {
         out.push(job(Task::Close, casework::calendar::start_of(due))?);
     }
     if before.closed_at.is_none() && after.closed_at.is_some() {
@@ -191,19 +194,28 @@ impl Bureau {
         if !actor.has(Role::TeamLeader) {
             return Err(vec![access::unknown()].into());
         }
+        let gallery = actor.gallery.ok_or_else(|| vec![access::unknown()])?;
         let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now() };
         let mut out = vec![];
-        for job in self.store.failed_jobs(FAILED_JOBS_MAX).await? {
-            let StreamId::Request(id) = job.stream else { continue };
-            let request = self.open(id).await?;
-            if !access::refusals(&request, access::Action::TryAgain, &ctx).is_empty() {
-                continue; // another gallery's, or one of which they must not know how far it is (M2)
+        let mut after = JobId(0);
+        loop {
+            let page = self.store.failed_jobs_after(after, Some(gallery), FAILED_JOBS_MAX).await?;
+            let Some(last) = page.last() else { return Ok(out) };
+            after = last.id;
+            for job in page {
+                let StreamId::Request(id) = job.stream else { continue };
+                let request = self.open(id).await?;
+                if !access::refusals(&request, access::Action::TryAgain, &ctx).is_empty() {
+                    continue; // one of which they must not know how far it is (M2)
+                }
+                let owed = serde_json::from_str::<Task>(&job.payload).is_ok_and(|t| t.owed(&request, ctx.policy, ctx.now));
+                let reason = job.reason.unwrap_or_default();
+                out.push(FailedJob { job: job.id.0, kind: job.kind, reason, request: id, reference: id.reference(), owed });
+                if out.len() == FAILED_JOBS_MAX as usize {
+                    return Ok(out);
+                }
             }
-            let owed = serde_json::from_str::<Task>(&job.payload).is_ok_and(|t| t.owed(&request, ctx.policy, ctx.now));
-            let reason = job.reason.unwrap_or_default();
-            out.push(FailedJob { job: job.id.0, kind: job.kind, reason, request: id, reference: id.reference(), owed });
         }
-        Ok(out)
     }
 
     /// Lets a worker try again what failed for good, and records who asked for it. The job and the event
@@ -218,8 +230,8 @@ impl Bureau {
         if !actor.has(Role::TeamLeader) {
             return Err(unknown());
         }
-        let failed = self.store.failed_jobs(FAILED_JOBS_MAX).await?;
-        let Some(found) = failed.into_iter().find(|f| f.id.0 == job) else {
+        let from = self.store.failed_jobs_after(JobId(job.saturating_sub(1)), None, 1).await?;
+        let Some(found) = from.into_iter().find(|f| f.id.0 == job) else {
             return Err(BureauError::Overtaken); // a colleague was quicker, or it was not needed any more
         };
         let StreamId::Request(id) = found.stream else { return Err(unknown()) };
@@ -233,13 +245,18 @@ impl Bureau {
 
     /// Forgets failed jobs that nothing asks for any more.
     async fn forget_void_jobs(&self) -> Result<()> {
-        for job in self.store.failed_jobs(FAILED_JOBS_MAX).await? {
-            let (StreamId::Request(id), Ok(task)) = (job.stream, serde_json::from_str::<Task>(&job.payload)) else { continue };
-            if !self.owes(id, task).await? {
-                self.store.forget_job(job.id).await?;
+        let mut after = JobId(0);
+        loop {
+            let page = self.store.failed_jobs_after(after, None, FAILED_JOBS_MAX).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.id;
+            for job in page {
+                let (StreamId::Request(id), Ok(task)) = (job.stream, serde_json::from_str::<Task>(&job.payload)) else { continue };
+                if !self.owes(id, task).await? {
+                    self.store.forget_job(job.id).await?;
+                }
             }
         }
-        Ok(())
     }
 }
 

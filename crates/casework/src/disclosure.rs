@@ -5,7 +5,7 @@ use crate::{
     clause::Clause,
     event::Sharing,
     form::{Mode, Purpose},
-    ids::{BlobId, CandidateId, Digest, PersonId, ProbeId, ReferenceId, RequestId},
+    ids::{BlobId, CandidateId, Digest, PersonId, ProbeId, RequestId},
     limits::CONFIRMATIONS_MIN,
     policy::{BioField, Policy},
     record::GalleryId,
@@ -20,7 +20,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[serde(transparent)]
 pub struct Biography(pub BTreeMap<BioField, String>);
 
-/// What the gallery holds of a reference whose person is shared.
+/// What the gallery holds of a match whose person is shared. One person may match two images, and less be
+/// shared on one than on the other, so it is kept by candidate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Held {
     /// What is known of the person.
@@ -122,13 +123,10 @@ impl Sealed {
     #[must_use]
     pub fn fits(&self, request: &Request, policy: &Policy) -> bool {
         let Ok(said) = serde_json::from_str::<Parts>(&self.text) else { return false };
-        let mut held: BTreeMap<ReferenceId, Held> = BTreeMap::new();
+        let mut held: BTreeMap<CandidateId, Held> = BTreeMap::new();
         for s in said.probes.iter().flat_map(|p| &p.shared) {
-            let Some(reference) = request.probes.iter().find_map(|p| p.candidate(s.candidate)).and_then(|c| c.reference) else {
-                return false;
-            };
             let biography = Biography(s.fields.iter().map(|(f, _, value)| (*f, value.clone())).collect());
-            held.insert(reference, Held { biography, picture: self.picture(s.candidate).is_some() });
+            held.insert(s.candidate, Held { biography, picture: self.picture(s.candidate).is_some() });
         }
         let pictured = said.probes.iter().flat_map(|p| &p.shared).filter(|s| s.image).count();
         let again = Disclosure::assemble(request, &held, &said.recipient, policy).and_then(|d| Self::new(&d, vec![]).map_err(|_| vec![]));
@@ -168,13 +166,20 @@ impl Disclosure {
     pub fn conditions(&self) -> &[(Clause, String)] {
         &self.0.conditions
     }
-    /// Makes the disclosure from the request as decided and what is held of its shared references; `name`
+    /// What must be done with it besides its own conditions, as the request stands now: `sensitive` may have
+    /// become true after it left, and what was sealed then does not say so (V0, V3).
+    #[must_use]
+    pub fn besides(&self, sensitive: bool) -> Vec<(Clause, String)> {
+        let said = self.0.conditions.iter().any(|(clause, _)| *clause == Clause::V3);
+        if sensitive && !said { vec![onward()] } else { vec![] }
+    }
+    /// Makes the disclosure from the request as decided and what is held of its shared candidates; `name`
     /// is the requester's. A field or picture that was chosen but is not held is left out.
     ///
     /// # Errors
     /// Everything that stands in the way: a probe without an end, a match without two confirmations, a
     /// field outside the gallery's list.
-    pub fn assemble(request: &Request, held: &BTreeMap<ReferenceId, Held>, name: &str, policy: &Policy) -> Result<Self, Vec<Refusal>> {
+    pub fn assemble(request: &Request, held: &BTreeMap<CandidateId, Held>, name: &str, policy: &Policy) -> Result<Self, Vec<Refusal>> {
         let found = refusals(request, policy);
         let (Some(gallery), Some(requester), true) = (request.gallery, request.requester, found.is_empty()) else {
             return Err(found);
@@ -185,8 +190,8 @@ impl Disclosure {
             let mut withheld = false;
             for c in p.matches() {
                 match (&c.sharing, c.reference) {
-                    (Some(Sharing::Share { image, fields, .. }), Some(reference)) => {
-                        let held = held.get(&reference).cloned().unwrap_or_default();
+                    (Some(Sharing::Share { image, fields, .. }), Some(_)) => {
+                        let held = held.get(&c.id).cloned().unwrap_or_default();
                         let mut chosen: Vec<_> = policy.gallery(gallery).fields.iter()
                             .filter(|r| fields.iter().any(|(f, _)| *f == r.field))
                             .filter_map(|r| held.biography.0.get(&r.field).map(|v| (r.field, r.field.label().to_owned(), v.clone())))
@@ -235,13 +240,14 @@ fn conditions(request: &Request) -> Vec<(Clause, String)> {
             "Share it with another organisation only where that is lawful and within the policy and your agreement.".into(),
         ));
         if request.sensitive {
-            out.push((
-                Clause::V3,
-                "This is sensitive. It is for the named recipient only: ask us before it is passed on to anybody.".into(),
-            ));
+            out.push(onward());
         }
     }
     out
+}
+
+fn onward() -> (Clause, String) {
+    (Clause::V3, "This is sensitive. It is for the named recipient only: ask us before it is passed on to anybody.".into())
 }
 
 /// Everything that stands in the way of a disclosure, asked of the request as it stands.

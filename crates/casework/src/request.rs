@@ -185,6 +185,8 @@ pub struct Request {
     pub decided_by_team: Option<TeamId>,
     /// Examiners who were replaced before they had finished: they neither examine nor hold it again (M2).
     pub replaced: BTreeSet<PersonId>,
+    /// Who replaced an examiner, and so knew who had finished and who had not: no blind examiner of it (M2).
+    pub replaced_by: BTreeSet<PersonId>,
     /// Who has a conflict of interest.
     pub conflicted: BTreeSet<PersonId>,
     /// Everyone who has held it and so may have seen what the force says.
@@ -282,6 +284,7 @@ impl Request {
             deciders: BTreeSet::new(),
             decided_by_team: None,
             replaced: BTreeSet::new(),
+            replaced_by: BTreeSet::new(),
             conflicted: BTreeSet::new(),
             held_by: BTreeSet::new(),
             declared: BTreeSet::new(),
@@ -453,7 +456,10 @@ impl Request {
     /// than panicked on, and `audit replay` shows the difference.
     pub fn apply(&mut self, entry: &Entry, at: Timestamp) {
         self.version += 1;
-        self.changed_at = Some(at);
+        // That a worker is to try again changes nothing: what was due to be done stays due.
+        if !matches!(entry.event, Event::TriedAgain { .. }) {
+            self.changed_at = Some(at);
+        }
         match entry.event.clone() {
             Event::Prepared { form, gallery, leo, twin, replaces, image_seen_before } => {
                 self.state = State::AwaitingApproval;
@@ -597,6 +603,9 @@ impl Request {
             }
             Event::ExaminerReplaced { examiner, .. } => {
                 self.replaced.insert(examiner);
+                if let Who::Person(p) = entry.by {
+                    self.replaced_by.insert(p);
+                }
                 for p in self.probes.iter_mut().filter(|p| review::unfinished(p, examiner)) {
                     p.free_place(examiner);
                 }
@@ -669,6 +678,8 @@ impl Request {
                     self.disclosed_digest = None;
                     self.collected_at = None;
                     self.closed_at = None;
+                    // An image may be searched now, and whom that lists goes in its own time.
+                    self.erased.remove(&RetentionClass::Candidates);
                     for p in &mut self.probes {
                         if matches!(p.state, ProbeState::Declined { .. }) {
                             p.state = ProbeState::Pending;

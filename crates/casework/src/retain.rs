@@ -31,24 +31,21 @@ pub fn due(request: &Request, policy: &Policy, today: Date) -> Vec<Due> {
             out.push(Due { class, since, why, clause: Clause::D3 });
         }
     };
-    let searched = request.probes.iter().any(|p| p.facts.is_some());
-    // A declined image may come back after a review and be searched, and a class that is gone takes
-    // nothing more; so with one of those the candidates wait until the request is over.
-    let concluded = request.probes.iter().all(|p| p.state == ProbeState::Concluded);
-    let over = matches!(request.state, State::Withdrawn | State::Closed);
-    if searched && (concluded || over) {
+    if candidates_go(request) {
         add(RetentionClass::Candidates, today, "Nobody confirmed these candidates, so they go at once.");
     }
-    // A review that waits could need the images again.
+    // A review that waits could need the images again; nothing keeps the record past its six years.
     let waiting = request.reviews.iter().any(|r| r.result.is_none());
-    if let Some(closed) = request.closed_at.map(calendar::london_date).filter(|_| !waiting) {
-        add(
-            RetentionClass::Images,
-            calendar::after(closed, Period::Days(policy.images_days_after_closing)),
-            "Images go a set time after closing.",
-        );
+    if let Some(closed) = request.closed_at.map(calendar::london_date) {
+        if !waiting {
+            add(
+                RetentionClass::Images,
+                calendar::after(closed, Period::Days(policy.images_days_after_closing)),
+                "Images go a set time after closing.",
+            );
+        }
         // Nothing is there to erase of a request that was never answered.
-        if request.answered {
+        if request.answered && !waiting {
             add(
                 RetentionClass::Disclosure,
                 calendar::after(closed, Period::Days(policy.disclosure_days_after_closing)),
@@ -62,6 +59,15 @@ pub fn due(request: &Request, policy: &Policy, today: Date) -> Vec<Due> {
         );
     }
     out
+}
+
+/// Whether the candidates that nobody confirmed go: people concluded on every image, or it is over. A
+/// declined image may come back after a review and be searched; so with one of those they wait until then.
+pub(crate) fn candidates_go(request: &Request) -> bool {
+    let searched = request.probes.iter().any(|p| p.facts.is_some());
+    let concluded = request.probes.iter().all(|p| p.state == ProbeState::Concluded);
+    let over = matches!(request.state, State::Withdrawn | State::Closed);
+    searched && (concluded || over)
 }
 
 /// The London date from which a worker closes a request that has ended, or was abandoned before its

@@ -242,7 +242,8 @@ pub fn in_question(probe: &Probe) -> Vec<CandidateId> {
     }
 }
 
-/// What the opinions given so far lead to: conclusions, or an adjudication; nothing while somebody is still at work.
+/// What the opinions given so far lead to: conclusions, or an adjudication; nothing while somebody is still at
+/// work, and nothing about a confirmed candidate whose reference is gone.
 #[must_use]
 pub fn consequences(probe: &Probe) -> Vec<Event> {
     let needed = match probe.state {
@@ -261,6 +262,10 @@ pub fn consequences(probe: &Probe) -> Vec<Event> {
         let matched = confirmed_by.len() >= CONFIRMATIONS_MIN;
         if !matched && says_same > 0 && needed == 2 {
             disputed.push(c.id);
+            continue;
+        }
+        // Two people confirmed it, but who it is is gone: no conclusion is true of it, so there is none.
+        if matched && c.reference.is_none() {
             continue;
         }
         out.push(Event::Concluded {

@@ -74,9 +74,11 @@ impl Task {
             }
             Self::Release => request.state == State::Answering,
             Self::Close => !request.waits_for_us() && retain::close_due(request, policy).is_some_and(|due| due <= today),
-            // Once recorded as erased, the key and the bytes may still have to go.
+            // Once recorded as erased, the key and the bytes may still have to go; but never a list that
+            // people are at work on.
             Self::Erase { class } => {
-                request.erased.contains(&class) || retain::due(request, policy, today).iter().any(|d| d.class == class)
+                let recorded = request.erased.contains(&class) && (class != RetentionClass::Candidates || retain::candidates_go(request));
+                recorded || retain::due(request, policy, today).iter().any(|d| d.class == class)
             }
         }
     }

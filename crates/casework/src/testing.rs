@@ -538,7 +538,7 @@ impl World {
         let shares = |c: &&Candidate| matches!(c.sharing, Some(Sharing::Share { .. }));
         let shared: Vec<_> = case.probes.iter().flat_map(|p| &p.candidates).filter(shares).collect();
         let all = Held { biography: Biography(BioField::iter().map(|f| (f, format!("Invented {f}"))).collect()), picture: true };
-        let held = shared.iter().filter_map(|c| Some((c.reference?, all.clone()))).collect();
+        let held = shared.iter().map(|c| (c.id, all.clone())).collect();
         let answer = Disclosure::assemble(case, &held, "Amina Example", policy);
         let picture = |c: CandidateId| Picture { candidate: c, blob: BlobId(c.0), digest: Digest([3; 32]) };
         let sealed = match &answer {

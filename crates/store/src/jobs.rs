@@ -1,8 +1,8 @@
 //! Outgoing work: enqueued in the deciding transaction, claimed under a lease, never run twice at once.
 
-use crate::rows::{self, signed, time, unsigned};
+use crate::rows::{self, gallery_text, signed, time, unsigned};
 use crate::{Result, Store, StoreError, micros, within};
-use casework::record::StreamId;
+use casework::record::{GalleryId, StreamId};
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
@@ -123,10 +123,23 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn failed_jobs(&self, limit: u32) -> Result<Vec<Job>> {
+        self.failed_jobs_after(JobId(0), None, limit).await
+    }
+
+    /// Jobs that were given up, oldest first: those numbered after `after`, at most `limit`; with a gallery,
+    /// those of its requests only.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn failed_jobs_after(&self, after: JobId, gallery: Option<GalleryId>, limit: u32) -> Result<Vec<Job>> {
         let found = sqlx::query(
             "SELECT id, kind, stream, payload, run_at, attempts, reason FROM job
-             WHERE failed = 1 ORDER BY id LIMIT $1",
+             WHERE failed = 1 AND id > $1
+               AND ($2 IS NULL OR EXISTS (SELECT 1 FROM request_row r WHERE r.request = substr(stream, 2) AND r.gallery = $2))
+             ORDER BY id LIMIT $3",
         )
+        .bind(signed(after.0)?)
+        .bind(gallery.map(gallery_text))
         .bind(limit)
         .fetch_all(self.reader())
         .await?;

@@ -76,6 +76,10 @@ pub const BUSY_TIMEOUT_SECONDS: u64 = 30;
 /// Read connections per process.
 pub const MAX_READ_CONNECTIONS: u32 = 8;
 
+/// The layout of a data directory and of what is sealed in it. One of another format is not opened: its
+/// events would not fold.
+pub const FORMAT: &str = "2";
+
 /// Why the store refused or failed. Never holds anything personal.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -92,6 +96,14 @@ pub enum StoreError {
     AlreadyExists {
         /// The directory.
         path: PathBuf,
+    },
+    /// Made by a version that wrote its records differently.
+    #[error("{} was made by another version of this program (format {found}; this one needs {FORMAT}); open it with the version that made it, or move it away and start with an empty directory", path.display())]
+    OtherFormat {
+        /// The directory.
+        path: PathBuf,
+        /// Its format.
+        found: String,
     },
     /// A secret that others on the machine could read.
     #[error("{} can be used by others (mode {mode:04o}, at most {limit:04o} is allowed); run chmod {limit:o} on it and find out who read it", path.display())]
@@ -237,7 +249,11 @@ impl Store {
         let store = Self::assemble(dir, secrets, true).await?;
         store.keys().current(&keys::Scope::check()).await?;
         let mut tx = store.write().await?;
-        sqlx::query("INSERT INTO house (name, value) VALUES ('origin', $1)").bind(origin).execute(&mut *tx).await?;
+        sqlx::query("INSERT INTO house (name, value) VALUES ('origin', $1), ('format', $2)")
+            .bind(origin)
+            .bind(FORMAT)
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(store)
     }
@@ -246,8 +262,8 @@ impl Store {
     /// crash interrupted.
     ///
     /// # Errors
-    /// [`StoreError::NotAStore`], [`StoreError::Permissions`], [`StoreError::WrongMasterKey`],
-    /// [`StoreError::BadSecret`]; IO and database errors.
+    /// [`StoreError::NotAStore`], [`StoreError::OtherFormat`], [`StoreError::Permissions`],
+    /// [`StoreError::WrongMasterKey`], [`StoreError::BadSecret`]; IO and database errors.
     pub async fn open(dir: &Path) -> Result<Self> {
         for missing in ["records.db", "keys.db", "blobs", "secrets/master.key"] {
             if !dir.join(missing).exists() {
@@ -256,6 +272,12 @@ impl Store {
         }
         let secrets = secrets::Secrets::open(&dir.join("secrets"))?;
         let store = Self::assemble(dir, secrets, false).await?;
+        // The first version did not say its format.
+        let format: Option<String> =
+            sqlx::query_scalar("SELECT value FROM house WHERE name = 'format'").fetch_optional(&store.inner.reader).await?;
+        if format.as_deref() != Some(FORMAT) {
+            return Err(StoreError::OtherFormat { path: dir.to_owned(), found: format.unwrap_or_else(|| "1".into()) });
+        }
         store.keys().check_master().await?;
         let (origin,): (String,) = sqlx::query_as("SELECT value FROM house WHERE name = 'origin'")
             .fetch_optional(&store.inner.reader)

@@ -8,6 +8,7 @@ use crate::{Result, Store};
 use casework::ids::RequestId;
 use casework::record::RetentionClass;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use std::collections::BTreeSet;
 
 /// One value under which a request can be found again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +58,16 @@ pub(crate) async fn taken(tx: &mut SqliteConnection, secrets: &Secrets, request:
     Ok(found > 0)
 }
 
+/// Puts a request's values. What it had before under the same kinds is forgotten: it is not found under an
+/// investigation that its form does not name any more.
 pub(crate) async fn put(tx: &mut SqliteConnection, secrets: &Secrets, request: RequestId, entries: &[LookupEntry]) -> Result<()> {
+    for kind in entries.iter().map(|e| &e.kind).collect::<BTreeSet<_>>() {
+        sqlx::query("DELETE FROM lookup WHERE request = $1 AND kind = $2")
+            .bind(request.as_bytes().as_slice())
+            .bind(kind)
+            .execute(&mut *tx)
+            .await?;
+    }
     for entry in entries {
         sqlx::query(
             "INSERT INTO lookup (kind, mac, request, class) VALUES ($1, $2, $3, $4)

@@ -140,11 +140,15 @@ async fn v1_a_sensitive_request_is_in_no_list_count_or_look_up_of_whoever_need_n
     };
     assert_eq!((load(other).await, load(leader).await), (0, 1));
     // A job of it that fails is the leader's to see, of this gallery only.
+    // However many of the other gallery's failed before it.
+    let theirs = house.received(form(GalleryId::Immigration), SOUGHT).await;
+    house.sql("INSERT INTO job (kind, stream, payload, run_at, failed, reason) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 150) SELECT 'release', s.stream, '{\"job\":\"release\"}', 0, 1, 'failed' FROM n, stream s JOIN request_row r ON r.request = substr(s.stream, 2) WHERE hex(s.stream) LIKE '52%' AND r.gallery = 'immigration'").await;
     house.sql("INSERT INTO job (kind, stream, payload, run_at, failed, reason) SELECT 'release', stream, '{\"job\":\"release\"}', 0, 1, 'failed' FROM stream WHERE hex(stream) LIKE '52%'").await;
     let failed = b.failed_jobs(leader).await.unwrap();
     assert_eq!(failed.len(), 2);
     let stranger = desk(GalleryId::Immigration).leader;
-    assert!(b.failed_jobs(stranger).await.unwrap().is_empty());
+    let of_theirs = b.failed_jobs(stranger).await.unwrap();
+    assert!(of_theirs.len() == 100 && of_theirs.iter().all(|f| f.request == theirs));
     refusals(b.failed_jobs(other).await);
     for who in [other, stranger, REQUESTER] {
         for f in &failed {
@@ -156,6 +160,24 @@ async fn v1_a_sensitive_request_is_in_no_list_count_or_look_up_of_whoever_need_n
     assert!(cites(&refusals(b.try_again(leader, failed[0].job).await), casework::clause::Clause::O10));
     b.tidy().await.unwrap();
     assert!(b.failed_jobs(leader).await.unwrap().is_empty());
+    assert!(b.store().failed_jobs(1).await.unwrap().is_empty(), "however many there were");
+}
+
+#[tokio::test]
+async fn m2_who_examines_a_request_and_answers_for_the_gallery_draws_no_sample_with_it() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let (id, probe) = house.searched(form(PASSPORT), SOUGHT).await;
+    let d = desk(PASSPORT);
+    let examiner = d.examiners[0];
+    let mut person = b.register().await.unwrap().people[&examiner].clone();
+    person.roles.insert(Role::Siao);
+    b.change_register(REGISTRAR, RegisterEvent::PersonEntered(person), None).await.unwrap();
+    let sampled = async |who: PersonId| b.sample(who, "seed", 10).await.unwrap().iter().any(|l| l.id == id);
+    assert!(sampled(examiner).await);
+    b.take_up(examiner, id, probe).await.unwrap();
+    assert!(!sampled(examiner).await, "its state would tell how far the other examiner is");
+    assert!(sampled(d.siao).await);
 }
 
 #[tokio::test]

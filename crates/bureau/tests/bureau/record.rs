@@ -6,13 +6,16 @@ use crate::{
 };
 use bureau::BureauError;
 use casework::{
+    assess::{Decision, Handling},
+    clause::Clause,
     command::Command,
-    event::{Consulted, Event, Thing},
-    form::Form,
-    ids::{PersonId, RequestId},
+    event::{Consulted, Event, Sharing, Thing},
+    form::{Form, Source},
+    ids::{AuthorisationId, PersonId, RequestId},
+    policy::BioField,
     record::{GalleryId, RetentionClass, StreamId},
     request::State,
-    testing::{APPROVER, REQUESTER, desk},
+    testing::{APPROVER, REQUESTER, World, desk},
 };
 use gallery::Gallery as _;
 use jiff::SignedDuration;
@@ -322,6 +325,11 @@ async fn o10_what_was_answered_stays_what_it_was_whatever_changes_in_the_gallery
     assert_eq!(b.answer(REQUESTER, id).await.unwrap(), answer);
     assert_eq!(b.answer_image(REQUESTER, id, candidate).await.unwrap(), picture);
     assert_eq!(b.preview(desk(PASSPORT).leader, id).await.unwrap(), answer, "staff see what left, too");
+    for staff in [desk(PASSPORT).leader, desk(PASSPORT).assessors[0]] {
+        assert_eq!(b.match_image(staff, id, candidate).await.unwrap().as_ref(), Some(&picture), "and its picture");
+    }
+    refusals(b.match_image(REQUESTER, id, candidate).await);
+    refusals(b.match_image(desk(PASSPORT).assessors[1], id, candidate).await);
     let house = house.reopened(&[PASSPORT, GalleryId::Immigration]).await;
     let b = &house.bureau;
     assert_eq!(b.answer(REQUESTER, id).await.unwrap(), answer);
@@ -433,5 +441,126 @@ async fn d3_what_belongs_to_nothing_is_tidied_away_and_nothing_else() {
     b.draft_image(REQUESTER, draft, kept.form.images[0].probe).await.unwrap();
     assert_eq!(kept.version, version);
     b.probe_image(APPROVER, id, house.open(id).await.probes[0].id).await.unwrap();
+    house.holds().await;
+}
+
+#[tokio::test]
+async fn d3_nothing_outlives_the_record_whatever_failed_before() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let id = house.matched(form(PASSPORT)).await;
+    house.act_and_work(desk(PASSPORT).assessors[0], id, Command::Close).await;
+    // The erasures of the images and of the answer are lost.
+    assert_eq!(house.sql("DELETE FROM job WHERE kind = 'erase' AND payload NOT LIKE '%record%'").await, 2);
+    house.clock.days(40);
+    house.work().await;
+    let blobs = || files(&house.folder.path().join("store/blobs")).len();
+    assert_eq!(blobs(), 3, "the original, its rendering, and the picture that was shared");
+    house.clock.days(6 * 366);
+    house.work().await;
+    assert_eq!((house.open(id).await.state, blobs()), (State::Erased, 0));
+    let records = b.store().load(StreamId::Request(id)).await.unwrap();
+    let still: Vec<_> = records.iter().filter(|r| r.payload.is_some()).map(|r| r.header.kind.clone()).collect();
+    assert!(still.is_empty() || still == ["erased"], "{still:?}");
+    house.holds().await;
+}
+
+#[tokio::test]
+async fn d3_a_close_that_failed_for_good_is_tried_again_and_closes() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let (id, _) = house.searched(form(PASSPORT), SOUGHT).await;
+    house.act_and_work(REQUESTER, id, Command::Withdraw { reason: "He came in by himself.".into() }).await;
+    house.sql("CREATE TRIGGER not_yet BEFORE INSERT ON event WHEN NEW.kind = 'closed' BEGIN SELECT RAISE(ABORT, 'no'); END").await;
+    house.clock.days(400);
+    for _ in 0..bureau::work::ATTEMPTS_MAX {
+        b.work("tests").await.unwrap();
+        house.clock.forward(SignedDuration::from_hours(1));
+    }
+    house.sql("DROP TRIGGER not_yet").await;
+    let leader = desk(PASSPORT).leader;
+    let failed = b.failed_jobs(leader).await.unwrap();
+    assert!(failed.iter().all(|j| j.kind == "close" && j.owed) && !failed.is_empty(), "{failed:?}");
+    b.try_again(leader, failed[0].job).await.unwrap();
+    house.work().await;
+    assert_eq!(house.open(id).await.state, State::Closed);
+    house.holds().await;
+}
+
+#[tokio::test]
+async fn d5_an_answer_that_is_gone_was_not_opened() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let (id, probe) = house.searched(form(PASSPORT), SOUGHT).await;
+    house.answer(id, probe).await;
+    house.act_and_work(desk(PASSPORT).assessors[0], id, Command::Close).await;
+    house.clock.days(31);
+    house.work().await;
+    let looks = looks_by(&house, id, REQUESTER).await;
+    assert!(matches!(b.answer(REQUESTER, id).await, Err(BureauError::Gone)));
+    assert_eq!(looks_by(&house, id, REQUESTER).await, looks);
+    assert_eq!(house.open(id).await.collected_at, None);
+}
+
+#[tokio::test]
+async fn v3_found_vulnerable_after_it_left_is_said_beside_the_answer() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let id = house.matched(form(PASSPORT)).await;
+    let holder = desk(PASSPORT).assessors[0];
+    let left = b.answer(REQUESTER, id).await.unwrap();
+    assert!(!left.sensitive && left.besides.is_empty());
+    house.act(holder, id, Command::FlagVulnerable { words: "The name was changed.".into() }).await;
+    let now = b.answer(REQUESTER, id).await.unwrap();
+    assert_eq!((now.sensitive, now.besides.iter().map(|c| c.0).collect::<Vec<_>>()), (true, vec![Clause::V3]));
+    assert_eq!(*now, *left, "what left stays what it was");
+    assert_eq!(b.preview(holder, id).await.unwrap(), now);
+}
+
+#[tokio::test]
+async fn o10_one_person_on_two_images_is_answered_on_each_as_decided_there() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let (draft, version) = house.drafted(REQUESTER, form(PASSPORT), &probe(), SOUGHT).await;
+    // The same photograph as another file: with a comment in it.
+    let file = probe();
+    let other = [&file[..2], &[0xFF, 0xFE, 0, 4, b'h', b'i'], &file[2..]].concat();
+    let (version, image, _) = b.add_image(REQUESTER, draft, version, &other, None).await.unwrap();
+    let version = b.describe_image(REQUESTER, draft, version, image, Some(SOUGHT), Some(Source::Unsupervised)).await.unwrap();
+    let id = b.send(REQUESTER, draft, version, None).await.unwrap()[0];
+    house.act_and_work(APPROVER, id, Command::Approve).await;
+    house.authorise(id).await;
+    let probes: Vec<_> = house.open(id).await.probes.iter().map(|p| p.id).collect();
+    let holder = desk(PASSPORT).assessors[0];
+    let mut assessment = World::new().assessment(PASSPORT);
+    assessment.handling = Some(Handling::Ordinary);
+    let authorisation = AuthorisationId::fixed(4711);
+    let command = Command::Assess { probe: probes[1], assessment: Box::new(assessment), decision: Decision::Authorise, authorisation };
+    house.act(holder, id, command).await;
+    for (probe, pair) in probes.iter().zip(desk(PASSPORT).examiners.chunks(2)) {
+        house.act_and_work(holder, id, Command::StartSearch { probe: *probe }).await;
+        for examiner in pair {
+            house.examine(*examiner, id, *probe).await;
+        }
+    }
+    let request = house.open(id).await;
+    let matched: Vec<_> = request.probes.iter().map(|p| p.matches().next().unwrap().clone()).collect();
+    assert_eq!(matched[0].reference, matched[1].reference, "one person");
+    let decided = [(true, BioField::Name), (false, BioField::DateOfBirth)];
+    for p in &request.probes {
+        for c in p.matches() {
+            let (image, field) = decided[usize::from(p.id == probes[1])];
+            let sharing = Sharing::Share { image, fields: vec![(field, "To trace him.".into())], reasons: "Grave harm.".into() };
+            house.act(holder, id, Command::DecideSharing { probe: p.id, candidate: c.id, sharing }).await;
+        }
+    }
+    house.act_and_work(holder, id, World::answer_command()).await;
+    let answer = b.answer(REQUESTER, id).await.unwrap();
+    for (said, (image, field)) in answer.probes().iter().zip(decided) {
+        for s in &said.shared {
+            assert_eq!((s.image, s.fields.iter().map(|f| f.0).collect::<Vec<_>>()), (image, vec![field]));
+            assert_eq!(b.answer_image(REQUESTER, id, s.candidate).await.is_ok(), image);
+        }
+    }
     house.holds().await;
 }

@@ -6,12 +6,13 @@ use casework::{
     assess::Decision,
     clause::Clause,
     command::Command,
-    event::Event,
+    event::{Event, ReviewResult},
     form::{Declaration, Field, Form, Nationality},
     ids::{AuthorisationId, PersonId, RequestId},
+    people::{RegisterEvent, Role},
     record::{GalleryId, StreamId},
     request::State,
-    testing::{APPROVER, NCA_APPROVER, REQUESTER, World, desk},
+    testing::{APPROVER, NCA_APPROVER, REGISTRAR, REQUESTER, World, desk},
 };
 use std::collections::BTreeSet;
 
@@ -193,7 +194,15 @@ async fn m2_an_absent_examiner_is_replaced_and_the_next_begins_blind() {
     for other in [absent, next, desk(PASSPORT).assessors[0], desk(GalleryId::Immigration).leader] {
         refusals(b.examiners_at_work(other, id).await);
     }
+    let looked = house.looks(id).await;
+    assert!(looked.iter().any(|l| l.by == leader && l.why.contains("who has yet to finish")), "the look is recorded (D5): {looked:?}");
+    // Whoever looked is not blind any more, even if another leader replaces the absent one.
+    let mut person = b.register().await.unwrap().people[&leader].clone();
+    person.roles.insert(Role::Examiner);
+    b.change_register(REGISTRAR, RegisterEvent::PersonEntered(person), None).await.unwrap();
+    assert!(cites(&refusals(b.take_up(leader, id, probe).await), Clause::M2));
     house.act(leader, id, Command::ReplaceExaminer { examiner: absent, reason: "On long leave.".into() }).await;
+    assert!(cites(&refusals(b.take_up(leader, id, probe).await), Clause::M2));
     assert!(b.examiners_at_work(leader, id).await.unwrap().is_empty());
     // It leaves the absent one's list, pictures and all; it is open to the next.
     assert!(b.comparisons(absent).await.unwrap().is_empty());
@@ -245,6 +254,50 @@ async fn s2_the_same_investigation_twice_is_refused_and_the_same_image_is_noted(
     assert!(!b.request(REQUESTER, id).await.unwrap().image_seen_before);
 }
 
+#[tokio::test]
+async fn s2_a_changed_decision_opens_no_second_request_of_an_investigation() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let same = || Form { investigation: "OP-CHANGED".into(), ..form(PASSPORT) };
+    let first = house.received(same(), SOUGHT).await;
+    let d = desk(PASSPORT);
+    house.act(d.assessors[0], first, Command::Take { no_conflict: true }).await;
+    house.act(d.assessors[0], first, Command::Reject { missing: vec![(Field::Harm, "It does not say whose.".into())] }).await;
+    house.act(REQUESTER, first, Command::AskReview { reasons: "It says whose.".into() }).await;
+    let (second, version) = house.drafted(REQUESTER, same(), &photograph("sample5.jpg"), 0).await;
+    b.send(REQUESTER, second, version, None).await.unwrap();
+    let changed = || Command::DecideReview { result: ReviewResult::Changed, reasons: "It does say whose.".into() };
+    let seen = house.open(first).await.version;
+    assert!(cites(&refusals(b.act(d.leader, first, changed(), Some(seen), None).await), Clause::S2));
+    assert_eq!((house.open(first).await.state, house.open(first).await.version), (State::Rejected, seen));
+    house.act(REQUESTER, second, Command::Withdraw { reason: "The first is looked at again.".into() }).await;
+    house.act(d.leader, first, changed()).await;
+    assert_eq!(house.open(first).await.state, State::Received);
+    house.holds().await;
+}
+
+#[tokio::test]
+async fn s2_a_returned_form_sent_again_under_another_investigation_leaves_the_first_free() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let under = |investigation: &str| Form { investigation: investigation.into(), ..form(PASSPORT) };
+    let id = house.prepared(under("OP-MISTYPED"), SOUGHT).await;
+    house.act(APPROVER, id, Command::Return { reasons: "That is another operation.".into() }).await;
+    b.edit_returned(REQUESTER, id).await.unwrap();
+    let draft = b.draft(REQUESTER, id).await.unwrap();
+    let form = Form { investigation: "OP-RIGHT".into(), ..draft.form };
+    let version = b.save_draft(REQUESTER, id, draft.version, form).await.unwrap();
+    b.send(REQUESTER, id, version, None).await.unwrap();
+    house.act(APPROVER, id, Command::Approve).await;
+    assert!(b.look_up(desk(PASSPORT).leader, "OP-MISTYPED").await.unwrap().is_empty(), "it is not found under it any more");
+    assert_eq!(b.look_up(desk(PASSPORT).leader, "OP-RIGHT").await.unwrap().len(), 1);
+    for (investigation, free) in [("OP-MISTYPED", true), ("OP-RIGHT", false)] {
+        let (other, version) = house.drafted(REQUESTER, under(investigation), &photograph("sample5.jpg"), 0).await;
+        assert_eq!(b.send(REQUESTER, other, version, None).await.is_ok(), free, "{investigation}");
+    }
+    house.holds().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn s2_of_officers_who_send_one_investigation_in_the_same_instant_one_passes() {
     let house = House::new().await;
@@ -283,13 +336,17 @@ async fn s1_a_draft_edited_in_another_tab_while_it_is_sent_is_not_lost() {
     let house = House::new().await;
     let b = &house.bureau;
     let (mut sent, mut kept) = (0, 0);
-    for round in 0..12 {
+    // From well before each other to well after, in milliseconds, so that each comes first at least once.
+    for (sending, saving) in [(0, 300), (0, 8), (0, 4), (0, 2), (0, 1), (0, 0), (1, 0), (2, 0), (4, 0), (8, 0), (300, 0)] {
         let (id, version) = house.drafted(REQUESTER, form(PASSPORT), &photograph("sample5.jpg"), 0).await;
         let edited = Form { harm: "Typed in the other tab.".into(), ..b.draft(REQUESTER, id).await.unwrap().form };
         let (first, second) = (house.bureau.clone(), house.bureau.clone());
-        let send = tokio::spawn(async move { first.send(REQUESTER, id, version, None).await });
+        let send = tokio::spawn(async move {
+            tokio::time::sleep(std::time::Duration::from_millis(sending)).await;
+            first.send(REQUESTER, id, version, None).await
+        });
         let save = tokio::spawn(async move {
-            tokio::time::sleep(std::time::Duration::from_millis(round % 6)).await;
+            tokio::time::sleep(std::time::Duration::from_millis(saving)).await;
             second.save_draft(REQUESTER, id, version, edited).await
         });
         match (send.await.unwrap(), save.await.unwrap()) {
@@ -305,7 +362,7 @@ async fn s1_a_draft_edited_in_another_tab_while_it_is_sent_is_not_lost() {
             other => panic!("{other:?}"),
         }
     }
-    eprintln!("{sent} sent, {kept} kept");
+    assert!(sent > 0 && kept > 0, "{sent} sent, {kept} kept");
     house.holds().await;
 }
 

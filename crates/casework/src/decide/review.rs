@@ -98,13 +98,15 @@ fn own<'a>(p: &'a Probe, candidate: CandidateId, actor: &Actor) -> Option<&'a cr
     p.candidate(candidate)?.opinions.get(&actor.person)
 }
 
-/// An examiner must not have seen what the force says: holders, deciders and the force itself are out.
+/// An examiner must not have seen what the force says, nor know how far others are: holders, deciders, the
+/// force itself and whoever replaced an examiner are out.
 fn blind_refusals(request: &Request, actor: &Actor) -> Vec<Refusal> {
     let p = actor.person;
     let informed = request.probes.iter().flat_map(|p| &p.candidates).any(|c| c.opinions.get(&p).is_some_and(|o| o.informed.is_some()));
     if informed
         || request.held_by.contains(&p)
         || request.deciders.contains(&p)
+        || request.replaced_by.contains(&p)
         || request.requester == Some(p)
         || request.approver == Some(p)
     {

@@ -8,7 +8,7 @@ use casework::{
     disclosure::{Biography, Disclosure, Held, NO_MATCH},
     event::{ReviewResult, Sharing},
     form::{Mode, Purpose},
-    ids::{LeoId, PersonId, ReferenceId, RequestId},
+    ids::{CandidateId, LeoId, PersonId, RequestId},
     people::{RegisterEvent, Role, Team},
     policy::BioField,
     record::{GalleryId, RetentionClass},
@@ -24,15 +24,15 @@ use strum::IntoEnumIterator;
 const P: GalleryId = GalleryId::Passport;
 const I: GalleryId = GalleryId::Immigration;
 
-/// Every field of every reference of a case, filled.
-fn held(case: &Case) -> BTreeMap<ReferenceId, Held> {
+/// Every field of every candidate of a case, filled.
+fn held(case: &Case) -> BTreeMap<CandidateId, Held> {
     case.probes
         .iter()
         .flat_map(|p| &p.candidates)
-        .filter_map(|c| c.reference)
-        .map(|r| {
+        .filter_map(|c| Some((c.id, c.reference?)))
+        .map(|(c, r)| {
             let all = BioField::iter().map(|f| (f, format!("{f} of {r}")));
-            (r, Held { biography: Biography(all.collect()), picture: true })
+            (c, Held { biography: Biography(all.collect()), picture: true })
         })
         .collect()
 }

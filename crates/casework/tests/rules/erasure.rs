@@ -1,10 +1,16 @@
 //! What is left when a class of data is gone.
 
+use crate::support::{agree, cites, find, two_images};
 use casework::{
+    clause::Clause,
     command::Command,
-    event::Sharing,
+    event::{Event, ReviewResult, Sharing},
+    ids::ReferenceId,
     record::{GalleryId, OpenedRecord, RetentionClass},
-    request::{Request, State},
+    request::{ProbeState, Request, State},
+    retain,
+    review::Conclusion,
+    task::Task,
     testing::*,
 };
 use strum::IntoEnumIterator;
@@ -62,6 +68,84 @@ fn d3_a_matched_candidate_outlives_the_others() {
     assert!(readable(case.records.clone()).contains(&unmatched));
     assert!(!readable(without(&case, class)).contains(&unmatched));
     assert!(casework::disclosure::refusals(&folded, &w.policy).is_empty());
+}
+
+#[test]
+fn d3_a_list_found_after_a_review_goes_in_its_own_time() {
+    let class = RetentionClass::Candidates;
+    let erase = Task::Erase { class };
+    let mut w = World::new();
+    let (mut case, [first, second]) = two_images(&mut w);
+    let examiners = desk(GalleryId::Passport).examiners;
+    find(&mut w, &mut case, first, &[ReferenceId::fixed(77)]);
+    agree(&mut w, &mut case, first, &examiners[..2], false);
+    let decline = w.decline(&case, second);
+    w.done(case.assignee, &mut case, decline);
+    w.answer(&mut case);
+    w.done(case.assignee, &mut case, Command::Close);
+    w.done(None, &mut case, Command::Erase { class });
+    assert!(erase.owed(&case, &w.policy, w.now), "its key may still have to go");
+
+    w.review(&mut case, ReviewResult::Changed);
+    assert!(!erase.owed(&case, &w.policy, w.now), "whatever failed then is not tried again over what comes now");
+    w.take(&mut case);
+    find(&mut w, &mut case, second, &[ReferenceId::fixed(78), ReferenceId::fixed(79)]);
+    assert!(!erase.owed(&case, &w.policy, w.now), "people are at work on this list");
+    let leader = desk(GalleryId::Passport).leader;
+    assert!(cites(&w.refused(leader, &mut case, Command::TryAgain { task: erase }), Clause::D3));
+    assert!(cites(&w.refused(None, &mut case, Command::Erase { class }), Clause::D3));
+    agree(&mut w, &mut case, second, &examiners[2..], false);
+    assert!(retain::due(&case, &w.policy, w.today()).iter().any(|d| d.class == class), "concluded, it goes as the first did");
+    w.done(None, &mut case, Command::Erase { class });
+    assert!(case.probes.iter().flat_map(|p| &p.candidates).all(|c| c.reference.is_none()));
+    assert_eq!(Request::fold(case.id, without(&case, class)).unwrap(), case.request);
+}
+
+#[test]
+fn m2_a_confirmed_match_whose_reference_is_gone_is_no_no_match() {
+    let mut w = World::new();
+    let mut case = w.searched(GalleryId::Passport, 1);
+    let [first, second, ..] = desk(GalleryId::Passport).examiners;
+    w.examine(&mut case, first, &[true]);
+    w.join(&mut case, second);
+    let candidate = case.candidate_ids()[0];
+    w.look(&mut case, second, candidate, Conclusion::Same);
+    let last =
+        Command::GiveInformed { probe: case.probe_id(), candidate, opinion: World::informed(true), version: w.version_of(&case, second) };
+    let kinds =
+        |request: &Request| w.ask(second, request, &last).unwrap().iter().map(|e| matches!(e, Event::Concluded { .. })).collect::<Vec<_>>();
+    assert_eq!(kinds(&case), [false, true], "with its reference, it is a match");
+    let gone = Request::fold(case.id, without(&case, RetentionClass::Candidates)).unwrap();
+    assert_eq!(kinds(&gone), [false], "the opinion is recorded, and nothing is concluded of it");
+    assert_eq!(gone.probes[0].state, ProbeState::Comparing);
+}
+
+#[test]
+fn d3_a_review_that_nobody_decides_keeps_the_images_but_not_the_record_for_ever() {
+    let mut w = World::new();
+    let mut case = w.declined(GalleryId::Passport);
+    w.done(case.assignee, &mut case, Command::Close);
+    w.done(REQUESTER, &mut case, Command::AskReview { reasons: "Two were stabbed.".into() });
+    w.pass_days(365 * 6);
+    assert!(retain::due(&case, &w.policy, w.today()).is_empty(), "the review could need the images");
+    w.pass_days(3);
+    let due: Vec<_> = retain::due(&case, &w.policy, w.today()).into_iter().map(|d| d.class).collect();
+    assert_eq!(due, [RetentionClass::Record]);
+    w.done(None, &mut case, Command::Erase { class: RetentionClass::Record });
+    assert_eq!(case.state, State::Erased);
+}
+
+#[test]
+fn d3_what_is_tried_again_stays_due_since_it_was() {
+    let mut w = World::new();
+    let mut case = w.declined(GalleryId::Passport);
+    let due = retain::close_due(&case, &w.policy);
+    w.pass_days(i64::from(w.policy.close_after_idle_days) + 1);
+    w.done(desk(GalleryId::Passport).leader, &mut case, Command::TryAgain { task: Task::Close });
+    assert_eq!(retain::close_due(&case, &w.policy), due);
+    assert!(Task::Close.owed(&case, &w.policy, w.now));
+    w.done(None, &mut case, Command::Close);
+    assert_eq!(case.state, State::Closed);
 }
 
 #[test]

@@ -81,7 +81,7 @@ impl Hash for Life {
     fn hash<H: Hasher>(&self, h: &mut H) {
         let r = &self.request;
         (r.state, r.version == 0, r.sensitive, r.requester, r.approver).hash(h);
-        (&r.replaced, r.assignee, &r.held_by, &r.deciders, &r.admitted, &r.conflicted).hash(h);
+        (&r.replaced, &r.replaced_by, r.assignee, &r.held_by, &r.deciders, &r.admitted, &r.conflicted).hash(h);
         (r.handling.is_some(), r.recipient.is_some(), r.released_at.is_some()).hash(h);
         (r.collected_at.is_some(), r.outcome, r.rejected.len()).hash(h);
         (r.clarifications.len(), r.clarifications.last().map(|c| c.answer.is_some())).hash(h);

@@ -157,27 +157,46 @@ fn m2_on_another_image_what_an_absent_examiner_finished_stays() {
         let found = w.search_result(&case, probe, 1);
         w.done(None, &mut case, found);
     }
-    let [absent, other, ..] = d.examiners;
-    for e in [absent, other] {
-        // On the second image first, since the informed step opens only when every blind opinion is locked.
-        let probe = case.probes[1].id;
-        let order = review::in_question(&case.probes[1]);
-        w.done(e, &mut case, Command::Examine { probe, order });
-        let candidate = case.probes[1].candidates[0].id;
-        for command in [
-            Command::GiveVisual { probe, candidate, opinion: World::visual(Conclusion::Same), version: 0 },
-            Command::GiveInformed { probe, candidate, opinion: World::informed(true), version: 1 },
-        ] {
-            w.done(e, &mut case, command);
-        }
+    // One is on both images; informed on the second only once blind on both, they conclude there and leave.
+    let [absent, other, next, _] = d.examiners;
+    let candidates = [0, 1].map(|n| case.probes[n].candidates[0].id);
+    let probes = [0, 1].map(|n| case.probes[n].id);
+    let orders = [0, 1].map(|n| review::in_question(&case.probes[n]));
+    let join = |n: usize| Command::Examine { probe: probes[n], order: orders[n].clone() };
+    let look =
+        |n: usize| Command::GiveVisual { probe: probes[n], candidate: candidates[n], opinion: World::visual(Conclusion::Same), version: 0 };
+    let conclude =
+        |n: usize| Command::GiveInformed { probe: probes[n], candidate: candidates[n], opinion: World::informed(true), version: 1 };
+    for command in [join(0), join(1), look(0), look(1), conclude(1)] {
+        w.done(absent, &mut case, command);
     }
-    // Having been informed, they are not blind any more for the first image; so nobody of them is on it.
+    w.done(d.leader, &mut case, replace(absent));
+    assert!(case.probes[0].examiners.is_empty() && case.probes[0].candidates[0].opinions.is_empty(), "unfinished: it does not count");
+    assert!(case.probes[1].candidates[0].opinions.contains_key(&absent), "finished: it stays");
+    assert!(cites(&w.refused(absent, &mut case, join(0)), Clause::M2));
+    // Finished there, their opinion is one of the two; the first image needs two others.
+    for command in [join(1), look(1), conclude(1)] {
+        w.done(other, &mut case, command);
+    }
+    assert_eq!(case.probes[1].candidates[0].confirmed_by, [absent, other]);
+    assert_eq!(case.probes[1].state, ProbeState::Concluded);
+    w.join(&mut case, next);
+    assert_eq!(case.probes[0].examiners.len(), 1);
+}
+
+#[test]
+fn m2_who_replaced_an_examiner_does_not_take_the_freed_place() {
+    let mut w = World::new();
+    let d = desk(P);
+    let mut person = w.register.people[&d.leader].clone();
+    person.roles.insert(casework::people::Role::Examiner);
+    w.register.apply(casework::people::RegisterEvent::PersonEntered(person));
+    let mut case = w.searched(P, 1);
+    w.examine(&mut case, d.examiners[0], &[true]);
+    w.join(&mut case, d.examiners[1]);
+    w.done(d.leader, &mut case, replace(d.examiners[1]));
+    // They know who has finished and who has not.
     let begin = examine(&case);
-    assert!(cites(&w.refused(absent, &mut case, begin), Clause::M2));
-    let [.., third, fourth] = d.examiners;
-    w.join(&mut case, third);
-    w.done(d.leader, &mut case, replace(third));
-    assert_eq!(case.probes[1].candidates[0].confirmed_by, [absent, other], "the concluded image is untouched");
-    assert!(case.probes[0].examiners.is_empty());
-    w.join(&mut case, fourth);
+    assert!(says(&w.refused(d.leader, &mut case, begin), Clause::M2, "blind opinion"));
+    w.join(&mut case, d.examiners[2]);
 }

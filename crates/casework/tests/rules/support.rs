@@ -1,6 +1,14 @@
 //! What several of the files beside this one need.
 
-use casework::{clause::Clause, refusal::Refusal};
+use casework::{
+    clause::Clause,
+    command::Command,
+    ids::{PersonId, ProbeId, ReferenceId},
+    record::GalleryId,
+    refusal::Refusal,
+    review::{self, Conclusion},
+    testing::{Case, World},
+};
 
 /// Whether any refusal rests on a clause.
 pub fn cites(refusals: &[Refusal], clause: Clause) -> bool {
@@ -34,4 +42,45 @@ pub fn golden_part(page: &str, name: &str, generated: &str) {
         return;
     }
     assert!(&text[start..end] == generated, "docs/{page} is stale: look at what changed, then run the tests with UPDATE_GOLDEN=1");
+}
+
+/// A passport case that is held and has two images.
+pub fn two_images(w: &mut World) -> (Case, [ProbeId; 2]) {
+    let mut form = w.complete_form();
+    let second = w.image();
+    form.images.push(second);
+    let mut case = w.received_form(form, GalleryId::Passport);
+    w.take(&mut case);
+    let probes = [case.probes[0].id, case.probes[1].id];
+    (case, probes)
+}
+
+/// Authorises and searches an image, finding these references.
+pub fn find(w: &mut World, case: &mut Case, probe: ProbeId, references: &[ReferenceId]) {
+    let authorise = w.authorise(case, probe);
+    w.done(case.assignee, case, authorise);
+    w.done(case.assignee, case, Command::StartSearch { probe });
+    let mut result = w.search_result(case, probe, references.len());
+    if let Command::RecordSearch { found, .. } = &mut result {
+        found.iter_mut().zip(references).for_each(|(f, r)| f.reference = *r);
+    }
+    w.done(None, case, result);
+}
+
+/// Two examiners say the same of every candidate of an image.
+pub fn agree(w: &mut World, case: &mut Case, probe: ProbeId, examiners: &[PersonId], same: bool) {
+    for examiner in examiners {
+        let order = review::in_question(case.probe(probe).unwrap());
+        w.done(*examiner, case, Command::Examine { probe, order: order.clone() });
+        let version = |case: &Case| review::sheet(case, probe, *examiner).unwrap().version;
+        for candidate in &order {
+            let opinion = World::visual(if same { Conclusion::Same } else { Conclusion::Different });
+            let command = Command::GiveVisual { probe, candidate: *candidate, opinion, version: version(case) };
+            w.done(*examiner, case, command);
+        }
+        for candidate in &order {
+            let command = Command::GiveInformed { probe, candidate: *candidate, opinion: World::informed(same), version: version(case) };
+            w.done(*examiner, case, command);
+        }
+    }
 }

@@ -1,4 +1,4 @@
-use crate::{ORIGIN, at, files, fresh, record, request};
+use crate::{ORIGIN, at, behind, files, fresh, record, request};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use store::{Commit, Store, StoreError};
@@ -40,6 +40,28 @@ async fn nothing_there_is_said() {
     let error = Store::open(dir.path()).await.unwrap_err();
     assert!(matches!(error, StoreError::NotAStore { missing: "records.db", .. }), "{error}");
     assert_eq!(files(dir.path()).len(), 0, "looking makes nothing");
+}
+
+#[tokio::test]
+async fn a_directory_of_another_format_is_refused_and_left_as_it_is() {
+    let (_dir, store) = fresh().await;
+    let path = store.dir().to_owned();
+    // As the first version left it, which did not say; and as a later one might.
+    for (sql, format) in
+        [("DELETE FROM house WHERE name = 'format'", "1"), ("INSERT INTO house (name, value) VALUES ('format', '99')", "99")]
+    {
+        let pool = behind(&store, "records.db").await;
+        sqlx::query(sql).execute(&pool).await.unwrap();
+        pool.close().await;
+        let refused = Store::open(&path).await.unwrap_err();
+        assert!(matches!(&refused, StoreError::OtherFormat { found, .. } if found == format), "{refused:?}");
+        let told = refused.to_string();
+        assert!(told.contains("another version") && told.contains("start with an empty directory"), "what to do: {told}");
+    }
+    let pool = behind(&store, "records.db").await;
+    sqlx::query("UPDATE house SET value = $1 WHERE name = 'format'").bind(store::FORMAT).execute(&pool).await.unwrap();
+    pool.close().await;
+    Store::open(&path).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
-use crate::{at, fresh, record, request};
-use casework::record::NewRecord;
+use crate::{at, fresh, record, request, row};
+use casework::record::{GalleryId, NewRecord, StreamId};
 use std::collections::HashSet;
 use std::time::Duration;
-use store::{Commit, CommitError, NewJob, Store, StoreError};
+use store::{Commit, CommitError, JobId, NewJob, QueueRow, Store, StoreError};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -78,6 +78,26 @@ async fn failures_are_retried_then_given_up() {
     store.fail_job(&job, None, "engine-gone").await.unwrap();
     store.forget_job(job.id).await.unwrap();
     assert!(store.failed_jobs(10).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn one_gallerys_failures_do_not_hide_anothers() {
+    let (_dir, store) = fresh().await;
+    for n in 1..=9_u128 {
+        let gallery = if n == 9 { GalleryId::Passport } else { GalleryId::Immigration };
+        let jobs = vec![NewJob { kind: "search".into(), payload: "{}".into(), run_at: at(0) }];
+        let row = Some(QueueRow { gallery, ..row(n, "searching") });
+        store.commit(Commit { jobs, row, ..Commit::new(request(n), 0, vec![record("authorised", b"x")]) }).await.unwrap();
+        let job = store.claim_job("w", at(0), LEASE).await.unwrap().unwrap();
+        store.fail_job(&job, None, "engine").await.unwrap();
+    }
+    let streams = async |after: u64, gallery: GalleryId, limit: u32| -> Vec<StreamId> {
+        store.failed_jobs_after(JobId(after), Some(gallery), limit).await.unwrap().iter().map(|j| j.stream).collect()
+    };
+    assert_eq!(streams(0, GalleryId::Passport, 3).await, [request(9)]);
+    assert_eq!(streams(0, GalleryId::Immigration, 3).await, [request(1), request(2), request(3)]);
+    assert_eq!(streams(6, GalleryId::Immigration, 3).await, [request(7), request(8)]);
+    assert_eq!(store.failed_jobs(100).await.unwrap().len(), 9);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -14,9 +14,9 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use bureau::respond::Answer as Arrived;
 use casework::{
     command::Command,
-    disclosure::Disclosure,
     ids::{CandidateId, ProbeId, RequestId},
 };
 use serde::{Deserialize, Serialize};
@@ -113,10 +113,15 @@ pub(crate) struct AnswerWhole {
     probes: Vec<ProbeAnswer>,
     /// What the force must do with it.
     conditions: Vec<Condition>,
+    /// Whether the request is handled sensitively now, whatever it was when the answer left (V0).
+    sensitive: bool,
+    /// What the force must do besides, as the request stands now (V3).
+    besides: Vec<Condition>,
 }
 
-impl From<Disclosure> for AnswerWhole {
-    fn from(d: Disclosure) -> Self {
+impl From<Arrived> for AnswerWhole {
+    fn from(d: Arrived) -> Self {
+        let condition = |(c, w): &(casework::clause::Clause, String)| Condition { clause: c.to_string(), words: w.clone() };
         let person = |s: &casework::disclosure::Shared| SharedPerson {
             candidate: s.candidate.0,
             image: s.image,
@@ -137,7 +142,9 @@ impl From<Disclosure> for AnswerWhole {
                     shared: p.shared.iter().map(person).collect(),
                 })
                 .collect(),
-            conditions: d.conditions().iter().map(|(c, w)| Condition { clause: c.to_string(), words: w.clone() }).collect(),
+            conditions: d.conditions().iter().map(condition).collect(),
+            sensitive: d.sensitive,
+            besides: d.besides.iter().map(condition).collect(),
         }
     }
 }
@@ -211,7 +218,8 @@ async fn matches(who: Caller, At(id): At<RequestId>) -> Answer<Vec<Match>> {
     Ok(Json(who.bureau.matches(who.id, id).await?.into_iter().map(one).collect()))
 }
 
-/// A match's held picture, for the person who decides what is shared. The look is recorded.
+/// A match's held picture, for the person who decides what is shared; once the answer has left, the picture
+/// that left with it. The look is recorded.
 #[utoipa::path(get, path = "/requests/{id}/matches/{candidate}/image", tag = "respond",
     responses(
         (status = 200, description = "The picture", content_type = "image/jpeg", body = PictureBytes),

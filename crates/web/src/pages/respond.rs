@@ -64,7 +64,11 @@ async fn list(page: Page) -> Result<Response, PageError> {
 /// The matches, if the viewer is the one who decides about them.
 async fn matches(page: &Page, view: &RequestView) -> Result<Vec<MatchView>, PageError> {
     if view.line.mine && view.may.contains(&Action::SeeCandidates) {
-        Ok(page.state.bureau()?.matches(who(page), view.line.id).await?)
+        match page.state.bureau()?.matches(who(page), view.line.id).await {
+            // What has left is shown as it left, whatever the gallery holds of them by now.
+            Err(BureauError::Gone) if view.released_at.is_some() => Ok(vec![]),
+            other => Ok(other?),
+        }
     } else {
         Ok(vec![])
     }
@@ -106,7 +110,7 @@ async fn response(page: Page, Case(view): Case, Path(id): Path<RequestId>) -> Re
         .await
 }
 
-/// A match's held image. A synthetic reference has none.
+/// A match's held image, or, once the answer has left, the picture that left. A synthetic reference has none.
 async fn image(page: Page, Path((id, candidate)): Path<(RequestId, CandidateId)>) -> Result<Response, PageError> {
     answered(&page, id).await?;
     match page.state.bureau()?.match_image(who(&page), id, candidate).await? {

@@ -198,6 +198,15 @@ async fn m2_a_whole_story_through_the_api_tells_nobody_a_score_or_anothers_opini
     }
     let verified = house.empty(AUDITOR, "POST", "/ledger/verify").await.is(200).json();
     assert_eq!(verified["verified"], true);
+
+    // Flagged after it left, that is said beside what was sealed, to the force and to staff.
+    assert_eq!((&answer["sensitive"], &answer["besides"]), (&json!(false), &json!([])));
+    house.post(holder, &format!("{at}/vulnerable"), json!({ "words": "Her name was changed." })).await.is(204);
+    for (who, path) in [(REQUESTER, "answer"), (holder, "preview")] {
+        let now = house.get(who, &format!("{at}/{path}")).await.is(200).json();
+        assert_eq!((&now["sensitive"], &now["besides"][0]["clause"]), (&json!(true), &json!("V3")));
+        assert_eq!((&now["probes"], &now["conditions"]), (&answer["probes"], &answer["conditions"]));
+    }
     let version = house.version(holder, &id).await;
     house.post(holder, &format!("{at}/close"), json!({ "version": version })).await.is(200);
 

@@ -198,11 +198,12 @@ async fn draw(page: &Page, view: &RequestView, deed: Deed, values: Value, mut er
     };
     may &= deed != Deed::Replace || !people.is_empty();
     if !may && errors.is_empty() {
-        let words = match deed {
+        let clauses = words.clauses.iter().map(ToString::to_string).collect();
+        let said = match deed {
             Deed::Replace if view.may.contains(&words.action) => "No examiner of this request has a comparison left to finish.",
             _ => "This cannot be done now. Somebody may already have done it, or it is not part of your work.",
         };
-        errors = vec![RefusalLine { words: words.into(), ..RefusalLine::default() }];
+        errors = vec![RefusalLine { clauses, words: said.into(), field: None }];
     }
     page.view("assess/deed.html", words.title)
         .back(format!("/assess/{}", view.line.id))
