@@ -3,6 +3,7 @@
 
 mod demo;
 mod enrol;
+mod galleries;
 mod killed;
 mod run;
 mod words;
