@@ -35,15 +35,16 @@ RUNS = [
                                       "edit_returned", "copy_rejected", "withdraw", "answer_clarification", "get_answer",
                                       "answer_image", "ask_review", "ask_onward"]),
     ("caseworker", "Asha Verma", 8, ["get_request", "get_history", "get_image", "take", "put_back", "reject", "ask_clarification",
-                                  "assess", "search", "admit", "colleagues", "flag_vulnerable"]),
+                                  "assess", "search", "admit", "colleagues", "flag_vulnerable", "get_brief"]),
     ("second-caseworker", "Grace Mensah", 6, ["list_requests", "matches", "match_image", "decide_sharing", "preview", "answer",
                                            "decide_onward", "close", "get_request", "declare_conflict"]),
     ("leader", "Ruth Adeyemi", 6, ["allocate", "admit", "decide_review", "decide_onward", "close", "colleagues", "list_requests",
-                                "statistics", "ledger", "get_history"]),
+                                "statistics", "ledger", "get_history", "examiners_at_work", "replace_examiner", "failed_tasks",
+                                "try_again"]),
     ("examiner", "Mei Lin", 5, ["list_comparisons", "get_comparison", "take_up_comparison", "get_comparison_probe",
                              "get_candidate_image", "give_visual", "get_informed", "give_informed", "conclude_empty"]),
     ("auditor", "Nadia Rahman", 4, ["me", "policy", "ledger", "verify_ledger", "statistics", "list_requests", "get_request",
-                                 "get_history", "take"]),
+                                 "get_history", "take", "look_up", "sample"]),
 ]
 
 

@@ -92,6 +92,7 @@ pub(crate) struct Form {
     /// A7, as the force answers it.
     #[serde(default)]
     #[schema(required = false)]
+    #[serde(deserialize_with = "object")]
     crime: Crime,
     /// A8.
     #[serde(default)]
@@ -127,6 +128,12 @@ pub(crate) struct Form {
     #[serde(default)]
     #[schema(value_type = Vec<Declaration>)]
     declarations: BTreeSet<Declaration>,
+}
+
+/// An object and nothing else: serde would also take a list of its values.
+fn object<'de, D: serde::Deserializer<'de>, T: serde::de::DeserializeOwned>(from: D) -> Result<T, D::Error> {
+    let map = serde_json::Map::deserialize(from)?;
+    T::deserialize(serde_json::Value::Object(map)).map_err(serde::de::Error::custom)
 }
 
 impl From<Form> for form::Form {

@@ -116,7 +116,8 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     let has_query = !queries.is_empty();
     parameters.extend(queries);
     // Steps are posted in JSON; what else changes something says its version, which makes a repeat harmless.
-    let step = method == "post" && json_body;
+    // A look-up changes nothing, so a repeat is a look like the first.
+    let step = method == "post" && json_body && path != "/look-up";
     if step {
         parameters.push(json!({ "$ref": "#/components/parameters/IdempotencyKey" }));
     }
