@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test build demo test deb screenshots advisories
+.PHONY: help setup setup-test build demo test deb screenshots advisories miri
 
 # Further arguments of the demo: make demo ARGS=--headless
 ARGS ?=
@@ -36,3 +36,7 @@ deb: setup ## a Debian package in build/deb (PROFILE=dev packs the dev build)
 advisories: ## known vulnerabilities in the dependencies (needs the network)
 	@tools/setup/cargo-tools.sh deny
 	@cargo deny check advisories
+
+miri: ## the gallery without its vector kernels under Miri (needs a nightly toolchain with miri; minutes)
+	@MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -p gallery --lib -- codes:: log:: rotation:: zone::
+	@MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -p gallery --test exact the_edges_of_k_and_threshold

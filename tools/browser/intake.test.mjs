@@ -174,7 +174,9 @@ test('images: bad files are explained, faces are chosen, an image is removed', a
   assert.match(await page.locator('main').innerText(), /Choose a face/)
   await page.getByLabel(/Face 1 of/).check()
   await press(page, /^Save what you said/)
-  assert.match(await page.locator('main').innerText(), /Distance between the eyes/)
+  // What is fine is folded away, and nothing that was measured is left out.
+  await page.getByText(/^What is fine \(\d+\)/).click()
+  assert.match(await page.locator('main').innerText(), /Distance between the eyes\.[^]*pixels between the eyes/)
   await h.check(page, 'intake-section-5')
   // The picture is for its owner and for this moment only.
   const src = await page.locator('svg image').getAttribute('href')
@@ -195,6 +197,39 @@ test('images: bad files are explained, faces are chosen, an image is removed', a
   await page.getByRole('link', { name: 'Discard this draft' }).click()
   await press(page, 'Discard the draft')
   assert.equal((await page.goto(h.url(draft))).status(), 404)
+})
+
+/** One face of a photograph, at so many pixels a side and as a poor JPEG. */
+async function poor(page, side) {
+  const blank = await page.context().newPage()
+  await blank.setContent(`<img src="data:image/jpeg;base64,${readFileSync(photograph).toString('base64')}">`)
+  const bytes = await blank.evaluate(async (side) => {
+    const img = document.querySelector('img')
+    await img.decode()
+    const canvas = Object.assign(document.createElement('canvas'), { width: side, height: side })
+    // About the second of the three faces.
+    canvas.getContext('2d').drawImage(img, 950, 140, 420, 420, 0, 0, side, side)
+    return canvas.toDataURL('image/jpeg', 0.3).split(',')[1]
+  }, side)
+  await blank.close()
+  return Buffer.from(bytes, 'base64')
+}
+
+test('an image that is too small says at once what is needed, first and in words', async () => {
+  const page = await as(SAM)
+  const draft = await begin(page)
+  await page.goto(h.url(`${draft}/5`))
+  await page.getByLabel('Image', { exact: true }).setInputFiles({ name: 'small.jpg', mimeType: 'image/jpeg', buffer: await poor(page, 84) })
+  await press(page, 'Upload')
+  await page.getByText('The image was added.').waitFor()
+  const said = await page.locator('main').innerText()
+  assert.match(said, /Not usable\s+As it is, this image cannot be searched/i)
+  assert.match(said, /The face is \d+(\.\d)? pixels between the eyes; 60 or more are needed\. Use the original picture/)
+  assert.match(await page.locator('.app-findings li').first().innerText(), /Not usable/i, 'the worst comes first')
+  await h.check(page, 'intake-image-too-small')
+  await page.goto(h.url(draft))
+  await page.getByRole('link', { name: 'Discard this draft' }).click()
+  await press(page, 'Discard the draft')
 })
 
 test('fingerprints come before everything else', async () => {

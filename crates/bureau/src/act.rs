@@ -88,7 +88,9 @@ impl Bureau {
     pub async fn obstacles(&self, who: PersonId, id: RequestId, command: &Command) -> Result<Vec<casework::refusal::Refusal>> {
         let (register, actor) = self.actor(who).await?;
         let request = self.open(id).await?;
-        let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now() };
+        let running = request.gallery.and_then(|g| self.running(g).ok());
+        let running = running.as_ref().map(|(r, n)| (r, *n));
+        let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now(), running };
         Ok(decide(&request, command, &ctx).err().unwrap_or_default())
     }
 
@@ -167,7 +169,8 @@ impl Bureau {
     ) -> Result<(Commit, Request, Vec<Event>)> {
         let now = self.now();
         let policy = self.policy();
-        let ctx = Context { actor, register, policy, now };
+        let running = request.gallery.and_then(|g| self.running(g).ok());
+        let ctx = Context { actor, register, policy, now, running: running.as_ref().map(|(r, n)| (r, *n)) };
         // What is not there and what may not be known answer alike, whatever version was claimed (V1).
         let may_know = request.version > 0 && actor.is_none_or(|a| access::may_know(request, a));
         if may_know && seen.is_some_and(|v| v != request.version) {

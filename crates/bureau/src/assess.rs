@@ -196,7 +196,7 @@ impl Bureau {
     pub async fn brief(&self, who: PersonId, id: RequestId) -> Result<Brief> {
         let (register, actor) = self.actor(who).await?;
         let request = self.open(id).await?;
-        let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now() };
+        let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now(), running: None };
         let may: BTreeSet<Action> = Action::iter().filter(|a| access::refusals(&request, *a, &ctx).is_empty()).collect();
         let row = self.store.queue_row(id).await?;
         let mut refusals = line_refusals(&request, &actor, &ctx);
@@ -236,7 +236,7 @@ impl Bureau {
         let mut out = vec![];
         for id in ids {
             let request = self.open(id).await?;
-            let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now() };
+            let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now(), running: None };
             if !line_refusals(&request, &actor, &ctx).is_empty() {
                 continue;
             }

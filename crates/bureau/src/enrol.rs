@@ -1,6 +1,10 @@
 //! enrolment: adding held images to a gallery, resumably, with a report of what was refused and why.
+//!
+//! Images flow through decode → detect → template → keep, several on their way at once; what is ready
+//! is kept together, so that a batch costs one commit and one sync. For another model the same flow
+//! fills a second index from the images that are held, while the first is searched.
 
-use crate::{Bureau, BureauError, Result, sha256};
+use crate::{Bureau, BureauError, Result, images::Pixels, sha256};
 use casework::{
     disclosure::Biography,
     ids::{Digest, ReferenceId},
@@ -8,15 +12,27 @@ use casework::{
     record::GalleryId,
 };
 use decoder::JPEG_QUALITY;
-use gallery::{Attributes, NewReference};
+use face::Engine;
+use futures_util::{Stream, StreamExt};
+use gallery::{Attributes, Gallery as _, LocalGallery, NewReference};
 use serde::{Deserialize, Serialize};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    pin::pin,
+    sync::Arc,
+    time::Instant,
+};
 use store::NewHolding;
 
 /// The largest biography file, in bytes.
 const BIOGRAPHY_BYTES_MAX: u64 = 64 * 1024;
 /// Synthetic references appended at a time.
 const FILLERS_AT_ONCE: u64 = 5_000;
+/// References kept together at most.
+const KEPT_TOGETHER: usize = 64;
+/// References that a second index asks for at a time.
+const PAGE: u32 = 1_000;
 
 /// One reference to enrol.
 #[derive(Clone, Debug)]
@@ -54,6 +70,77 @@ pub struct EnrolReport {
     pub already: u64,
     /// Refused, with reasons.
     pub refused: Vec<RefusedFile>,
+    /// Where the time went.
+    pub spent: Spent,
+}
+
+/// The report of filling a second index.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ReEnrolReport {
+    /// Added now.
+    pub added: u64,
+    /// In it before.
+    pub already: u64,
+    /// Held without a picture (synthetic references): no template can be made for them.
+    pub without_picture: u64,
+    /// How many pictures the new model refused; the references have no template in the second index.
+    pub refused: u64,
+    /// How many could not be read or seen for a fault that is not theirs. Until there are none the index is
+    /// not whole: run it again.
+    pub failed: u64,
+    /// Where the time went.
+    pub spent: Spent,
+}
+
+/// Seconds spent in each step, added up over all images. Steps of several images run side by side, so
+/// the sum is more than the time that passed.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Spent {
+    /// From file to pixels, in a process of its own.
+    pub decode: f64,
+    /// From pixels to faces.
+    pub detect: f64,
+    /// From face to template, and the rendering that is held.
+    pub template: f64,
+    /// Onto disk: holdings and gallery.
+    pub keep: f64,
+}
+
+impl Spent {
+    /// The step that took most, and its share of all (0 to 1); `None` before anything was done.
+    pub fn bottleneck(&self) -> Option<(&'static str, f64)> {
+        let steps = [
+            ("decoding the pictures", self.decode),
+            ("finding the faces", self.detect),
+            ("making the templates", self.template),
+            ("keeping them", self.keep),
+        ];
+        let all: f64 = steps.iter().map(|(_, seconds)| seconds).sum();
+        let most = steps.into_iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        (all > 0.0).then_some((most.0, most.1 / all))
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.decode += other.decode;
+        self.detect += other.detect;
+        self.template += other.template;
+        self.keep += other.keep;
+    }
+}
+
+/// What is made of an image that shows one face.
+struct Made {
+    template: face::Template,
+    /// Upright and without metadata.
+    clean: Vec<u8>,
+    spent: Spent,
+}
+
+/// A reference that is ready to be kept.
+struct Ready {
+    holding: NewHolding,
+    reference: NewReference,
+    spent: Spent,
 }
 
 /// The file beside an image, `NAME.json`: fields by name.
@@ -68,43 +155,13 @@ impl Bureau {
     /// # Errors
     /// Refused when it is not an acceptable image or does not show exactly one face.
     pub async fn enrol_one(&self, gallery: GalleryId, enrolment: Enrolment) -> Result<Enrolled> {
-        let local = self.galleries.get(&gallery).ok_or_else(|| BureauError::Gallery("this gallery is not open here".into()))?.clone();
-        let source = sha256(&enrolment.image);
-        let id = self.reference_id(gallery, source);
-        if local.contains(id.as_bytes()).map_err(|e| BureauError::Gallery(e.to_string()))?
-            && self.store.holding_by_source(gallery, source).await?.is_some()
-        {
-            return Ok(Enrolled::Already);
-        }
-        let pixels = self.decode(&enrolment.image).await?;
-        let faces = self.faces(&pixels).await?;
-        if faces.len() != 1 {
-            return Err(vec![casework::refusal::refuse(
-                &[casework::clause::Clause::A3],
-                format!("The image shows {} faces; a reference shows exactly one.", faces.len()),
-            )]
-            .into());
-        }
-        let (engine, copy) = (self.engine()?.clone(), pixels.clone());
-        let made = tokio::task::spawn_blocking(move || {
-            let image = face::Image::new(copy.width, copy.height, &copy.data)?;
-            engine.template(&image, &faces[0])
-        });
-        let template = made.await.map_err(|e| BureauError::Engine(e.to_string()))?.map_err(|e| BureauError::Engine(e.to_string()))?;
-        let clean = decoder::Rgb8::new(pixels.width, pixels.height, pixels.data)
-            .and_then(|p| p.to_jpeg(JPEG_QUALITY))
-            .map_err(|e| BureauError::Failed(e.to_string()))?;
-        let biography = serde_json::to_vec(&enrolment.biography)?;
-        // The holding first: a template without its picture could be found but not compared.
-        self.store.put_holdings(gallery, vec![NewHolding { reference: id, source, image: Some(clean), biography }], self.now()).await?;
-        let attributes = Attributes { synthetic: false, enrolled_at: self.now().as_microsecond(), ..attributes(&enrolment.biography) };
-        let reference = NewReference { id: *id.as_bytes(), template: template.values().to_vec(), attributes };
-        append(local, vec![reference]).await?;
-        Ok(Enrolled::Added(id))
+        let Some(ready) = self.prepare(gallery, enrolment).await? else { return Ok(Enrolled::Already) };
+        let id = ready.holding.reference;
+        Ok(if self.hold(gallery, vec![ready]).await? == 1 { Enrolled::Added(id) } else { Enrolled::Already })
     }
 
     /// Enrols every JPEG and PNG of a folder, in name order. `NAME.json` beside an image holds its
-    /// biography. `progress(done, all)` is called after each file.
+    /// biography. `progress(done, all)` is called whenever some are done.
     ///
     /// # Errors
     /// When the folder cannot be read or the gallery fails; a refused file is reported, not an error.
@@ -112,22 +169,184 @@ impl Bureau {
         let files = image_files(folder)?;
         let all = files.len() as u64;
         let mut report = EnrolReport::default();
-        for (n, file) in files.iter().enumerate() {
-            let name = file.strip_prefix(folder).unwrap_or(file).display().to_string();
-            match self.enrol_file(gallery, file).await {
-                Ok(Enrolled::Added(_)) => report.added += 1,
-                Ok(Enrolled::Already) => report.already += 1,
-                Err(BureauError::Refused(why)) => {
-                    report.refused.push(RefusedFile { file: name, why: why.iter().map(|r| r.words.as_str()).collect::<Vec<_>>().join(" ") })
+        let mut done = 0;
+        let ready = files.iter().map(|file| async move { (file, self.prepare_file(gallery, file).await) });
+        let mut ready = pin!(side_by_side(ready));
+        while let Some(some) = ready.next().await {
+            done += some.len() as u64;
+            let mut batch = vec![];
+            for (file, outcome) in some {
+                let file = || file.strip_prefix(folder).unwrap_or(file).display().to_string();
+                match outcome {
+                    Ok(Some(one)) => batch.push(one),
+                    Ok(None) => report.already += 1,
+                    Err(BureauError::Refused(why)) => report
+                        .refused
+                        .push(RefusedFile { file: file(), why: why.iter().map(|r| r.words.as_str()).collect::<Vec<_>>().join(" ") }),
+                    // One picture that the engine stumbles over does not keep the others out.
+                    Err(BureauError::Failed(why) | BureauError::Engine(why)) => report.refused.push(RefusedFile { file: file(), why }),
+                    Err(e) => return Err(e),
                 }
-                Err(BureauError::Failed(why)) => report.refused.push(RefusedFile { file: name, why }),
-                Err(e) => return Err(e),
             }
-            progress(n as u64 + 1, all);
+            batch.iter().for_each(|one| report.spent.add(&one.spent));
+            let (began, of) = (Instant::now(), batch.len() as u64);
+            let added = self.hold(gallery, batch).await?;
+            report.spent.keep += began.elapsed().as_secs_f64();
+            report.added += added;
+            report.already += of - added;
+            progress(done, all);
         }
         let what = format!("{} added, {} already there, {} refused", report.added, report.already, report.refused.len());
         self.note("enrolled", None, &what, Some(gallery)).await?;
         Ok(report)
+    }
+
+    /// Makes the templates of a gallery's references anew with another engine, into `index`, an index
+    /// for that engine's model. The gallery is searched with its first index meanwhile. Stopped half-way,
+    /// it goes on where it was; run again, it takes in what was enrolled since. `progress(done, all)` is
+    /// called whenever some are done.
+    ///
+    /// # Errors
+    /// When the gallery or the store fails; a picture that the new model refuses is counted.
+    pub async fn re_enrol(
+        &self,
+        gallery: GalleryId,
+        engine: &Arc<dyn Engine>,
+        index: &Arc<LocalGallery>,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<ReEnrolReport> {
+        let all = self.store.holding_count(gallery).await?;
+        let mut report = ReEnrolReport::default();
+        let mut after = None;
+        let mut done = 0;
+        loop {
+            let page = self.store.holdings_after(gallery, after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.0);
+            let mut waiting = vec![];
+            for (reference, pictured) in page {
+                if index.contains(reference.as_bytes()).map_err(gallery_error)? {
+                    report.already += 1;
+                } else if pictured {
+                    waiting.push(reference);
+                    continue;
+                } else {
+                    report.without_picture += 1;
+                }
+                done += 1;
+            }
+            let ready = waiting.into_iter().map(|reference| self.made_anew(gallery, reference, engine));
+            let mut ready = pin!(side_by_side(ready));
+            while let Some(some) = ready.next().await {
+                done += some.len() as u64;
+                let mut batch = vec![];
+                for outcome in some {
+                    match outcome {
+                        Ok((reference, spent)) => {
+                            report.spent.add(&spent);
+                            batch.push(reference);
+                        }
+                        Err(BureauError::Refused(_)) => report.refused += 1,
+                        Err(BureauError::Failed(_) | BureauError::Engine(_)) => report.failed += 1,
+                        Err(e) => return Err(e),
+                    }
+                }
+                let began = Instant::now();
+                report.added += batch.len() as u64;
+                append(index.clone(), batch).await?;
+                report.spent.keep += began.elapsed().as_secs_f64();
+                progress(done, all);
+            }
+            progress(done, all);
+        }
+        let what = format!(
+            "for the model {}: {} added, {} already there, {} refused, {} failed, {} without a picture",
+            engine.model().id,
+            report.added,
+            report.already,
+            report.refused,
+            report.failed,
+            report.without_picture
+        );
+        self.note("enrolled", None, &what, Some(gallery)).await?;
+        Ok(report)
+    }
+
+    /// How many references are held, with a template or without.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn held(&self, gallery: GalleryId) -> Result<u64> {
+        Ok(self.store.holding_count(gallery).await?)
+    }
+
+    /// A held reference as another engine sees it.
+    async fn made_anew(&self, gallery: GalleryId, reference: ReferenceId, engine: &Arc<dyn Engine>) -> Result<(NewReference, Spent)> {
+        let gone = || BureauError::Failed("a reference was taken out while it was read; run it again".into());
+        let image = self.store.get_holding_image(gallery, reference).await?.ok_or_else(gone)?;
+        let biography = self.store.get_holding_biography(gallery, reference).await?.ok_or_else(gone)?;
+        let biography: Biography = serde_json::from_slice(&biography)?;
+        let known = match self.gallery(gallery) {
+            Some(first) => first.attributes(reference.as_bytes()).map_err(gallery_error)?,
+            None => None,
+        };
+        let began = Instant::now();
+        let pixels = self.decode_again(&image).await?;
+        let decode = began.elapsed().as_secs_f64();
+        let made = see(engine, pixels).await?;
+        let attributes = known.unwrap_or(Attributes { enrolled_at: self.now().as_microsecond(), ..attributes(&biography) });
+        Ok((
+            NewReference { id: *reference.as_bytes(), template: made.template.values().to_vec(), attributes },
+            Spent { decode, ..made.spent },
+        ))
+    }
+
+    /// From an image to what is kept of it; `None` if it is enrolled.
+    async fn prepare(&self, gallery: GalleryId, enrolment: Enrolment) -> Result<Option<Ready>> {
+        let source = sha256(&enrolment.image);
+        let id = self.reference_id(gallery, source);
+        if self.index(gallery)?.contains(id.as_bytes()).map_err(gallery_error)?
+            && self.store.holding_by_source(gallery, source).await?.is_some()
+        {
+            return Ok(None);
+        }
+        let began = Instant::now();
+        let pixels = self.decode(&enrolment.image).await?;
+        let decode = began.elapsed().as_secs_f64();
+        let made = see(self.engine()?, pixels).await?;
+        let attributes = Attributes { synthetic: false, enrolled_at: self.now().as_microsecond(), ..attributes(&enrolment.biography) };
+        Ok(Some(Ready {
+            reference: NewReference { id: *id.as_bytes(), template: made.template.values().to_vec(), attributes },
+            holding: NewHolding { reference: id, source, image: Some(made.clean), biography: serde_json::to_vec(&enrolment.biography)? },
+            spent: Spent { decode, ..made.spent },
+        }))
+    }
+
+    /// Keeps references together, and returns how many were new: one image may come twice.
+    async fn hold(&self, gallery: GalleryId, mut ready: Vec<Ready>) -> Result<u64> {
+        let index = self.index(gallery)?;
+        let mut seen = BTreeSet::new();
+        ready.retain(|one| seen.insert(one.reference.id));
+        let (mut holdings, mut references) = (vec![], vec![]);
+        for one in ready {
+            // It may have come in while this one was on its way; or its holding alone, before a crash.
+            if !index.contains(&one.reference.id).map_err(gallery_error)? {
+                references.push(one.reference);
+            }
+            holdings.push(one.holding);
+        }
+        let new = references.len() as u64;
+        // The holdings first: a template without its picture could be found but not compared.
+        if !holdings.is_empty() {
+            self.store.put_holdings(gallery, holdings, self.now()).await?;
+        }
+        append(index, references).await?;
+        Ok(new)
+    }
+
+    /// The index that is searched.
+    fn index(&self, gallery: GalleryId) -> Result<Arc<LocalGallery>> {
+        self.gallery(gallery).cloned().ok_or_else(|| BureauError::Gallery("this gallery is not open here".into()))
     }
 
     /// The first 16 bytes of a keyed hash of gallery and source, as a UUID of version 8 (free form, RFC
@@ -139,7 +358,7 @@ impl Bureau {
         ReferenceId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
     }
 
-    async fn enrol_file(&self, gallery: GalleryId, file: &Path) -> Result<Enrolled> {
+    async fn prepare_file(&self, gallery: GalleryId, file: &Path) -> Result<Option<Ready>> {
         let failed = |e: std::io::Error| BureauError::Failed(format!("The file could not be read: {e}."));
         let size = std::fs::metadata(file).map_err(failed)?.len();
         if size > decoder::IMAGE_BYTES_MAX as u64 {
@@ -161,7 +380,7 @@ impl Bureau {
         } else {
             Biography::default()
         };
-        self.enrol_one(gallery, Enrolment { image, biography }).await
+        self.prepare(gallery, Enrolment { image, biography }).await
     }
 
     /// Fills a gallery up with synthetic references that have no picture and no person behind them.
@@ -177,7 +396,7 @@ impl Bureau {
         count: u64,
         mut progress: impl FnMut(u64, u64),
     ) -> Result<u64> {
-        let local = self.galleries.get(&gallery).ok_or_else(|| BureauError::Gallery("this gallery is not open here".into()))?.clone();
+        let local = self.index(gallery)?;
         let mut added = 0;
         let mut from = 0;
         while from < count {
@@ -187,7 +406,7 @@ impl Bureau {
             for n in from..until {
                 let source = sha256(format!("countersign synthetic {seed} {n}").as_bytes());
                 let id = self.reference_id(gallery, source);
-                if local.contains(id.as_bytes()).map_err(|e| BureauError::Gallery(e.to_string()))? {
+                if local.contains(id.as_bytes()).map_err(gallery_error)? {
                     continue;
                 }
                 let template = filler.template(seed, n).map_err(|e| BureauError::Engine(e.to_string()))?;
@@ -209,11 +428,55 @@ impl Bureau {
     }
 }
 
-async fn append(local: std::sync::Arc<gallery::LocalGallery>, references: Vec<NewReference>) -> Result<()> {
-    let model = gallery::Gallery::model_id(&*local).clone();
+/// Finds an image's one face and makes the template.
+async fn see(engine: &Arc<dyn Engine>, pixels: Pixels) -> Result<Made> {
+    let engine = engine.clone();
+    let made = tokio::task::spawn_blocking(move || {
+        use face::FaceError::{NoAlignment, TooManyFaces};
+        let failed = |e: face::FaceError| match e {
+            TooManyFaces { .. } | NoAlignment => not_one(format!("{e}.")),
+            e => BureauError::Engine(e.to_string()),
+        };
+        let image = face::Image::new(pixels.width, pixels.height, &pixels.data).map_err(failed)?;
+        let began = Instant::now();
+        let faces = engine.detect(&image).map_err(failed)?;
+        let [face] = faces.as_slice() else {
+            return Err(not_one(format!("The image shows {} faces; a reference shows exactly one.", faces.len())));
+        };
+        let detect = began.elapsed().as_secs_f64();
+        let template = engine.template(&image, face).map_err(failed)?;
+        let clean = decoder::Rgb8::new(pixels.width, pixels.height, pixels.data)
+            .and_then(|p| p.to_jpeg(JPEG_QUALITY))
+            .map_err(|e| BureauError::Failed(e.to_string()))?;
+        let spent = Spent { decode: 0.0, detect, template: began.elapsed().as_secs_f64() - detect, keep: 0.0 };
+        Ok(Made { template, clean, spent })
+    });
+    made.await.map_err(|e| BureauError::Engine(e.to_string()))?
+}
+
+/// Refused because it is not a picture of one face that can be made a template of (A3).
+fn not_one(words: String) -> BureauError {
+    vec![casework::refusal::refuse(&[casework::clause::Clause::A3], words)].into()
+}
+
+/// Runs as many at once as there are processors, and yields what is ready together, in order.
+fn side_by_side<F: Future>(each: impl Iterator<Item = F>) -> impl Stream<Item = Vec<F::Output>> {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    futures_util::stream::iter(each).buffered(processors).ready_chunks(KEPT_TOGETHER)
+}
+
+async fn append(local: Arc<LocalGallery>, references: Vec<NewReference>) -> Result<()> {
+    if references.is_empty() {
+        return Ok(());
+    }
+    let model = local.model_id().clone();
     let done = tokio::task::spawn_blocking(move || local.append(&model, &references));
-    done.await.map_err(|e| BureauError::Gallery(e.to_string()))?.map_err(|e| BureauError::Gallery(e.to_string()))?;
+    done.await.map_err(|e| BureauError::Gallery(e.to_string()))?.map_err(gallery_error)?;
     Ok(())
+}
+
+fn gallery_error(e: gallery::Error) -> BureauError {
+    BureauError::Gallery(e.to_string())
 }
 
 fn attributes(biography: &Biography) -> Attributes {

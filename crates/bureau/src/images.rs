@@ -3,13 +3,16 @@
 use crate::{Bureau, BureauError, Result, sha256};
 use casework::{
     clause::Clause,
-    form::{FaceBox, Field, FormImage, QualityNote, Verdict},
-    ids::{ProbeId, RequestId},
-    record::{RetentionClass, StreamId},
+    form::{FaceBox, Field, Form, FormImage, QualityNote, Verdict},
+    ids::{Digest, ProbeId, RequestId},
+    policy::IMAGE_SPECIFICATIONS,
+    record::{GalleryId, RetentionClass, StreamId},
     refusal::{Refusal, refuse_field},
 };
 use decoder::{JPEG_QUALITY, Mask, PixelArea};
-use face::{DetectedFace, FaceError};
+use face::{Component, DetectedFace, FaceError, Finding, ImageSpecification, Level, Measured};
+use std::collections::{BTreeMap, BTreeSet};
+use strum::IntoEnumIterator;
 
 /// Pixels of a decoded image: upright, RGB, 8 bits a channel, row by row.
 #[derive(Clone, Debug)]
@@ -45,6 +48,15 @@ impl Bureau {
         Ok(Pixels { width: p.width(), height: p.height(), data: p.data().to_vec() })
     }
 
+    /// Decodes again what was decoded when it came in: if it cannot be read now (a child ran out of time
+    /// beside others, say), that is not the picture's fault, and it can be tried again.
+    pub(crate) async fn decode_again(&self, bytes: &[u8]) -> Result<Pixels> {
+        self.decode(bytes).await.map_err(|e| match e {
+            BureauError::Refused(why) => BureauError::Failed(why.iter().map(|r| r.words.as_str()).collect::<Vec<_>>().join(" ")),
+            e => e,
+        })
+    }
+
     /// Finds every face, left to right.
     ///
     /// # Errors
@@ -63,25 +75,33 @@ impl Bureau {
         }
     }
 
-    /// The quality of one face, component by component (S10, A3).
-    #[must_use]
-    pub fn quality(&self, pixels: &Pixels, faces: &[DetectedFace], chosen: usize) -> Vec<QualityNote> {
-        let (Some(face), Ok(image)) = (faces.get(chosen), face::Image::new(pixels.width, pixels.height, &pixels.data)) else {
-            return vec![];
-        };
-        face::quality(&image, face, faces.len(), &self.specification)
-            .findings
-            .into_iter()
-            .map(|f| QualityNote {
-                component: component(f.component).into(),
-                verdict: match f.level {
-                    face::Level::Fine => Verdict::Fine,
-                    face::Level::Warn => Verdict::Warn,
-                    face::Level::Block => Verdict::Block,
-                },
-                advice: f.advice,
-            })
-            .collect()
+    /// Judges each image of a form by what the galleries ask for that it goes to, from the numbers that were measured; where
+    /// they differ, by the strictest in each component (S10, A3b).
+    pub(crate) fn judge(&self, form: &mut Form, galleries: &[GalleryId]) {
+        let specifications: Vec<_> = galleries.iter().filter_map(|g| self.specifications.get(g)).collect();
+        let digests: BTreeSet<_> = specifications.iter().map(|s| Digest(s.digest())).collect();
+        for image in &mut form.images {
+            let number = |n: &QualityNote| Some(Measured { component: Component::named(&n.component)?, value: n.value });
+            let measured: Vec<Measured> = image.quality.iter().filter_map(number).collect();
+            let judged = specifications.iter().map(|s| s.judge(&measured).findings.into_iter().map(note).collect::<Vec<_>>());
+            let strictest = judged.reduce(|a, b| a.into_iter().zip(b).map(|(a, b)| if b.verdict > a.verdict { b } else { a }).collect());
+            // Where there is nothing to judge by, nothing is known of the face, and it is not usable.
+            image.quality = strictest.unwrap_or_default();
+            image.specification = digests.iter().next().filter(|_| digests.len() == 1).copied();
+        }
+    }
+
+    /// What an image must be like to be searched with in this gallery (A3b).
+    pub(crate) fn specification(&self, gallery: GalleryId) -> Result<&ImageSpecification> {
+        let found = self.specifications.get(&gallery);
+        found.ok_or_else(|| BureauError::Failed(format!("the {gallery} gallery has no image specification here")))
+    }
+
+    /// The quality of one face of so many, component by component, judged by nothing yet.
+    fn quality(pixels: &Pixels, face: &DetectedFace, of: usize) -> Vec<QualityNote> {
+        let Ok(image) = face::Image::new(pixels.width, pixels.height, &pixels.data) else { return vec![] };
+        let measured = face::measure(&image, face, of);
+        ImageSpecification::default().judge(&measured).findings.into_iter().map(note).collect()
     }
 
     /// Takes an uploaded image in: decodes it, finds the faces, keeps the original and an upright,
@@ -108,8 +128,10 @@ impl Bureau {
         let rgb = decoded.pixels;
         let pixels = Pixels { width: rgb.width(), height: rgb.height(), data: rgb.data().to_vec() };
         let faces = self.faces(&pixels).await?;
-        let chosen = (faces.len() == 1).then_some(0);
-        let quality = chosen.map(|c| self.quality(&pixels, &faces, c)).unwrap_or_default();
+        let (chosen, quality) = match faces.as_slice() {
+            [one] => (Some(0), Self::quality(&pixels, one, 1)),
+            _ => (None, vec![]),
+        };
         let rendering = rgb.to_jpeg(JPEG_QUALITY).map_err(|e| BureauError::Failed(e.to_string()))?;
         let (stream, now) = (StreamId::Request(id), self.now());
         let original = self.store.put_blob(stream, RetentionClass::Images, bytes, now).await?;
@@ -124,17 +146,25 @@ impl Bureau {
             faces: faces.iter().map(box_of).collect(),
             chosen,
             quality,
+            specification: None,
             source: None,
         };
         Ok((image, notes))
     }
 
     /// The quality of another face of an image that was taken in.
+    ///
+    /// # Errors
+    /// Refused when no face is found in its place any more.
     pub(crate) async fn quality_of(&self, image: &FormImage, chosen: usize) -> Result<Vec<QualityNote>> {
         let original = self.store.get_blob(image.original).await?.ok_or(BureauError::Gone)?;
-        let pixels = self.decode(&original).await?;
+        let pixels = self.decode_again(&original).await?;
         let faces = self.faces(&pixels).await?;
-        Ok(self.quality(&pixels, &faces, chosen))
+        let face = found_again(image, chosen, &faces).ok_or_else(|| {
+            let words = "That face is not found on this image any more. Take the image off the form and add it again.";
+            vec![refuse_field(Clause::S10, Field::Images, words)]
+        })?;
+        Ok(Self::quality(&pixels, face, faces.len()))
     }
 
     /// The rendering that people look at: the whole image, fitted.
@@ -158,18 +188,36 @@ impl Bureau {
     }
 }
 
-/// The component's name in records and on pages, kebab-case.
-fn component(c: face::Component) -> &'static str {
-    match c {
-        face::Component::FaceCount => "face-count",
-        face::Component::EyeDistance => "eye-distance",
-        face::Component::Sharpness => "sharpness",
-        face::Component::Exposure => "exposure",
-        face::Component::Contrast => "contrast",
-        face::Component::Roll => "roll",
-        face::Component::Yaw => "yaw",
-        face::Component::Margin => "margin",
-    }
+/// A face of an image that was taken in, among the faces that the engine finds on it now. By its place, never by its
+/// number: another model may find one face more or fewer, and the number would then name somebody else (M1).
+pub(crate) fn found_again<'a>(image: &FormImage, face: usize, now: &'a [DetectedFace]) -> Option<&'a DetectedFace> {
+    let PixelArea { x, y, width, height } = area(image.faces.get(face)?);
+    DetectedFace::nearest(&face::Area { x, y, width, height }, now)
+}
+
+/// A finding as it is recorded.
+fn note(f: Finding) -> QualityNote {
+    let verdict = match f.level {
+        Level::Unmeasured => Verdict::Unmeasured,
+        Level::Fine => Verdict::Fine,
+        Level::Inform => Verdict::Inform,
+        Level::Warn => Verdict::Warn,
+        Level::Block => Verdict::Block,
+    };
+    QualityNote { component: f.component.name().into(), value: f.value, unit: f.unit, verdict, advice: f.advice }
+}
+
+/// What an image must be like, for each gallery, as the policy says it.
+///
+/// # Errors
+/// Failed when the policy's specifications cannot be read or a gallery has none: a broken build, told at start.
+pub fn image_specifications() -> Result<BTreeMap<GalleryId, ImageSpecification>> {
+    let mut all = ImageSpecification::read(IMAGE_SPECIFICATIONS).map_err(|e| BureauError::Failed(e.to_string()))?;
+    let of = |g: GalleryId| {
+        let found = all.remove(&g.to_string());
+        found.map(|s| (g, s)).ok_or_else(|| BureauError::Failed(format!("the policy has no image specification for the {g} gallery")))
+    };
+    GalleryId::iter().map(of).collect()
 }
 
 #[allow(clippy::cast_possible_truncation)] // pixel coordinates of an image of at most 12,000 a side

@@ -21,6 +21,7 @@ use casework::{
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 use store::{CommitError, PutDraft, StoreError};
+use strum::IntoEnumIterator;
 
 /// Drafts that one person may hold.
 pub const DRAFTS_PER_PERSON_MAX: u32 = 100;
@@ -96,8 +97,11 @@ impl Bureau {
     }
 
     async fn keep(&self, actor: &Actor, id: RequestId, expected: u64, kept: &Kept) -> Result<u64> {
+        let mut kept = kept.clone();
+        let galleries = kept.form.nationality.map_or_else(|| GalleryId::iter().collect(), |n| n.galleries().to_vec());
+        self.judge(&mut kept.form, &galleries);
         let leo = actor.leo.ok_or_else(|| vec![access::unknown()])?;
-        let (draft, bytes) = (DraftId(id.0), serde_json::to_vec(kept)?);
+        let (draft, bytes) = (DraftId(id.0), serde_json::to_vec(&kept)?);
         let put = PutDraft { id: draft, owner: actor.person, leo, expected, bytes: bytes.clone(), blobs: blobs(&kept.form) };
         match self.store.put_draft(put, self.now()).await {
             Ok(version) => Ok(version),
@@ -384,13 +388,16 @@ impl Bureau {
         with: With,
     ) -> Result<store::Commit> {
         let (request, gallery, form, twin) = part;
+        let mut form = form.clone();
+        self.judge(&mut form, &[*gallery]);
         let digests: Vec<_> = form.images.iter().map(|i| i.digest).collect();
+        let same_investigation = self.same_investigation(actor, request.id, *gallery, &form.investigation).await?;
         let command = Command::Prepare {
-            form: Box::new(form.clone()),
+            form: Box::new(form),
             gallery: *gallery,
             twin: *twin,
             replaces,
-            same_investigation: self.same_investigation(actor, request.id, *gallery, &form.investigation).await?,
+            same_investigation,
             image_seen_before: self.seen_before(request.id, *twin, &digests, None).await?,
         };
         let (commit, _, _) = self.decided(Some(actor), register, request, &command, None, &with)?;
@@ -450,7 +457,7 @@ impl Bureau {
     pub async fn edit_returned(&self, who: PersonId, id: RequestId) -> Result<RequestId> {
         let (register, actor) = self.actor(who).await?;
         let request = self.open(id).await?;
-        let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now() };
+        let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now(), running: None };
         let refusals = access::refusals(&request, Action::Prepare, &ctx);
         if !refusals.is_empty() {
             return Err(refusals.into());

@@ -7,6 +7,7 @@
 
 mod act;
 pub mod assess;
+pub mod certificate;
 pub mod enhance;
 pub mod enrol;
 pub mod images;
@@ -89,6 +90,9 @@ pub enum BureauError {
     /// The face engine failed.
     #[error("the face engine failed: {0}")]
     Engine(String),
+    /// The engine in use finds no face where the assessed one stands.
+    #[error("the face that was assessed is not found again in its place on the image; nothing was searched (M1)")]
+    FaceNotFoundAgain,
     /// The gallery failed.
     #[error("the gallery failed: {0}")]
     Gallery(String),
@@ -118,8 +122,10 @@ pub struct Parts {
     pub decoder: Decoder,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// What an image must be like (S10, A3).
-    pub specification: ImageSpecification,
+    /// What an image must be like, for each gallery: [`images::image_specifications`] (S10, A3b).
+    pub specifications: BTreeMap<GalleryId, ImageSpecification>,
+    /// SHA-256 over the engine's pack, hexadecimal: certificates are for it (P1).
+    pub pack_digest: String,
 }
 
 /// The use cases. Share it behind an [`Arc`].
@@ -129,7 +135,8 @@ pub struct Bureau {
     pub(crate) galleries: BTreeMap<GalleryId, Arc<LocalGallery>>,
     decoder: Option<Decoder>,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) specification: ImageSpecification,
+    pub(crate) specifications: BTreeMap<GalleryId, ImageSpecification>,
+    pack_digest: String,
     sittings: Mutex<HashMap<(PersonId, RequestId, Thing), Timestamp>>,
     register: RwLock<Option<Arc<Register>>>,
 }
@@ -138,8 +145,8 @@ impl Bureau {
     /// Opens the bureau on its parts.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let Parts { store, engine, galleries, decoder, clock, specification } = parts;
-        Self { engine: Some(engine), galleries, decoder: Some(decoder), specification, ..Self::of_record(store, clock) }
+        let Parts { store, engine, galleries, decoder, clock, specifications, pack_digest } = parts;
+        Self { engine: Some(engine), galleries, decoder: Some(decoder), specifications, pack_digest, ..Self::of_record(store, clock) }
     }
 
     /// The record alone, for an operator who verifies it or issues a token: what needs an engine, a
@@ -152,7 +159,8 @@ impl Bureau {
             galleries: BTreeMap::new(),
             decoder: None,
             clock,
-            specification: ImageSpecification::default(),
+            specifications: BTreeMap::new(),
+            pack_digest: String::new(),
             sittings: Mutex::default(),
             register: RwLock::default(),
         }
@@ -212,6 +220,7 @@ impl Bureau {
                 register.apply(serde_json::from_slice::<register::Change>(&payload)?.event);
             }
         }
+        self.check_signatures(&mut register);
         let register = Arc::new(register);
         *self.register.write().unwrap_or_else(PoisonError::into_inner) = Some(register.clone());
         Ok(register)

@@ -59,7 +59,7 @@ impl Bureau {
         self.commit_changes(version, records).await
     }
 
-    async fn record_change(&self, by: Who, event: RegisterEvent, expected: u64) -> Result<()> {
+    pub(crate) async fn record_change(&self, by: Who, event: RegisterEvent, expected: u64) -> Result<()> {
         let record = self.change_record(by, event)?;
         self.commit_changes(expected, vec![record]).await
     }
@@ -68,9 +68,9 @@ impl Bureau {
         let header = Header {
             kind: event.kind().into(),
             at: self.now(),
-            gallery: None,
+            gallery: event.gallery(),
             leo: None,
-            clauses: vec!["R3".into()],
+            clauses: vec![event.clause().to_string()],
             outcome: None,
             state: None,
             policy: self.policy().version.clone(),
@@ -195,6 +195,17 @@ fn in_words(register: &Register, event: &RegisterEvent) -> String {
         RegisterEvent::TeamEntered(t) => format!("Team entered: {}", t.name),
         RegisterEvent::DelegationEntered(d) => {
             format!("Delegation entered: {} for the {} gallery, {} to {}", person(&d.to), d.gallery, d.from, d.until)
+        }
+        RegisterEvent::CertificateIssued { gallery, .. } => format!("Accuracy certificate issued for the {gallery} gallery"),
+        RegisterEvent::ThresholdProposed(p) => format!(
+            "Another threshold proposed for the {} gallery: {} instead of {}. {}",
+            p.certificate.gallery, p.certificate.threshold, p.old_threshold, p.reasons
+        ),
+        RegisterEvent::ThresholdConfirmed { gallery, .. } => {
+            format!("Proposed threshold of the {gallery} gallery confirmed by a second person; its certificate issued")
+        }
+        RegisterEvent::ThresholdDeclined { gallery, reasons, .. } => {
+            format!("Proposed threshold of the {gallery} gallery declined. {reasons}")
         }
         RegisterEvent::PersonLeft { person: p, on } => format!("Person left: {}, last day {on}", person(p)),
     }

@@ -116,7 +116,7 @@ impl Bureau {
                 out.push(comparison_line(&line, p.id, n + 1, if done { "done" } else { "yours" }, due_words));
             }
         }
-        let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now() };
+        let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now(), running: None };
         let mut waiting = vec![];
         for page in 1.. {
             let lines = self.list(who, crate::assess::List::Comparison, None, page).await?;
@@ -289,7 +289,7 @@ impl Bureau {
         let (true, Some(visual)) = (view.informed_open, own) else {
             return Err(vec![refuse(&[Clause::M2], "Give your visual opinion on every candidate first.")].into());
         };
-        let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now() };
+        let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now(), running: None };
         let refusals = access::refusals(&request, Action::SeeComparison, &ctx);
         if !refusals.is_empty() {
             return Err(refusals.into());

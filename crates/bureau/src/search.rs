@@ -1,9 +1,11 @@
-//! search: making the one search that leave was given for (M1).
+//! search: making the one search that leave was given for (M1), under the certificate that covers it (P1).
 
-use crate::{Bureau, BureauError, Result, sha256};
+use crate::{Bureau, BureauError, Result, images::found_again, sha256};
 use casework::{
     command::Command,
+    decide::judged_by_another,
     event::{Authorisation, Found, SearchFacts},
+    form::FormImage,
     ids::{AuthorisationId, CandidateId, Digest, ProbeId, ReferenceId, RequestId},
     limits::CANDIDATES_MAX,
     request::LeaveToSearch,
@@ -19,8 +21,14 @@ impl Bureau {
         let Some(leave) = request.leave_to_search(probe, authorisation) else { return Ok(()) };
         let image = request.image(probe).cloned().ok_or(BureauError::Gone)?;
         let original = self.store.get_blob(image.original).await?.ok_or(BureauError::Gone)?;
-        let template = self.template_of(&leave, &original).await?;
-        let list = self.identify(&leave, template).await?;
+        let held = self.certified(&*self.register().await?, leave.authorisation().gallery)?;
+        // As `decide` will ask of what is recorded; but then the search would have been made.
+        if let Some(why) = judged_by_another(Some(&image), &held.certificate.running) {
+            return Err(vec![why].into());
+        }
+        let threshold = held.certificate.threshold;
+        let template = self.template_of(&leave, image, &original).await?;
+        let list = self.identify(&leave, template, threshold).await?;
         let found = list
             .entries
             .iter()
@@ -29,10 +37,11 @@ impl Bureau {
         let model = self.engine()?.model();
         let facts = SearchFacts {
             engine: format!("{} ({})", model.name, model.pack),
-            model: model.id.to_string(),
+            running: held.certificate.running,
             epoch: list.epoch,
             searched: list.searched,
-            threshold: model.threshold.value,
+            threshold,
+            certificate: held.genuine.ok_or_else(|| BureauError::Failed("the certificate was not checked (P1)".into()))?,
             list: list_digest(&found),
             more: list.more_above_threshold,
         };
@@ -40,35 +49,37 @@ impl Bureau {
     }
 
     /// The template of exactly the image and face that were assessed.
-    async fn template_of(&self, leave: &LeaveToSearch, original: &[u8]) -> Result<Vec<f32>> {
+    ///
+    /// # Errors
+    /// [`BureauError::FaceNotFoundAgain`] where the engine in use finds no face in the place of the assessed one.
+    async fn template_of(&self, leave: &LeaveToSearch, image: FormImage, original: &[u8]) -> Result<Vec<f32>> {
         let Authorisation { digest, face, .. } = leave.authorisation();
         if sha256(original) != *digest {
             return Err(BureauError::Failed("the stored image is not the one that was assessed (M1)".into()));
         }
-        let pixels = self.decode(original).await?;
+        let pixels = self.decode_again(original).await?;
         let engine = self.engine()?.clone();
         let face = *face;
         let made = tokio::task::spawn_blocking(move || {
-            let image = face::Image::new(pixels.width, pixels.height, &pixels.data)?;
-            let faces = engine.detect(&image)?;
-            faces.get(face).map(|f| engine.template(&image, f)).transpose()
+            let seen = face::Image::new(pixels.width, pixels.height, &pixels.data)?;
+            let faces = engine.detect(&seen)?;
+            found_again(&image, face, &faces).map(|f| engine.template(&seen, f)).transpose()
         });
         let template = made
             .await
             .map_err(|e| BureauError::Engine(e.to_string()))?
             .map_err(|e| BureauError::Engine(e.to_string()))?
-            .ok_or_else(|| BureauError::Failed("the face that was assessed is not found again".into()))?;
+            .ok_or(BureauError::FaceNotFoundAgain)?;
         Ok(template.values().to_vec())
     }
 
-    /// Searches the gallery that leave was given for, and no other.
-    async fn identify(&self, leave: &LeaveToSearch, template: Vec<f32>) -> Result<CandidateList> {
+    /// Searches the gallery that leave was given for, and no other, at the certified threshold.
+    async fn identify(&self, leave: &LeaveToSearch, template: Vec<f32>, threshold: f64) -> Result<CandidateList> {
         let gallery = self
             .galleries
             .get(&leave.authorisation().gallery)
             .ok_or_else(|| BureauError::Gallery("this gallery is not open here".into()))?
             .clone();
-        let threshold = self.engine()?.model().threshold.value;
         // The engine's model, not the gallery's: a gallery of another one refuses it.
         let model = gallery::ModelId::new(self.engine()?.model().id.as_str()).map_err(|e| BureauError::Gallery(e.to_string()))?;
         let searched = tokio::task::spawn_blocking(move || {

@@ -243,7 +243,7 @@ impl Bureau {
         if request.version == 0 {
             return Err(vec![access::unknown()].into());
         }
-        let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now() };
+        let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now(), running: None };
         let refusals = access::refusals(&request, action, &ctx);
         if !refusals.is_empty() {
             return Err(refusals.into());
@@ -262,7 +262,7 @@ impl Bureau {
         let mut line = self.line(&row, &register, who);
         let police = actor.leo.is_some();
         let policy = self.policy();
-        let ctx = Context { actor: Some(&actor), register: &register, policy, now: self.now() };
+        let ctx = Context { actor: Some(&actor), register: &register, policy, now: self.now(), running: None };
         if police {
             line.assignee = None;
         }
@@ -387,7 +387,7 @@ fn probe_view(p: &Probe, number: usize, police: bool, sees_candidates: bool) -> 
             _ => None,
         },
         searched: p.facts.as_ref().filter(|_| !police).map(|f| f.searched),
-        engine: p.facts.as_ref().filter(|_| !police).map(|f| format!("{}, model {}", f.engine, f.model)),
+        engine: p.facts.as_ref().filter(|_| !police).map(|f| format!("{}, model {}", f.engine, f.running.model)),
         listed: p.facts.as_ref().filter(|_| !police).map(|_| p.candidates.len()),
         candidates: if sees_candidates {
             p.candidates

@@ -82,7 +82,7 @@ pub struct FailedJob {
     pub job: u64,
     /// What was to be done: a [`Task`]'s kind.
     pub kind: String,
-    /// Why it failed, in one word: `refused`, `overtaken`, `erased`, `engine`, `gallery` or `failed`.
+    /// Why it failed, in one word: `refused`, `overtaken`, `erased`, `engine`, `face`, `gallery` or `failed`.
     pub reason: String,
     /// The request.
     pub request: RequestId,
@@ -102,6 +102,20 @@ pub struct Worked {
 }
 
 impl Bureau {
+    /// Brings the galleries' codes into memory, so that the first search is as quick as the others.
+    /// Searches do not need it: where memory is short they read from disk.
+    ///
+    /// # Errors
+    /// When a gallery is damaged, or there is not enough memory.
+    pub async fn warm(&self) -> Result<()> {
+        for gallery in self.galleries.values() {
+            let gallery = gallery.clone();
+            let done = tokio::task::spawn_blocking(move || gallery.warm()).await;
+            done.map_err(|e| BureauError::Gallery(e.to_string()))?.map_err(|e| BureauError::Gallery(e.to_string()))?;
+        }
+        Ok(())
+    }
+
     /// Does every job that is due, then brings the log up to date.
     ///
     /// # Errors
@@ -150,12 +164,14 @@ impl Bureau {
             BureauError::Overtaken => "overtaken",
             BureauError::Gone => "erased",
             BureauError::Engine(_) => "engine",
+            BureauError::FaceNotFoundAgain => "face",
             BureauError::Gallery(_) => "gallery",
             _ => "failed",
         };
         let seconds = 5_i64.saturating_mul(1 << job.attempts.min(10));
-        let again = (job.attempts < ATTEMPTS_MAX && !matches!(error, BureauError::Refused(_)))
-            .then(|| self.now() + SignedDuration::from_secs(seconds));
+        // The same engine finds the same faces, and the rules do not change by waiting: a person has to look first.
+        let final_at_once = matches!(error, BureauError::Refused(_) | BureauError::FaceNotFoundAgain);
+        let again = (job.attempts < ATTEMPTS_MAX && !final_at_once).then(|| self.now() + SignedDuration::from_secs(seconds));
         (again, reason)
     }
 
@@ -195,7 +211,7 @@ impl Bureau {
             return Err(vec![access::unknown()].into());
         }
         let gallery = actor.gallery.ok_or_else(|| vec![access::unknown()])?;
-        let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now() };
+        let ctx = Context { actor: Some(&actor), register: &register, policy: self.policy(), now: self.now(), running: None };
         let mut out = vec![];
         let mut after = JobId(0);
         loop {

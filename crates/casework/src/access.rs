@@ -64,6 +64,8 @@ pub enum Action {
     ChangeRegister,
     SeeStatistics,
     LookUp,
+    ProposeThreshold,
+    ConfirmThreshold,
 }
 
 /// One row of the table: who, in which states, and the clause that says so.
@@ -177,6 +179,8 @@ fn row(action: Action) -> Row {
         A::SeeRegister => (&[R::Registrar, R::Siao, R::Auditor], ANY, Clause::R3),
         A::ChangeRegister => (&[R::Registrar], ANY, Clause::R3),
         A::SeeStatistics => (&[R::TeamLeader, R::Siao, R::Auditor], ANY, Clause::D4),
+        A::ProposeThreshold => (&[R::Siao], ANY, Clause::P1),
+        A::ConfirmThreshold => (&[R::Siao, R::TeamLeader], ANY, Clause::P1),
         A::LookUp => (&[R::Assessor, R::TeamLeader, R::Siao, R::Auditor], ANY, Clause::D5),
     };
     Row { roles, states, clause }
@@ -265,7 +269,7 @@ pub fn refusals(request: &Request, action: Action, ctx: &Context<'_>) -> Vec<Ref
     if !actor.roles.iter().any(|r| ruling(*r, request.state, action).allowed) {
         let row = row(action);
         let words = if actor.roles.iter().any(|r| row.roles.contains(r)) {
-            format!("This cannot be done now: the request is {}.", request.state.label().to_lowercase())
+            format!("This cannot be done now. The state of the request is: {}.", request.state.label().to_lowercase())
         } else {
             "Your role does not include this.".to_owned()
         };

@@ -193,7 +193,12 @@ impl Assessment {
             }
         }
         if image.is_none_or(|i| !i.usable()) {
-            out.push(refuse(&[Clause::A3], "The image does not meet the requirements for a search."));
+            let mut why = "The image does not meet the requirements for a search.".to_owned();
+            for note in image.into_iter().flat_map(FormImage::blocked) {
+                why.push(' ');
+                why.push_str(&note.advice);
+            }
+            out.push(refuse(&[Clause::A3], why));
         }
         out
     }

@@ -7,8 +7,11 @@ mod respond;
 mod review;
 mod search;
 
+pub use search::judged_by_another;
+
 use crate::{
     access,
+    certificate::Running,
     command::Command,
     event::{Entry, Event, Who},
     people::{Actor, Register},
@@ -29,6 +32,9 @@ pub struct Context<'a> {
     pub policy: &'a Policy,
     /// Now.
     pub now: Timestamp,
+    /// What a search of the request's gallery would run on now, and how many references it holds; none
+    /// where nothing is searched.
+    pub running: Option<(&'a Running, u64)>,
 }
 
 impl Context<'_> {

@@ -2,6 +2,7 @@
 
 use crate::{
     assess::{Assessment, Handling},
+    certificate::Running,
     clause::Clause,
     disclosure::Sealed,
     form::{Form, Purpose},
@@ -68,15 +69,17 @@ pub struct Found {
 pub struct SearchFacts {
     /// Engine name and version.
     pub engine: String,
-    /// Model id of probe and references.
-    pub model: String,
+    /// The pack, the model and the image specification that it was made with.
+    pub running: Running,
     /// The gallery epoch that was searched.
     pub epoch: u64,
     /// References compared.
     pub searched: u64,
-    /// The calibrated threshold in force, in the model's score range.
+    /// The threshold in use, in the model's score range.
     #[serde(with = "exact")]
     pub threshold: f64,
+    /// SHA-256 of the certificate that covers it (P1).
+    pub certificate: Digest,
     /// SHA-256 over the ordered list (reference ids and scores), so that it can be proved later.
     pub list: Digest,
     /// Whether more than the list's bound lay above the threshold.
@@ -85,17 +88,17 @@ pub struct SearchFacts {
 
 /// Numbers that a digest covers, written as their shortest decimal text, so that they are read back to
 /// the bit (a JSON number need not be). One that is not finite cannot be written.
-mod exact {
+pub(crate) mod exact {
     use serde::{Deserialize, Deserializer, Serializer, de, ser};
 
-    pub(super) fn serialize<S: Serializer>(value: &f64, s: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(value: &f64, s: S) -> Result<S::Ok, S::Error> {
         if !value.is_finite() {
             return Err(ser::Error::custom("a score or threshold is not finite"));
         }
         s.serialize_str(&value.to_string())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
         String::deserialize(d)?.parse().map_err(de::Error::custom)
     }
 }

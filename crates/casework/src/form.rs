@@ -278,11 +278,17 @@ pub struct FaceBox {
 }
 
 /// What the quality check says of one component (S10, A3).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QualityNote {
-    /// The component, e.g. `inter-eye-distance`.
+    /// The component of ISO/IEC 29794-5, e.g. `inter-eye-distance`.
     pub component: String,
-    /// `fine`, `warn` or `block`.
+    /// The number found, in hundredths of its unit at finest; none where this model or image gives none.
+    #[serde(default)]
+    pub value: Option<f64>,
+    /// Its unit, e.g. `pixels`.
+    #[serde(default)]
+    pub unit: String,
+    /// What the gallery's image specification makes of it.
     pub verdict: Verdict,
     /// Plain advice with units.
     pub advice: String,
@@ -292,8 +298,12 @@ pub struct QualityNote {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
+    /// There is no number to judge.
+    Unmeasured,
     /// Meets the specification.
     Fine,
+    /// Worth knowing; nothing is asked.
+    Inform,
     /// Usable, but less likely to help.
     Warn,
     /// Cannot be searched (A3b).
@@ -319,17 +329,26 @@ pub struct FormImage {
     pub faces: Vec<FaceBox>,
     /// The face to search with: an index into `faces`.
     pub chosen: Option<usize>,
-    /// Quality of the chosen face.
+    /// Quality of the chosen face, every component.
     pub quality: Vec<QualityNote>,
+    /// SHA-256 of the image specification that gave the verdicts: the gallery's that the form was sent to. None on
+    /// a draft that may go to more than one.
+    #[serde(default)]
+    pub specification: Option<Digest>,
     /// Where the image comes from (S10).
     pub source: Option<Source>,
 }
 
 impl FormImage {
-    /// Whether the chosen face meets the requirements (A3b).
+    /// Whether the chosen face meets the requirements (A3b). A face about which nothing was found out does not.
     #[must_use]
     pub fn usable(&self) -> bool {
-        self.chosen.is_some_and(|i| i < self.faces.len()) && self.quality.iter().all(|q| q.verdict != Verdict::Block)
+        self.chosen.is_some_and(|i| i < self.faces.len()) && !self.quality.is_empty() && self.blocked().next().is_none()
+    }
+
+    /// The components for which it cannot be searched (A3b).
+    pub fn blocked(&self) -> impl Iterator<Item = &QualityNote> {
+        self.quality.iter().filter(|q| q.verdict == Verdict::Block)
     }
 }
 

@@ -1,7 +1,8 @@
-//! Forces, agreements, people, training and teams (R1–R3): the register, a stream of its own in which
+//! Forces, agreements, people, training, teams (R1–R3) and gallery settings (P1): the register, a stream of its own in which
 //! every change is recorded and dated and nothing is overwritten.
 
 use crate::{
+    certificate::{Proposal, Setting},
     clause::Clause,
     ids::{DsaId, LeoId, PersonId, TeamId},
     record::GalleryId,
@@ -216,7 +217,7 @@ pub struct Delegation {
 }
 
 /// A change to the register.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "kebab-case", tag = "event")]
 #[strum(serialize_all = "kebab-case")]
 pub enum RegisterEvent {
@@ -244,6 +245,29 @@ pub enum RegisterEvent {
         /// Last day of service.
         on: Date,
     },
+    /// An accuracy certificate was issued (P1). The first of a gallery sets its threshold.
+    CertificateIssued {
+        /// The gallery.
+        gallery: GalleryId,
+        /// The signed note.
+        note: String,
+    },
+    /// A change of a gallery's threshold was proposed.
+    ThresholdProposed(Box<Proposal>),
+    /// A second person confirmed it.
+    ThresholdConfirmed {
+        /// The gallery.
+        gallery: GalleryId,
+        /// The certificate that it issued: the signed note.
+        note: String,
+    },
+    /// It was taken off the table.
+    ThresholdDeclined {
+        /// The gallery.
+        gallery: GalleryId,
+        /// Why.
+        reasons: String,
+    },
 }
 
 impl RegisterEvent {
@@ -251,6 +275,22 @@ impl RegisterEvent {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         self.into()
+    }
+    /// The clause it rests on.
+    #[must_use]
+    pub fn clause(&self) -> Clause {
+        if self.gallery().is_some() { Clause::P1 } else { Clause::R3 }
+    }
+    /// The gallery whose setting it changes.
+    #[must_use]
+    pub fn gallery(&self) -> Option<GalleryId> {
+        match self {
+            Self::CertificateIssued { gallery, .. }
+            | Self::ThresholdConfirmed { gallery, .. }
+            | Self::ThresholdDeclined { gallery, .. } => Some(*gallery),
+            Self::ThresholdProposed(p) => Some(p.certificate.gallery),
+            _ => None,
+        }
     }
 }
 
@@ -269,6 +309,8 @@ pub struct Register {
     pub teams: BTreeMap<TeamId, Team>,
     /// Delegations, in the order they were entered.
     pub delegations: Vec<Delegation>,
+    /// Each gallery's threshold and certificates (P1).
+    pub settings: BTreeMap<GalleryId, Setting>,
 }
 
 /// Who acts, as the register has them on a date. Only [`Register::actor`] makes one.
@@ -322,6 +364,17 @@ impl Register {
                     p.left = Some(on);
                 }
             }
+            RegisterEvent::CertificateIssued { gallery, note } => self.settings.entry(gallery).or_default().hold(note, false),
+            RegisterEvent::ThresholdProposed(p) => {
+                let gallery = p.certificate.gallery;
+                self.settings.entry(gallery).or_default().proposal = Some((self.version, *p));
+            }
+            RegisterEvent::ThresholdConfirmed { gallery, note, .. } => {
+                let setting = self.settings.entry(gallery).or_default();
+                setting.proposal = None;
+                setting.hold(note, true);
+            }
+            RegisterEvent::ThresholdDeclined { gallery, .. } => self.settings.entry(gallery).or_default().proposal = None,
         }
     }
 
@@ -469,6 +522,12 @@ impl Register {
                 if !self.people.contains_key(person) {
                     no(Clause::R3, "That person is not on the register.");
                 }
+            }
+            RegisterEvent::CertificateIssued { .. }
+            | RegisterEvent::ThresholdProposed(_)
+            | RegisterEvent::ThresholdConfirmed { .. }
+            | RegisterEvent::ThresholdDeclined { .. } => {
+                no(Clause::P1, "A threshold is changed by a measurement and two people of its gallery, not by an entry.");
             }
         }
         if out.is_empty() { Ok(()) } else { Err(out) }

@@ -150,6 +150,19 @@ pub struct GalleryPolicy {
     pub fields: Vec<FieldRule>,
 }
 
+/// What an accuracy certificate must rest on (P1).
+#[derive(Clone, Debug, Deserialize)]
+pub struct AccuracyPolicy {
+    /// Days that a certificate counts at most.
+    pub certificate_days_max: u16,
+    /// Searches for people who are not enrolled that an evaluation needs (rule of three: 3/n).
+    pub nonmated_searches_min: u64,
+    /// Searches for people who are enrolled that an evaluation needs.
+    pub mated_searches_min: u64,
+    /// How many times the references measured a gallery may hold, without the rest being called an estimate.
+    pub references_factor_max: u64,
+}
+
 /// One version of the policy.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Policy {
@@ -175,12 +188,18 @@ pub struct Policy {
     pub record_years_after_closing: u8,
     /// The lowest rank that may approve (S9).
     pub approving_rank: Rank,
+    /// What an accuracy certificate must rest on (P1).
+    pub accuracy: AccuracyPolicy,
     /// Every clause.
     #[serde(rename = "clause")]
     pub clauses: Vec<ClauseText>,
     #[serde(rename = "gallery")]
     galleries: Vec<GalleryPolicy>,
 }
+
+/// What an image must be like, gallery by gallery (A3b, S10): the text of `policy/images.toml`. The limits belong to the
+/// policy; what they are limits of is measured by the face engine, so it is read where the two meet.
+pub const IMAGE_SPECIFICATIONS: &str = include_str!("../policy/images.toml");
 
 #[derive(Deserialize)]
 struct DeferredFile {

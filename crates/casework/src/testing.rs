@@ -6,12 +6,13 @@
 
 use crate::{
     assess::{Assessment, Criterion, Decision, Finding, Handling},
+    certificate::{Certificate, Rate, Rates, Running},
     command::Command,
     crime::SeriousCrimeTest,
     decide::{Context, decide},
     disclosure::{Biography, Disclosure, Held, Picture, Sealed},
     event::{self, Entry, Event, Found, HeaderFacts, ReviewResult, SearchFacts, Sharing, Who},
-    form::{Declaration, FaceBox, FingerprintCheck, Form, FormImage, Mode, Nationality, Purpose, Source},
+    form::{Declaration, FaceBox, FingerprintCheck, Form, FormImage, Mode, Nationality, Purpose, QualityNote, Source, Verdict},
     ids::{AuthorisationId, BlobId, CandidateId, Digest, DsaId, LeoId, PersonId, ProbeId, ReferenceId, RequestId, TeamId},
     people::{Actor, Affiliation, Dsa, Leo, Person, Post, Rank, Register, RegisterEvent, Role, Team, Training},
     policy::{BioField, Policy},
@@ -24,6 +25,7 @@ use jiff::{Timestamp, ToSpan, civil::Date};
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Deref,
+    sync::LazyLock,
 };
 use strum::IntoEnumIterator;
 
@@ -47,6 +49,48 @@ pub const NCA_APPROVER: PersonId = PersonId::fixed(6);
 pub const AUDITOR: PersonId = PersonId::fixed(300);
 /// The keeper of the register.
 pub const REGISTRAR: PersonId = PersonId::fixed(301);
+
+/// What the world's searches run on.
+pub static RUNNING: LazyLock<Running> = LazyLock::new(|| Running {
+    pack: "test-pack".into(),
+    pack_digest: "aa".repeat(32),
+    model: "test-model".into(),
+    specification: "bb".repeat(32),
+});
+/// The threshold in use in both galleries of the world.
+pub const THRESHOLD: f64 = 0.5;
+/// The digest of a certificate that the world's key is taken to have signed.
+pub const GENUINE: Digest = Digest([7; 32]);
+
+/// A certificate for what the world runs on: up to 2,000 references, good until 2060.
+#[must_use]
+pub fn certificate(gallery: GalleryId, threshold: f64) -> Certificate {
+    let rate = |errors, of| Rate { errors, of, low: 0.001, high: 0.02 };
+    Certificate {
+        gallery,
+        running: RUNNING.clone(),
+        threshold,
+        references_max: 2_000,
+        references_measured: 1_000,
+        synthetic: 0,
+        fpir_estimate: None,
+        rates: Rates { fpir: rate(3, 1_000), fnir: rate(10, 1_000) },
+        groups: vec![],
+        people: 800,
+        images: 2_000,
+        evaluation: Digest([8; 32]),
+        demonstration: false,
+        measured: Date::constant(2026, 1, 1),
+        issued: Date::constant(2026, 1, 1),
+        until: Date::constant(2060, 1, 1),
+    }
+}
+
+/// The certificate as a note; its signature is none.
+#[must_use]
+pub fn note(certificate: &Certificate) -> String {
+    format!("{}\n\u{2014} test AAAA\n", certificate.text().unwrap())
+}
 
 /// The people of one gallery.
 #[derive(Clone, Copy, Debug)]
@@ -178,7 +222,7 @@ impl World {
     /// What a decision by this actor may know.
     #[must_use]
     pub fn context<'a>(&'a self, actor: Option<&'a Actor>) -> Context<'a> {
-        Context { actor, register: &self.register, policy: &self.policy, now: self.now }
+        Context { actor, register: &self.register, policy: &self.policy, now: self.now, running: Some((&RUNNING, 1_000)) }
     }
 
     /// Decides and records nothing.
@@ -277,7 +321,14 @@ impl World {
             height: 480,
             faces: vec![FaceBox { x: 100.0, y: 80.0, width: 120.0, height: 160.0 }],
             chosen: Some(0),
-            quality: vec![],
+            quality: vec![QualityNote {
+                component: "inter-eye-distance".into(),
+                value: Some(70.0),
+                unit: "pixels".into(),
+                verdict: Verdict::Fine,
+                advice: "The face is 70 pixels between the eyes.".into(),
+            }],
+            specification: Some(Digest([0xbb; 32])),
             source: Some(Source::Unsupervised),
         }
     }
@@ -357,10 +408,11 @@ impl World {
     pub fn facts() -> SearchFacts {
         SearchFacts {
             engine: "test/1".into(),
-            model: "test-model".into(),
+            running: RUNNING.clone(),
             epoch: 1,
             searched: 1_000,
-            threshold: 0.5,
+            threshold: THRESHOLD,
+            certificate: GENUINE,
             list: Digest([1; 32]),
             more: false,
         }
@@ -712,6 +764,12 @@ fn register() -> Register {
     for gallery in GalleryId::iter() {
         let d = desk(gallery);
         register.apply(RegisterEvent::TeamEntered(Team { id: d.team, name: format!("{gallery} team"), gallery, leader: Some(d.leader) }));
+    }
+    for gallery in GalleryId::iter() {
+        register.apply(RegisterEvent::CertificateIssued { gallery, note: note(&certificate(gallery, THRESHOLD)) });
+    }
+    for held in register.settings.values_mut().flat_map(|s| &mut s.certificates) {
+        held.genuine = Some(GENUINE);
     }
     register
 }

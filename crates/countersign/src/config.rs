@@ -93,9 +93,22 @@ impl Config {
         self.data_dir.join("store")
     }
 
-    /// Where the galleries' templates are.
-    pub fn gallery_dir(&self, gallery: casework::record::GalleryId) -> PathBuf {
-        self.data_dir.join("galleries").join(gallery.to_string())
+    /// Where a gallery's templates of one model are. A gallery may have several such indexes; the one of
+    /// the configured pack's model is searched.
+    pub fn gallery_dir(&self, gallery: casework::record::GalleryId, model: &gallery::ModelId) -> PathBuf {
+        self.index_dir(gallery, "model", model)
+    }
+
+    /// Where such an index grows until it is whole.
+    pub fn growing_gallery_dir(&self, gallery: casework::record::GalleryId, model: &gallery::ModelId) -> PathBuf {
+        self.index_dir(gallery, "growing", model)
+    }
+
+    fn index_dir(&self, gallery: casework::record::GalleryId, what: &str, model: &gallery::ModelId) -> PathBuf {
+        // A pack names its model; the name must not lead elsewhere.
+        let plain = |c: char| if c.is_ascii_alphanumeric() || "-_@.".contains(c) { c } else { '_' };
+        let model: String = model.as_str().chars().map(plain).collect();
+        self.data_dir.join("galleries").join(gallery.to_string()).join(format!("{what} {model}"))
     }
 
     /// Everything wrong with it, at once.

@@ -54,6 +54,9 @@ pub async fn run(config: &Config, args: &Args) -> Result<ExitCode> {
         for r in &report.refused {
             println!("  {}: {}", r.file, r.why);
         }
+        if let Some((step, share)) = report.spent.bottleneck() {
+            println!("Most of the work was {step}: {:.0} % of it.", share * 100.0);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use crate::{
 use bureau::{Bureau, SystemClock};
 use casework::record::GalleryId;
 use clap::Subcommand;
-use face::{Pack, filler::Filler};
+use face::{Engine, OnnxEngine, Pack, filler::Filler};
 use gallery::{
     Attributes, Filters, Gallery, LocalGallery, ModelId, NewReference, Probe, SearchLimits, Settings, YearBand, canonical_score,
 };
@@ -35,9 +35,27 @@ const YEARS: (u16, u16) = (1960, 1967);
 pub enum Verb {
     /// Read every byte of every gallery and compare it with its checksums.
     Check,
+    /// Make a gallery's templates anew with another model pack, in a second index, while the first is
+    /// searched. Stopped half-way, run it again: it goes on. The second index is searched once the
+    /// configuration names its pack (`face.pack`) and `serve` is started again.
+    ReEnrol(ReEnrolArgs),
     /// Measure a search against a plain f32 scan and the memory's bandwidth, in one run. Every measured
     /// list is exact; some are compared with a float64 brute force here.
     Bench(Args),
+}
+
+/// `gallery re-enrol`
+#[derive(clap::Args)]
+pub struct ReEnrolArgs {
+    /// The gallery: passport or immigration.
+    #[arg(long)]
+    gallery: GalleryId,
+    /// The other model pack's folder.
+    #[arg(long)]
+    pack: PathBuf,
+    /// Print one JSON object instead of words.
+    #[arg(long)]
+    json: bool,
 }
 
 /// `gallery bench`
@@ -74,6 +92,7 @@ pub struct Args {
 pub async fn run(config: impl Fn() -> Result<Config>, verb: &Verb) -> Result<ExitCode> {
     match verb {
         Verb::Check => check(&config()?).await,
+        Verb::ReEnrol(args) => re_enrol(&config()?, args).await,
         Verb::Bench(args) => bench(config, args).await,
     }
 }
@@ -87,7 +106,15 @@ async fn check(config: &Config) -> Result<ExitCode> {
             continue;
         };
         match gallery.check_all() {
-            Ok(()) => println!("{id}: {} references at epoch {}, every byte as written", gallery.len(), gallery.epoch()),
+            Ok(()) => {
+                println!("{id}: {} references at epoch {}, every byte as written", gallery.len(), gallery.epoch());
+                let missing = bureau.held(id).await.into_diagnostic()?.saturating_sub(gallery.len());
+                if missing > 0 {
+                    println!(
+                        "{id}: {missing} more are held, but without a template of this model; run `enrol` or `gallery re-enrol` again"
+                    );
+                }
+            }
             Err(e) => {
                 whole = false;
                 eprintln!("{id}: {e}");
@@ -95,6 +122,50 @@ async fn check(config: &Config) -> Result<ExitCode> {
         }
     }
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn re_enrol(config: &Config, args: &ReEnrolArgs) -> Result<ExitCode> {
+    let bureau = house::open(config, Arc::new(SystemClock), Galleries::Search, false).await?;
+    let first = bureau.gallery(args.gallery).ok_or_else(|| miette!("there is no {} gallery here; `enrol` makes one", args.gallery))?;
+    let pack = Pack::open(&args.pack).into_diagnostic()?;
+    let model = ModelId::new(pack.info().id.as_str()).into_diagnostic()?;
+    if model == *first.model_id() {
+        return Err(miette!("the {} gallery is searched with this model already ({model})", args.gallery));
+    }
+    let engine: Arc<dyn Engine> = Arc::new(OnnxEngine::load(&pack, &config.face.runtime).into_diagnostic()?);
+    let (growing, whole) = (config.growing_gallery_dir(args.gallery, &model), config.gallery_dir(args.gallery, &model));
+    let folder = if whole.exists() { &whole } else { &growing };
+    let index = LocalGallery::open_or_create(folder, &model, pack.info().dimension, Settings::default()).into_diagnostic()?;
+    let index = Arc::new(index);
+    let progress = bar(0, "Making templates anew");
+    let report = bureau
+        .re_enrol(args.gallery, &engine, &index, |done, all| {
+            progress.set_length(all);
+            progress.set_position(done);
+        })
+        .await
+        .into_diagnostic()?;
+    progress.finish_and_clear();
+    drop(index); // its folder is nobody's while it is renamed
+    if *folder == growing && report.failed == 0 {
+        std::fs::rename(&growing, &whole).into_diagnostic()?;
+    }
+    if args.json {
+        println!("{}", serde_json::to_string(&report).into_diagnostic()?);
+    } else {
+        println!(
+            "{} added, {} already there, {} refused by the new model, {} without a picture",
+            report.added, report.already, report.refused, report.without_picture
+        );
+    }
+    if report.failed > 0 {
+        return Err(miette!("{} pictures could not be read or seen just now, so the index is not whole: run it again", report.failed));
+    }
+    if args.json {
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("To search with it, name the pack in face.pack of the configuration and start `serve` again.");
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Templates one after the other, and probes.

@@ -5,8 +5,8 @@ use bureau::{Bureau, Clock, Parts, SystemClock};
 use casework::record::GalleryId;
 use decoder::Decoder;
 use face::{Engine, OnnxEngine, Pack};
-use gallery::{LocalGallery, ModelId, Settings};
-use miette::{IntoDiagnostic, Result, WrapErr};
+use gallery::{Gallery as _, LocalGallery, ModelId, Settings};
+use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use std::{collections::BTreeMap, sync::Arc};
 use store::Store;
 use strum::IntoEnumIterator;
@@ -57,13 +57,28 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, galleries: Galleries, 
     let model = ModelId::new(engine.model().id.as_str()).into_diagnostic()?;
     let mut open = BTreeMap::new();
     for id in GalleryId::iter() {
-        let folder = config.gallery_dir(id);
+        let folder = config.gallery_dir(id, &model);
+        let held = store.holding_count(id).await.into_diagnostic()?;
+        if matches!(galleries, Galleries::Enrol) && held > 0 && !folder.exists() {
+            // An index of the few that are enrolled now would be searched as if it were the gallery.
+            return Err(miette!(
+                help = format!(
+                    "run `countersign gallery re-enrol --gallery {id} --pack FOLDER` with the configuration of the model in use, then enrol"
+                ),
+                "the {id} gallery holds {held} references, and none has a template of the model {model}"
+            ));
+        }
         let gallery = match galleries {
             Galleries::Search if !folder.exists() => continue,
             Galleries::Search => LocalGallery::open_for_search(&folder, &model, Settings::default()),
             Galleries::Enrol => LocalGallery::open_or_create(&folder, &model, engine.model().dimension, Settings::default()),
         };
-        open.insert(id, Arc::new(gallery.into_diagnostic().wrap_err_with(|| format!("the {id} gallery could not be opened"))?));
+        let gallery = gallery.into_diagnostic().wrap_err_with(|| format!("the {id} gallery could not be opened"))?;
+        if gallery.len() < held {
+            let missing = held - gallery.len();
+            tracing::warn!(gallery = %id, missing, "references are held that this model has no template of: a search does not find them");
+        }
+        open.insert(id, Arc::new(gallery));
     }
     let exe = std::env::current_exe().into_diagnostic()?;
     Ok(Arc::new(Bureau::new(Parts {
@@ -72,6 +87,7 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, galleries: Galleries, 
         galleries: open,
         decoder: Decoder::new(exe, vec!["decode-child".into()]),
         clock,
-        specification: face::ImageSpecification::default(),
+        specifications: bureau::images::image_specifications().into_diagnostic()?,
+        pack_digest: pack.digest().to_owned(),
     })))
 }

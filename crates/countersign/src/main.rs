@@ -1,12 +1,15 @@
-//! The one binary: `countersign serve | work | demo | enrol | gallery | policy | audit | token | bench | config`.
+//! The one binary: `countersign serve | work | demo | enrol | evaluate | gallery | policy | audit | certificate | pack | token | bench | config`.
 
 mod audit;
 mod bench;
+mod certificate;
 mod config;
 mod demo;
 mod enrol;
+mod evaluate;
 mod galleries;
 mod house;
+mod pack;
 mod policy;
 mod register;
 mod serve;
@@ -37,6 +40,8 @@ enum Verb {
     Demo(demo::Args),
     /// Enrol a folder of photographs into a gallery.
     Enrol(enrol::Args),
+    /// Measure how far the engine can be trusted, on folders of people's images.
+    Evaluate(Box<evaluate::Args>),
     /// What is enrolled, and what a search of it takes.
     #[command(subcommand)]
     Gallery(galleries::Verb),
@@ -49,6 +54,12 @@ enum Verb {
     /// The record.
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Accuracy certificates: what each gallery's searches rest on.
+    #[command(subcommand)]
+    Certificate(certificate::Verb),
+    /// Model packs: brought in, listed, checked.
+    #[command(subcommand)]
+    Pack(pack::Verb),
     /// Issue a bearer token of the JSON API to a person on the register.
     Token(serve::TokenArgs),
     /// Measure.
@@ -86,10 +97,13 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Verb::Work(args) => serve::work(&config()?, args).await,
             Verb::Demo(args) => demo::run(args).await,
             Verb::Enrol(args) => enrol::run(&config()?, args).await,
+            Verb::Evaluate(args) => evaluate::run(&config()?, args).await,
             Verb::Register(verb) => register::run(&config()?, verb).await,
             Verb::Policy(verb) => policy::run(verb),
             Verb::Audit(verb) => audit::run(&config()?, verb).await,
             Verb::Token(args) => serve::token(&config()?, args).await,
+            Verb::Certificate(verb) => certificate::run(&config()?, verb).await,
+            Verb::Pack(verb) => pack::run(&config()?, verb),
             Verb::Gallery(verb) => galleries::run(config, verb).await,
             Verb::Bench(verb) => bench::run(verb).await,
             Verb::Config(verb) => config::run(&config()?, verb),

@@ -114,6 +114,12 @@ pub async fn pages_and_work(
 
 fn worker(bureau: Arc<Bureau>, mut stopped: watch::Receiver<bool>) -> JoinHandle<()> {
     let name = format!("{}-{}", std::process::id(), bureau.now().as_microsecond());
+    let searched = bureau.clone();
+    tokio::spawn(async move {
+        if let Err(error) = searched.warm().await {
+            tracing::warn!(%error, "the galleries are not all in memory: searches are exact, but slower");
+        }
+    });
     tokio::spawn(async move {
         let mut tidied: Option<Instant> = None;
         while !*stopped.borrow() {

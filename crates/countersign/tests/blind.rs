@@ -12,7 +12,7 @@ use axum::{
     body::Body,
     http::{Request, header},
 };
-use bureau::{Bureau, Clock, Parts, enrol::Enrolment};
+use bureau::{Bureau, Clock, Parts, certificate::Wanted, enrol::Enrolment};
 use casework::{
     command::Command,
     disclosure::Biography,
@@ -36,6 +36,9 @@ use std::{
 };
 use store::Store;
 use tower::ServiceExt;
+
+#[path = "../../bureau/tests/common/measured.rs"]
+mod measured;
 
 /// The demo's people and stories, as the binary has them.
 #[path = "../src/demo"]
@@ -88,7 +91,8 @@ impl Ground {
             galleries: BTreeMap::from([(GalleryId::Passport, Arc::new(gallery))]),
             decoder: Decoder::new(env!("CARGO_BIN_EXE_countersign").into(), vec!["decode-child".into()]),
             clock: self.clock.clone(),
-            specification: face::ImageSpecification::default(),
+            specifications: bureau::images::image_specifications().unwrap(),
+            pack_digest: self.pack.digest().to_owned(),
         }))
     }
 
@@ -112,6 +116,12 @@ impl Ground {
                 let _ = bureau.enrol_one(GalleryId::Passport, Enrolment { image, biography }).await;
             }
         }
+        let model = self.engine.model();
+        let wanted = Wanted { gallery: GalleryId::Passport, threshold: model.threshold.value, references_max: 300, estimate: false };
+        bureau
+            .issue_certificate(&measured::evaluation(&self.pack, model, 0, casework::calendar::london_date(bureau.now()), |_| ()), wanted)
+            .await
+            .unwrap();
         let photograph = std::fs::read(samples.join("sample3.jpg")).unwrap();
         let form = stories::form("NS/2026/0500", Nationality::British);
         let id = stories::submitted(&bureau, stories::PASSPORT, form, &photograph, face).await.unwrap()[0];

@@ -38,6 +38,8 @@ pub struct PackReport {
     pub model: ModelInfo,
     /// The maker's remarks.
     pub notes: String,
+    /// SHA-256 of the manifest, for the whole pack.
+    pub digest: String,
     /// Nets whose recorded values were compared. Empty when the manifest records none.
     pub self_tested: Vec<&'static str>,
 }
@@ -47,11 +49,19 @@ pub struct PackReport {
 /// # Errors
 /// [`CheckError`], which says what is wrong and what to do.
 pub fn pack_check(folder: &Path, library: &Path) -> Result<PackReport, CheckError> {
-    let pack = Pack::open(folder)?;
+    check(&Pack::open(folder)?, library)
+}
+
+/// The same for a pack that is open: what was checked is what [`Pack::files`] holds.
+///
+/// # Errors
+/// As [`pack_check`].
+pub fn check(pack: &Pack, library: &Path) -> Result<PackReport, CheckError> {
     if pack.info().licence.trim().is_empty() {
         return Err(CheckError::NoLicence);
     }
-    let engine = OnnxEngine::load(&pack, library)?;
+    let engine = OnnxEngine::load(pack, library)?;
+    engine.dry_run()?;
     let mut self_tested = Vec::new();
     for (net, expected, found) in engine.self_test()? {
         if expected.is_empty() {
@@ -64,5 +74,5 @@ pub fn pack_check(folder: &Path, library: &Path) -> Result<PackReport, CheckErro
         }
         self_tested.push(net);
     }
-    Ok(PackReport { model: pack.info().clone(), notes: pack.notes().to_owned(), self_tested })
+    Ok(PackReport { model: pack.info().clone(), notes: pack.notes().to_owned(), digest: pack.digest().to_owned(), self_tested })
 }

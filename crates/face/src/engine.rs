@@ -2,7 +2,7 @@
 
 use crate::{
     FACES_PER_IMAGE_MAX, Image, ModelId, ModelInfo, Pack, SIDE_PIXELS_MAX, Template,
-    detect::{self, DetectedFace, Found, YuNetStride},
+    detect::{self, Area, DetectedFace, Found, Frame, Layout, Points, YuNetStride},
     pack::{Alignment, DetectorKind, Input, Manifest},
     warp::{Clip, Similarity, tensor, warp},
 };
@@ -21,6 +21,8 @@ use std::{
 
 /// The most copies of each net; as many images are looked at side by side.
 const LANES_MAX: usize = 4;
+/// The most looks at a tilted face.
+const LEVEL_LOOKS_MAX: usize = 3;
 /// YuNet's strides.
 const YUNET_STRIDES: [u32; 3] = [8, 16, 32];
 
@@ -137,9 +139,38 @@ impl OnnxEngine {
         })
     }
 
-    fn found(&self, image: &Image<'_>) -> Result<Vec<Found>, FaceError> {
-        for fill in std::iter::once(&1.0).chain(&self.manifest.detector.retry_fill) {
-            let found = self.found_at(image, *fill)?;
+    /// Looks at the picture upright; unless a face is sure then, turned in every way too. The look whose best face
+    /// scores highest counts, the first of equals.
+    fn found(&self, image: &Image<'_>) -> Result<(Frame, Vec<Found>), FaceError> {
+        let detector = &self.manifest.detector;
+        let score = |found: &[Found]| found.first().map_or(0.0, |f| f.score);
+        let upright = Frame::turned(image, 0.0);
+        let mut best = (upright, self.look(image, &upright)?);
+        if best.1.is_empty() || score(&best.1) < f64::from(detector.sure_score) {
+            // Turning reads pixels across rows, which is slow on a large picture: a copy that fits the input is turned.
+            let input = &detector.input;
+            let scale = (upright.width / f64::from(input.width)).max(upright.height / f64::from(input.height)).max(1.0);
+            let copy = (scale > 1.0 && !detector.retry_turns.is_empty()).then(|| shrunk(image, scale));
+            let (seen, scale) = match &copy {
+                Some((width, height, rgb)) => (Image::new(*width, *height, rgb)?, scale),
+                None => (*image, 1.0),
+            };
+            for turn in &detector.retry_turns {
+                let frame = Frame::turned(&seen, *turn);
+                let found = self.look(&seen, &frame)?;
+                if score(&found) > score(&best.1) {
+                    best = (frame.of_larger(scale), found);
+                }
+            }
+        }
+        Ok(best)
+    }
+
+    /// Looks at a picture as it stands, made smaller step by step while nothing is found.
+    fn look(&self, image: &Image<'_>, frame: &Frame) -> Result<Vec<Found>, FaceError> {
+        let detector = &self.manifest.detector;
+        for fill in std::iter::once(&1.0).chain(&detector.retry_fill) {
+            let found = self.found_at(image, frame, &Layout::of(frame, &detector.input, *fill))?;
             if !found.is_empty() {
                 return Ok(found);
             }
@@ -147,47 +178,108 @@ impl OnnxEngine {
         Ok(Vec::new())
     }
 
-    fn found_at(&self, image: &Image<'_>, fill: f64) -> Result<Vec<Found>, FaceError> {
+    fn found_at(&self, image: &Image<'_>, frame: &Frame, layout: &Layout) -> Result<Vec<Found>, FaceError> {
         let detector = &self.manifest.detector;
-        let map = detect::layout(image, detector, fill);
-        let (pixels, _) = warp(image, Clip::whole(image), map, detector.input.width, detector.input.height);
-        let out = self.detector.run(&pixels)?;
-        let scale = map.scale();
+        let map = frame.map.after(&Similarity::scaling(layout.scale, 0.0, 0.0));
+        let (pixels, _) = warp(image, Clip::whole(image), map, layout.width, layout.height);
+        let out = self.detector.run(&pixels, layout.width, layout.height)?;
         let found = match detector.kind {
             DetectorKind::SsdFaceApi => {
                 let boxes = self.detector.output(&out, "boxes")?;
                 let scores = self.detector.output(&out, "scores")?;
-                detect::ssd(boxes, scores, detector, scale)
+                detect::ssd(boxes, scores, detector, layout)
             }
             DetectorKind::YuNet => {
                 let mut all = Vec::new();
                 for stride in YUNET_STRIDES {
                     let get = |name: &str| self.detector.output(&out, &format!("{name}_{stride}"));
                     let part = YuNetStride { stride, class: get("cls")?, object: get("obj")?, boxes: get("bbox")?, points: get("kps")? };
-                    all.extend(detect::yunet(&part, detector, scale));
+                    all.extend(detect::yunet(&part, detector, layout));
                 }
                 all
             }
         };
-        detect::settle(found, detector.overlap_max, image)
+        Ok(detect::settle(found, detector.overlap_max, frame))
     }
 
-    /// The aligned chip of a face, and the share of it (0 to 1) that lies outside the image.
-    fn chip(&self, image: &Image<'_>, face: &DetectedFace) -> Result<(Vec<[f32; 3]>, f64), FaceError> {
+    /// A found face in the image's own pixels, with its points.
+    fn placed(&self, image: &Image<'_>, frame: &Frame, found: Found) -> Result<DetectedFace, FaceError> {
+        match (&self.landmarks, found.points) {
+            (Some(net), _) => {
+                let (w, h) = (net.input.width, net.input.height);
+                let (clip, map) = detect::landmark_layout(image, frame, &found.area, w, h);
+                let (pixels, _) = warp(image, clip, map, w, h);
+                let out = net.run(&pixels, w, h)?;
+                let (outline, points) = detect::sixty_eight(net.first(&out)?, w, h, map).ok_or_else(|| net.shape())?;
+                Ok(DetectedFace { index: 0, area: frame.area(&found.area), score: found.score, points, outline })
+            }
+            (None, Some(points)) => self.levelled(image, *frame, found, points),
+            (None, None) => Err(FaceError::NoAlignment),
+        }
+    }
+
+    /// Looks again at a face that is tilted in its frame, alone and turned upright, until it is level or looks run out.
+    fn levelled(&self, image: &Image<'_>, mut frame: Frame, mut found: Found, mut points: Points) -> Result<DetectedFace, FaceError> {
+        if let Some(over) = self.manifest.detector.level_over {
+            for _ in 0..LEVEL_LOOKS_MAX {
+                if points.roll().abs() <= over {
+                    break;
+                }
+                let window = Frame::window(&frame.area(&found.area), frame.degrees - points.roll());
+                let again = detect::middle(self.found_at(image, &window, &Layout::window(&window))?, &window);
+                let Some((again, placed)) = again.and_then(|f| f.points.map(|p| (f, p))) else { break };
+                (frame, found, points) = (window, again, placed);
+            }
+        }
+        let at = |p| frame.point(p);
+        let (left_eye, right_eye, nose) = (at(points.left_eye), at(points.right_eye), at(points.nose));
+        let points = Points { left_eye, right_eye, nose, left_mouth: at(points.left_mouth), right_mouth: at(points.right_mouth) };
+        Ok(DetectedFace { index: 0, area: frame.area(&found.area), score: found.score, points, outline: Vec::new() })
+    }
+
+    /// The aligned chip of a face.
+    fn chip(&self, image: &Image<'_>, face: &DetectedFace) -> Result<Vec<[f32; 3]>, FaceError> {
         let embedding = &self.manifest.embedding;
         let map = alignment(&embedding.alignment, face).ok_or(FaceError::NoAlignment)?;
-        let (w, h) = (embedding.input.width, embedding.input.height);
-        Ok(warp(image, Clip::whole(image), map, w, h))
+        Ok(warp(image, Clip::whole(image), map, embedding.input.width, embedding.input.height).0)
     }
 
-    /// Each net's first output for the ramp picture, for a pack's self-test.
+    fn embedded(&self, chip: &[[f32; 3]]) -> Result<Template, FaceError> {
+        let out = self.embedding.run(chip, self.embedding.input.width, self.embedding.input.height)?;
+        let values = self.embedding.first(&out)?;
+        if values.len() != self.info.dimension {
+            return Err(self.embedding.shape());
+        }
+        Template::normalised(self.info.id.clone(), values.to_vec())
+    }
+
+    /// What each net says about the ramp picture, beside what the manifest expects.
     pub(crate) fn self_test(&self) -> Result<Vec<Ramp>, FaceError> {
-        let mut all =
-            vec![self.detector.ramp(&self.manifest.detector.self_test)?, self.embedding.ramp(&self.manifest.embedding.self_test)?];
-        if let (Some(net), Some(record)) = (&self.landmarks, &self.manifest.landmarks) {
-            all.push(net.ramp(&record.self_test)?);
+        let m = &self.manifest;
+        let mut all = vec![
+            self.detector.ramp(&m.detector.self_test, m.detector.self_test_output.as_deref())?,
+            self.embedding.ramp(&m.embedding.self_test, None)?,
+        ];
+        if let (Some(net), Some(record)) = (&self.landmarks, &m.landmarks) {
+            all.push(net.ramp(&record.self_test, None)?);
         }
         Ok(all)
+    }
+
+    /// Runs every net once as a search would: outputs of another name or shape show here, before anybody's picture.
+    pub(crate) fn dry_run(&self) -> Result<(), FaceError> {
+        let input = &self.manifest.embedding.input;
+        self.embedded(&ramp(input.width, input.height))?;
+        let side = 64;
+        let grey = vec![128; (side * side * 3) as usize];
+        let image = Image::new(side, side, &grey)?;
+        let frame = Frame::turned(&image, 0.0);
+        self.found_at(&image, &frame, &Layout::of(&frame, &self.manifest.detector.input, 1.0))?;
+        if self.landmarks.is_some() {
+            let area = Area { x: 0.0, y: 0.0, width: f64::from(side), height: f64::from(side) };
+            self.placed(&image, &frame, Found { area, score: 1.0, points: None })?;
+        }
+        Ok(())
     }
 }
 
@@ -197,33 +289,24 @@ impl Engine for OnnxEngine {
     }
 
     fn detect(&self, image: &Image<'_>) -> Result<Vec<DetectedFace>, FaceError> {
-        let mut faces = Vec::new();
-        for found in self.found(image)? {
-            let (outline, points) = match (&self.landmarks, found.points) {
-                (Some(net), _) => {
-                    let (w, h) = (net.input.width, net.input.height);
-                    let (clip, map) = detect::landmark_layout(image, &found.area, w, h);
-                    let (pixels, _) = warp(image, clip, map, w, h);
-                    let out = net.run(&pixels)?;
-                    let values = net.first(&out)?;
-                    detect::sixty_eight(values, w, h, map).ok_or_else(|| net.shape())?
-                }
-                (None, Some(points)) => (Vec::new(), points),
-                (None, None) => return Err(FaceError::NoAlignment),
-            };
-            faces.push(DetectedFace { index: faces.len(), area: found.area, score: found.score, points, outline });
+        let (frame, found) = self.found(image)?;
+        if found.len() > FACES_PER_IMAGE_MAX {
+            return Err(FaceError::TooManyFaces { found: found.len() });
         }
-        Ok(faces)
+        let faces = found.into_iter().map(|f| self.placed(image, &frame, f));
+        Ok(detect::counted(faces.collect::<Result<_, _>>()?))
     }
 
     fn template(&self, image: &Image<'_>, face: &DetectedFace) -> Result<Template, FaceError> {
-        let (chip, _) = self.chip(image, face)?;
-        let out = self.embedding.run(&chip)?;
-        let values = self.embedding.first(&out)?;
-        if values.len() != self.info.dimension {
-            return Err(self.embedding.shape());
+        let mut chip = self.chip(image, face)?;
+        let template = self.embedded(&chip)?;
+        if !self.manifest.embedding.flip {
+            return Ok(template);
         }
-        Template::normalised(self.info.id.clone(), values.to_vec())
+        chip.chunks_exact_mut(self.embedding.input.width as usize).for_each(<[_]>::reverse);
+        let mirrored = self.embedded(&chip)?;
+        let sum = template.values().iter().zip(mirrored.values()).map(|(a, b)| a + b);
+        Template::normalised(self.info.id.clone(), sum.collect())
     }
 }
 
@@ -275,9 +358,9 @@ impl Net {
         Ok(Self { name, input: input.clone(), lanes: lanes.collect::<Result<_, _>>()?, next: AtomicUsize::new(0) })
     }
 
-    fn run(&self, pixels: &[[f32; 3]]) -> Result<Outputs, FaceError> {
+    fn run(&self, pixels: &[[f32; 3]], width: u32, height: u32) -> Result<Outputs, FaceError> {
         let values = tensor(pixels, &self.input);
-        let shape = [1, 3, i64::from(self.input.height), i64::from(self.input.width)];
+        let shape = [1, 3, i64::from(height), i64::from(width)];
         let failed = |e: ort::Error| FaceError::Net { net: self.name, reason: e.to_string() };
         let input = TensorRef::from_array_view((shape, values.as_slice())).map_err(failed)?;
         let lane = self.next.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
@@ -311,16 +394,32 @@ impl Net {
         FaceError::Net { net: self.name, reason: "its output is not of the shape or range that the manifest promises".into() }
     }
 
-    /// What the net says about the ramp picture, beside what the manifest expects.
-    fn ramp(&self, expected: &[f32]) -> Result<Ramp, FaceError> {
+    /// What the net says about the ramp picture, beside what the manifest expects of the output.
+    fn ramp(&self, expected: &[f32], output: Option<&str>) -> Result<Ramp, FaceError> {
         let (w, h) = (self.input.width, self.input.height);
-        let pixel = |x: u32, y: u32, c: u32| ((3 * x + 5 * y + 7 * c) % 256) as f32;
-        let places = (0..h).flat_map(|y| (0..w).map(move |x| (x, y)));
-        let pixels: Vec<[f32; 3]> = places.map(|(x, y)| [pixel(x, y, 0), pixel(x, y, 1), pixel(x, y, 2)]).collect();
-        let out = self.run(&pixels)?;
-        let found = self.first(&out)?.iter().take(expected.len()).copied();
-        Ok((self.name, expected.to_vec(), found.collect()))
+        let out = self.run(&ramp(w, h), w, h)?;
+        let found = match output {
+            Some(name) => self.output(&out, name)?,
+            None => self.first(&out)?,
+        };
+        Ok((self.name, expected.to_vec(), found.iter().take(expected.len()).copied().collect()))
     }
+}
+
+/// The image made smaller: width, height and pixels.
+fn shrunk(image: &Image<'_>, scale: f64) -> (u32, u32, Vec<u8>) {
+    // A hair less, so that rounding does not add a row of nothing.
+    let side = |v: u32| ((f64::from(v) / scale - 1e-6).ceil() as u32).max(1);
+    let (width, height) = (side(image.width()), side(image.height()));
+    let (pixels, _) = warp(image, Clip::whole(image), Similarity::scaling(scale, 0.0, 0.0), width, height);
+    (width, height, pixels.as_flattened().iter().map(|v| (v + 0.5) as u8).collect())
+}
+
+/// A picture that every maker of packs can draw: pixel (x, y, channel) = (3x + 5y + 7·channel) mod 256.
+fn ramp(width: u32, height: u32) -> Vec<[f32; 3]> {
+    let pixel = |x: u32, y: u32, c: u32| ((3 * x + 5 * y + 7 * c) % 256) as f32;
+    let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+    places.map(|(x, y)| [pixel(x, y, 0), pixel(x, y, 1), pixel(x, y, 2)]).collect()
 }
 
 /// The process's one ONNX Runtime environment.

@@ -22,20 +22,21 @@
 //! Deliberately absent: decoding files (the `decoder` room does that, in a process of its own), storage,
 //! search, and any human word such as *match*.
 
+pub mod accuracy;
 mod check;
 mod detect;
 mod engine;
 pub mod filler;
 mod pack;
-mod quality;
+pub mod quality;
 mod score;
 mod warp;
 
-pub use check::{CheckError, PackReport, pack_check};
+pub use check::{CheckError, PackReport, check as check_pack, pack_check};
 pub use detect::{Area, DetectedFace, Point, Points};
 pub use engine::{Engine, FaceError, OnnxEngine};
 pub use pack::{ModelInfo, Pack, PackError};
-pub use quality::{Component, Finding, ImageSpecification, Level, Quality, Range, no_face, quality};
+pub use quality::{Component, Finding, ImageSpecification, Level, Measured, Quality, SpecificationError, measure, no_face, quality};
 pub use score::{Better, ModelId, Score, ScoreScale, Template, Threshold};
 
 /// The most faces that one image may hold. A picture of a crowd is refused, not searched.

@@ -3,12 +3,23 @@
 use crate::{Better, ModelId, ScoreScale, Threshold};
 use serde::Deserialize;
 use std::{
-    fs,
-    path::{Path, PathBuf},
+    fs::File,
+    io::Read,
+    path::{Component, Path, PathBuf},
 };
 
+/// The manifest's name.
+const MANIFEST: &str = "manifest.toml";
 /// The manifest version that this code reads.
 const FORMAT: u32 = 1;
+/// Raised whenever this code turns the same image and manifest into another template.
+const PIPELINE: u32 = 2;
+/// YuNet's coarsest stride, in pixels.
+const YUNET_STRIDE_MAX: u32 = 32;
+/// The longest pack id, in characters.
+const ID_CHARACTERS_MAX: usize = 64;
+/// What no file's contents depend on: left out of the model id.
+const NOT_SHAPING: [&str; 3] = ["file", "self_test", "self_test_output"];
 /// The largest manifest, in bytes.
 const MANIFEST_BYTES_MAX: u64 = 1 << 20;
 /// The largest single net, in bytes.
@@ -26,14 +37,18 @@ pub enum PackError {
         source: std::io::Error,
     },
     /// A file is larger than the limit.
-    #[error("{path} is {bytes} bytes; a model pack's file may be {limit} at most")]
+    #[error("{path} is larger than {limit} bytes, the limit for this file of a model pack")]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// Its size in bytes.
-        bytes: u64,
         /// The limit in bytes.
         limit: u64,
+    },
+    /// A name leads to something other than a file.
+    #[error("{path} of the model pack is not a file. Replace it, or make the pack again")]
+    NotAFile {
+        /// What is there.
+        path: PathBuf,
     },
     /// The manifest is not what this version reads.
     #[error("{path} is not a manifest that this version reads: {reason}")]
@@ -134,18 +149,16 @@ pub(crate) enum Channels {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Input {
+    /// Pixels; the most of them, if `multiple_of` is given.
     pub(crate) width: u32,
+    /// Pixels; the most of them, if `multiple_of` is given.
     pub(crate) height: u32,
+    /// For a detector that takes any size: an image within `width` × `height` keeps its own, a larger one is made
+    /// smaller, and black is added at the right and bottom up to the next multiple of this.
+    pub(crate) multiple_of: Option<u32>,
     pub(crate) channels: Channels,
     pub(crate) mean: [f32; 3],
     pub(crate) divide_by: [f32; 3],
-    /// Whether an image smaller than the input is enlarged to fill it.
-    #[serde(default = "yes")]
-    pub(crate) enlarge: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -163,8 +176,21 @@ pub(crate) struct Detector {
     /// Helps detectors that miss faces which fill the picture.
     #[serde(default)]
     pub(crate) retry_fill: Vec<f64>,
+    /// Unless a face reaches this score, the picture is looked at turned, too. By default any face suffices.
+    #[serde(default)]
+    pub(crate) sure_score: f32,
+    /// Degrees by which the picture is then turned. The look with the highest score counts.
+    #[serde(default)]
+    pub(crate) retry_turns: Vec<f64>,
+    /// For detectors that place points less well on a tilted face: one tilted by more than so many degrees is looked
+    /// at again, alone and levelled.
+    pub(crate) level_over: Option<f64>,
+    /// What the net answered, where the pack was made, to the ramp picture of `width` × `height`:
+    /// pixel (x, y, channel) = (3x + 5y + 7·channel) mod 256. The first values of `self_test_output`.
     #[serde(default)]
     pub(crate) self_test: Vec<f32>,
+    /// The output that the self-test looks at; the net's first without it.
+    pub(crate) self_test_output: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -198,6 +224,9 @@ pub(crate) struct Embedding {
     normalisation: Normalisation,
     pub(crate) input: Input,
     pub(crate) alignment: Alignment,
+    /// Whether the template is the mean of the chip's and its mirror image's.
+    #[serde(default)]
+    pub(crate) flip: bool,
     #[serde(default)]
     pub(crate) self_test: Vec<f32>,
 }
@@ -234,6 +263,8 @@ struct Data {
 /// An opened pack: its manifest and its files, all read and checked.
 pub struct Pack {
     folder: PathBuf,
+    digest: String,
+    text: String,
     info: ModelInfo,
     notes: String,
     samples: Option<PathBuf>,
@@ -257,10 +288,11 @@ impl Pack {
     /// # Errors
     /// [`PackError`] if a file is missing, too large, malformed, or not the one that the manifest names.
     pub fn open(folder: &Path) -> Result<Self, PackError> {
-        let path = folder.join("manifest.toml");
+        let path = folder.join(MANIFEST);
         let text = String::from_utf8(read(&path, MANIFEST_BYTES_MAX)?);
         let wrong = |reason: String| PackError::Manifest { path: path.clone(), reason };
         let text = text.map_err(|_| wrong("it is not UTF-8 text".into()))?;
+        let table: toml::Table = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
         let manifest: Manifest = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
         manifest.check().map_err(wrong)?;
         let part = |file: &Path, sha256: &str| read_checked(folder, file, sha256);
@@ -276,7 +308,9 @@ impl Pack {
         };
         Ok(Self {
             folder: folder.to_path_buf(),
-            info: manifest.info(),
+            digest: hex::encode(sha256(text.as_bytes())),
+            info: manifest.info(manifest.model_id(&table)),
+            text,
             notes: manifest.notes.clone(),
             samples: manifest.samples.as_ref().map(|s| folder.join(s)),
             manifest,
@@ -297,6 +331,26 @@ impl Pack {
         &self.folder
     }
 
+    /// SHA-256 of the manifest, which names the digests of all other files: it stands for the whole pack.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The manifest and every file that it names, as they were read and checked: what a copy consists of.
+    pub fn files(&self) -> Vec<(&Path, &[u8])> {
+        let m = &self.manifest;
+        let mut files: Vec<(&Path, &[u8])> = vec![(MANIFEST.as_ref(), self.text.as_bytes())];
+        files.push((&m.detector.file, &self.detector));
+        if let (Some(l), Some(data)) = (&m.landmarks, &self.landmarks) {
+            files.push((&l.file, data));
+        }
+        files.push((&m.embedding.file, &self.embedding));
+        if let (Some(f), Some(data)) = (&m.filler, &self.filler) {
+            files.push((&f.file, data));
+        }
+        files
+    }
+
     /// The maker's remarks; may be empty.
     pub fn notes(&self) -> &str {
         &self.notes
@@ -312,6 +366,17 @@ impl Manifest {
     fn check(&self) -> Result<(), String> {
         if self.format != FORMAT {
             return Err(format!("its format is {}, this version reads {FORMAT}", self.format));
+        }
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if self.id.is_empty() || self.id.len() > ID_CHARACTERS_MAX || !self.id.chars().all(plain) {
+            return Err(format!("its id must be 1 to {ID_CHARACTERS_MAX} characters of a to z, 0 to 9 and hyphen"));
+        }
+        let named = [Some(&self.detector.file), self.landmarks.as_ref().map(|l| &l.file), Some(&self.embedding.file)];
+        for file in named.into_iter().chain([self.filler.as_ref().map(|f| &f.file)]).flatten() {
+            let mut parts = file.components();
+            if !matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) || file == Path::new(MANIFEST) {
+                return Err(format!("{} is not the plain name of a file in the pack's own folder", file.display()));
+            }
         }
         if self.detector.kind == DetectorKind::SsdFaceApi && self.landmarks.is_none() {
             return Err("this detector gives boxes only, so [landmarks] is needed".into());
@@ -329,9 +394,30 @@ impl Manifest {
         if retries.len() > 4 || retries.iter().any(|r| !(0.05..=1.0).contains(r)) {
             return Err("retry_fill must hold at most 4 shares of 0.05 to 1".into());
         }
-        let stride = 32;
+        let turns = &self.detector.retry_turns;
+        if turns.len() > 8 || turns.iter().any(|t| !(-360.0..=360.0).contains(t)) {
+            return Err("retry_turns must hold at most 8 numbers of degrees".into());
+        }
+        if self.detector.level_over.is_some_and(|d| !(1.0..=90.0).contains(&d)) {
+            return Err("level_over must be 1 to 90 degrees".into());
+        }
+        if self.detector.level_over.is_some() && (self.landmarks.is_some() || self.detector.input.multiple_of.is_none()) {
+            return Err("level_over is for a detector that places points itself and takes any size (multiple_of)".into());
+        }
+        if !(0.0..=1.0).contains(&self.detector.sure_score) {
+            return Err("sure_score must be 0 to 1".into());
+        }
         let input = &self.detector.input;
-        if self.detector.kind == DetectorKind::YuNet && (!input.width.is_multiple_of(stride) || !input.height.is_multiple_of(stride)) {
+        let fits = |m: u32| (1..=256).contains(&m) && input.width.is_multiple_of(m) && input.height.is_multiple_of(m);
+        if input.multiple_of.is_some_and(|m| !fits(m)) {
+            return Err("multiple_of must be 1 to 256 and divide the input's width and height".into());
+        }
+        if self.embedding.input.multiple_of.or(self.landmarks.as_ref().and_then(|l| l.input.multiple_of)).is_some() {
+            return Err("only a detector's input can have multiple_of".into());
+        }
+        let stride = input.multiple_of.unwrap_or(YUNET_STRIDE_MAX);
+        let strides = [input.width, input.height, stride].iter().all(|v| v.is_multiple_of(YUNET_STRIDE_MAX));
+        if self.detector.kind == DetectorKind::YuNet && !strides {
             return Err("a yunet input must be a multiple of 32 in width and height".into());
         }
         if !(2..=4096).contains(&self.embedding.dimension) {
@@ -346,29 +432,20 @@ impl Manifest {
         Ok(())
     }
 
-    /// The model id: the name and a digest over all that shapes an embedding.
-    fn model_id(&self) -> ModelId {
-        let landmarks = self.landmarks.as_ref();
-        let shape = format!(
-            "{FORMAT}|{:?}|{}|{:?}|{}|{}|{:?}|{:?}|{:?}|{}|{:?}|{:?}",
-            self.detector.kind,
-            self.detector.sha256,
-            self.detector.input,
-            self.detector.score_min,
-            self.detector.overlap_max,
-            self.detector.retry_fill,
-            landmarks.map(|l| &l.sha256),
-            landmarks.map(|l| &l.input),
-            self.embedding.sha256,
-            self.embedding.input,
-            self.embedding.alignment,
-        );
+    /// The model id: the name and a digest over all that shapes a template, as the manifest has it.
+    fn model_id(&self, table: &toml::Table) -> ModelId {
+        let mut shape = format!("{FORMAT}|{PIPELINE}");
+        for part in ["detector", "landmarks", "embedding"] {
+            shape.push_str(&format!("|{part}="));
+            if let Some(value) = table.get(part) {
+                canonical(value, &mut shape);
+            }
+        }
         let digest = hex::encode(&sha256(shape.as_bytes())[..6]);
         ModelId::new(&format!("{}@{digest}", self.model))
     }
 
-    fn info(&self) -> ModelInfo {
-        let id = self.model_id();
+    fn info(&self, id: ModelId) -> ModelInfo {
         let t = &self.threshold;
         ModelInfo {
             threshold: Threshold {
@@ -399,13 +476,48 @@ fn sha256(data: &[u8]) -> [u8; 32] {
     out
 }
 
+/// One text for one meaning: tables by key, without what shapes no template.
+fn canonical(value: &toml::Value, to: &mut String) {
+    match value {
+        toml::Value::Table(table) => {
+            let mut entries: Vec<_> = table.iter().filter(|(k, _)| !NOT_SHAPING.contains(&k.as_str())).collect();
+            entries.sort_by_key(|(k, _)| *k);
+            to.push('{');
+            for (key, value) in entries {
+                to.push_str(key);
+                to.push('=');
+                canonical(value, to);
+                to.push(';');
+            }
+            to.push('}');
+        }
+        toml::Value::Array(values) => {
+            to.push('[');
+            for value in values {
+                canonical(value, to);
+                to.push(';');
+            }
+            to.push(']');
+        }
+        other => to.push_str(&other.to_string()),
+    }
+}
+
+/// Reads a file, and never more of it than the limit.
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, PackError> {
     let failed = |source| PackError::Read { path: path.to_path_buf(), source };
-    let bytes = fs::metadata(path).map_err(failed)?.len();
-    if bytes > limit {
-        return Err(PackError::TooLarge { path: path.to_path_buf(), bytes, limit });
+    let too_large = || PackError::TooLarge { path: path.to_path_buf(), limit };
+    // Before it is opened: opening a pipe would wait for somebody to write.
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(PackError::NotAFile { path: path.to_path_buf() });
     }
-    fs::read(path).map_err(failed)
+    if metadata.len() > limit {
+        return Err(too_large());
+    }
+    let mut data = Vec::new();
+    File::open(path).map_err(failed)?.take(limit + 1).read_to_end(&mut data).map_err(failed)?;
+    if data.len() as u64 > limit { Err(too_large()) } else { Ok(data) }
 }
 
 fn read_checked(folder: &Path, file: &Path, expected: &str) -> Result<Vec<u8>, PackError> {

@@ -99,6 +99,80 @@ fn red_and_blue_are_not_confused() {
     }
 }
 
+/// The pack of the development models, with a changed manifest.
+fn second(shared: &Path, manifest: impl Fn(String) -> String) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["yunet_n_dynamic.onnx", "foamliu_MobileFaceNet.onnx"] {
+        let from = shared.join("models").join(name).canonicalize().unwrap();
+        std::os::unix::fs::symlink(from, folder.path().join(name)).unwrap();
+    }
+    let text = fs::read_to_string(root().join("tools/packs/yunet_mobilefacenet.toml")).unwrap();
+    fs::write(folder.path().join("manifest.toml"), manifest(text)).unwrap();
+    folder
+}
+
+#[test]
+fn the_second_pack_passes_its_check_and_shows_swapped_channels() {
+    let Some(shared) = shared() else { return };
+    let report = pack_check(second(&shared, |m| m).path(), &library()).unwrap();
+    assert_eq!(report.self_tested, ["detector", "embedding"]);
+    assert_eq!((report.model.licence.as_str(), report.digest.len()), ("Apache-2.0", 64));
+    for (net, from, to) in [("detector", "\"bgr\"", "\"rgb\""), ("embedding", "\"rgb\"", "\"bgr\"")] {
+        match pack_check(second(&shared, |m| m.replace(from, to)).path(), &library()) {
+            Err(CheckError::SelfTest { net: named, off }) => assert!(named == net && off > 0.01, "{named} {off}"),
+            other => panic!("{net}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_hostile_pack_is_refused_before_its_nets_run() {
+    let digest = |data: &[u8]| hex::encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, data));
+    // Names that lead out of the folder, or to the manifest itself.
+    for name in ["../detector.onnx", "/etc/passwd", "a/b.onnx", "..", ".", "", "manifest.toml"] {
+        let said = refusal(changed(|m| m.replace("file = \"detector.onnx\"", &format!("file = \"{name}\""))).path());
+        assert!(said.contains("plain name"), "{name}: {said}");
+    }
+    for id in ["", "../up", "Bundled", "a b", &"x".repeat(65)] {
+        assert!(refusal(changed(|m| m.replace("id = \"bundled\"", &format!("id = \"{id}\""))).path()).contains("its id"), "{id}");
+    }
+    let sha256 = |m: &str| m.split("[detector]").nth(1).unwrap().split("sha256 = \"").nth(1).unwrap()[..64].to_owned();
+    // Something else under the right name: with its own digest in the manifest it is still no net.
+    let rubbish = b"this is not a net".repeat(1000);
+    let folder = changed(|m| m.replace(&sha256(&m), &digest(&rubbish)));
+    let net = folder.path().join("detector.onnx");
+    fs::remove_file(&net).unwrap();
+    fs::write(&net, &rubbish).unwrap();
+    assert!(matches!(pack_check(folder.path(), &library()), Err(CheckError::Face(face::FaceError::Net { net: "detector", .. }))));
+    // A real net in the wrong place: its outputs are not those of a detector.
+    let landmarks = fs::read(bundled().join("landmarks.onnx")).unwrap();
+    let folder = changed(|m| m.replace(&sha256(&m), &digest(&landmarks)));
+    let net = folder.path().join("detector.onnx");
+    fs::remove_file(&net).unwrap();
+    fs::write(&net, &landmarks).unwrap();
+    assert!(matches!(pack_check(folder.path(), &library()), Err(CheckError::Face(face::FaceError::Net { net: "detector", .. }))));
+    // Too large (a sparse file), a folder, a pipe that nobody writes to.
+    fs::remove_file(&net).unwrap();
+    fs::File::create(&net).unwrap().set_len((1 << 30) + 1).unwrap();
+    assert!(matches!(Pack::open(folder.path()), Err(PackError::TooLarge { limit, .. }) if limit == 1 << 30));
+    fs::remove_file(&net).unwrap();
+    fs::create_dir(&net).unwrap();
+    assert!(matches!(Pack::open(folder.path()), Err(PackError::NotAFile { .. })));
+    fs::remove_dir(&net).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&net).status().unwrap().success());
+    assert!(matches!(Pack::open(folder.path()), Err(PackError::NotAFile { .. })));
+    // A template of another length than promised.
+    let wrong = changed(|m| m.replace("dimension = 128", "dimension = 256"));
+    let refused = pack_check(wrong.path(), &library());
+    assert!(matches!(refused, Err(CheckError::Face(face::FaceError::Net { net: "embedding", .. }))), "{refused:?}");
+    // Numbers that make no sense.
+    let with = |from: &'static str, to: &'static str| refusal(changed(|m| m.replacen(from, to, 1)).path());
+    assert!(with("retry_turns = [90.0", "retry_turns = [9000.0").contains("retry_turns"));
+    assert!(with("overlap_max", "sure_score = 2.0\noverlap_max").contains("sure_score"));
+    assert!(with("overlap_max", "level_over = 10.0\noverlap_max").contains("level_over"));
+    assert!(with("width = 512", "multiple_of = 100\nwidth = 512").contains("multiple_of"));
+}
+
 #[test]
 fn a_missing_runtime_says_how_to_get_it() {
     let pack = Pack::open(&bundled()).unwrap();
@@ -146,13 +220,7 @@ fn fillers_are_the_same_every_time_and_differ_by_seed_and_index() {
 #[test]
 fn a_pack_of_another_kind_loads_by_its_manifest_alone() {
     let Some(shared) = shared() else { return };
-    let folder = tempfile::tempdir().unwrap();
-    for name in ["yunet_n_dynamic.onnx", "foamliu_MobileFaceNet.onnx"] {
-        let from = shared.join("models").join(name).canonicalize().unwrap();
-        std::os::unix::fs::symlink(from, folder.path().join(name)).unwrap();
-    }
-    let manifest = root().join("tools/packs/yunet_mobilefacenet.toml");
-    fs::copy(manifest, folder.path().join("manifest.toml")).unwrap();
+    let folder = second(&shared, |m| m);
     let engine = OnnxEngine::load(&Pack::open(folder.path()).unwrap(), &library()).unwrap();
     assert!(engine.model().id.as_str().starts_with("mobilefacenet-128@"));
     for (number, expected) in [(1, 3), (2, 3), (3, 3), (4, 4), (5, 5), (6, 4)] {

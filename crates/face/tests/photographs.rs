@@ -3,7 +3,7 @@
 
 mod common;
 use common::{Photograph, engine};
-use face::{Component, Engine, FaceError, Image, ImageSpecification, Level, ModelId, SIDE_PIXELS_MAX, Template, no_face, quality};
+use face::{Engine, FaceError, Image, Level, ModelId, SIDE_PIXELS_MAX, Template, no_face};
 
 #[test]
 fn every_face_is_found_and_counted_from_the_left() {
@@ -136,89 +136,11 @@ fn templates_of_two_models_never_meet() {
     assert!(!format!("{ours:?}").contains("0."), "no biometric values in logs");
 }
 
-#[test]
-fn quality_measures_a_good_face_as_usable_and_a_spoilt_one_as_not() {
-    let engine = engine();
-    let spec = ImageSpecification::default();
-    let photograph = Photograph::sample(3);
-    let faces = photograph.faces(&engine);
-    let good = quality(&photograph.image(), &faces[1], faces.len(), &spec);
-    assert!(good.level() < Level::Block, "{good:#?}");
-    assert_eq!(good.finding(Component::FaceCount).unwrap().level, Level::Warn);
-
-    let level = |picture: &Photograph, component| {
-        let all = quality(&picture.image(), &faces[1], 1, &spec);
-        let finding = all.finding(component).unwrap().clone();
-        (finding.level, finding.advice)
-    };
-    let dark = change(&photograph, |v| v / 12);
-    assert_eq!(level(&dark, Component::Exposure).0, Level::Block);
-    let flat = change(&photograph, |v| 120 + v / 32);
-    assert_eq!(level(&flat, Component::Contrast).0, Level::Block);
-    assert_eq!(level(&flat, Component::Sharpness).0, Level::Block);
-
-    // The same picture at a fifth of its size.
-    let small = shrink(&photograph, 5);
-    let found = small.faces(&engine);
-    let all = quality(&small.image(), &found[1], 1, &spec);
-    let eyes = all.finding(Component::EyeDistance).unwrap();
-    assert_eq!(eyes.level, Level::Block);
-    assert!(eyes.advice.contains("pixels between the eyes; 60 or more are needed"), "{}", eyes.advice);
-
-    // Cut through the face.
-    let face = &faces[1];
-    let x = face.points.left_eye.x as u32;
-    let cut = crop(&photograph, x, 0, photograph.width - x, photograph.height);
-    let mut moved = face.clone();
-    let shift = |p: &mut face::Point| p.x -= f64::from(x);
-    let p = &mut moved.points;
-    [&mut p.left_eye, &mut p.right_eye, &mut p.nose, &mut p.left_mouth, &mut p.right_mouth].into_iter().for_each(shift);
-    let all = quality(&cut.image(), &moved, 1, &spec);
-    assert!(all.finding(Component::Margin).unwrap().level > Level::Fine);
-
-    // A looser policy is data.
-    let json = serde_json::to_string(&spec).unwrap();
-    assert_eq!(serde_json::from_str::<ImageSpecification>(&json).unwrap(), spec);
-    let loose: ImageSpecification = serde_json::from_str(r#"{"eye_distance":{"usable":[1,1000000],"asked":[5,1000000]}}"#).unwrap();
-    let all = quality(&small.image(), &found[1], 1, &loose);
-    assert_eq!(all.finding(Component::EyeDistance).unwrap().level, Level::Fine);
-}
-
-#[test]
-fn a_profile_and_a_tilt_are_measured_as_such() {
-    let engine = engine();
-    let spec = ImageSpecification::default();
-    let value = |number: u32, index: usize, component| {
-        let photograph = Photograph::sample(number);
-        let face = &photograph.faces(&engine)[index];
-        let all = quality(&photograph.image(), face, 1, &spec);
-        all.finding(component).unwrap().value
-    };
-    assert!(value(2, 0, Component::Yaw) > value(3, 1, Component::Yaw));
-    assert!(value(1, 2, Component::Roll) > value(3, 1, Component::Roll));
-}
-
 fn crop(from: &Photograph, x: u32, y: u32, width: u32, height: u32) -> Photograph {
     let mut rgb = Vec::with_capacity((width * height * 3) as usize);
     for row in y..y + height {
         let at = ((row * from.width + x) * 3) as usize;
         rgb.extend_from_slice(&from.rgb[at..at + (width * 3) as usize]);
-    }
-    Photograph { width, height, rgb }
-}
-
-fn change(from: &Photograph, how: impl Fn(u8) -> u8) -> Photograph {
-    Photograph { width: from.width, height: from.height, rgb: from.rgb.iter().map(|v| how(*v)).collect() }
-}
-
-fn shrink(from: &Photograph, by: u32) -> Photograph {
-    let (width, height) = (from.width / by, from.height / by);
-    let mut rgb = Vec::new();
-    for y in 0..height {
-        for x in 0..width {
-            let at = ((y * by * from.width + x * by) * 3) as usize;
-            rgb.extend_from_slice(&from.rgb[at..at + 3]);
-        }
     }
     Photograph { width, height, rgb }
 }

@@ -366,7 +366,8 @@ mod tests {
             state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
             (state >> 40) as f64 / f64::from(1 << 24) - 0.5
         };
-        for d in [16, 64, 96, 128, 192] {
+        for d in if cfg!(miri) { &[16][..] } else { &[16, 64, 96, 128, 192] } {
+            let d = *d;
             let rotation = Rotation::new(9, d);
             let x = unit(&(0..d).map(|_| next()).collect::<Vec<_>>());
             let opposite: Vec<f32> = x.iter().map(|x| -x).collect();

@@ -10,9 +10,17 @@
 //! reference. Workers share it and it only rises. To raise it early, a reference whose likely score
 //! is above it is looked at by its fine codes at once; the others wait for the end of the pass, when the
 //! floor is high and few are left. Templates, the dearest to read, are read at the end only.
-//! A reference of the true list has a canonical score of at least every floor there ever is, and its upper ends are at least that, so it is never let
-//! go; lists are built from canonical scores alone. So the list equals that of a brute-force scan,
-//! whatever the number of threads and whatever their luck.
+//! A reference of the true list has a canonical score of at least every floor there ever is, and its
+//! upper ends are at least that, so it is never let go; lists are built from canonical scores alone.
+//! So the list equals that of a brute-force scan, whatever the number of threads and whatever their
+//! luck.
+//!
+//! **The hope.** Early in a pass the floor is low and lets too many through. So a pass works against
+//! a *hope*, a higher score that the floor is expected to reach in the end, and at the end asks
+//! whether it did: if so, nothing was let go that the floor would have kept. If not, the probe is
+//! searched again, from the floor that was reached and without hope. Spans are visited in scattered
+//! order, so that what was seen is like what is to come: the hope is the score of such a rank, among
+//! what was seen, that the floor stays below it about once in [`SEARCHES_A_DISAPPOINTMENT`] searches.
 //!
 //! What a worker has put aside is bounded: a full pile is taken to the next step at once.
 
@@ -31,9 +39,15 @@ use crate::{Candidate, CandidateList, Error, Filters, ReferenceId, SearchLimits,
 /// Groups that a kernel passes over in one call: a zone.
 const CALL_GROUPS: usize = ZONE_ROWS / GROUP;
 /// Zones that a worker takes at a time.
-const SPAN_ZONES: usize = 16;
+const SPAN_ZONES: usize = 4;
 /// References put aside by a worker for one probe before it looks at them more closely.
 const PILE: usize = 1 << 16;
+/// References that are looked at together, so that their codes come from memory side by side.
+const TOGETHER: usize = 32;
+/// Templates that are asked for ahead of the one that is scored.
+const TEMPLATES_AHEAD: usize = 2;
+/// A hope is too high in one search of so many, where rows come in no particular order.
+const SEARCHES_A_DISAPPOINTMENT: f64 = 20_000.0;
 
 /// A candidate in rank order: greater is better, and among equal scores the lower id is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -88,12 +102,26 @@ type Lows = Mutex<BinaryHeap<Reverse<u64>>>;
 /// What is known of one probe's answer, by all workers together.
 struct Answer {
     floor: RisingFloor,
+    /// What the floor is expected to reach. What lies below is let go, on condition that it does.
+    hope: RisingFloor,
     /// The best lower ends by fine codes.
     fine_lows: Lows,
     /// The best lower ends by quick scores.
     quick_lows: Lows,
     /// The best by canonical score: in the end, the list.
     best: Mutex<BinaryHeap<Reverse<Ranked>>>,
+}
+
+impl Answer {
+    /// What is below is let go.
+    fn cut(&self) -> f64 {
+        self.floor.get().max(self.hope.get())
+    }
+
+    /// Nothing was let go that the floor would have kept.
+    fn kept_its_hope(&self) -> bool {
+        self.floor.get() >= self.hope.get()
+    }
 }
 
 /// A stretch of one segment's zones that filters treat alike.
@@ -122,8 +150,13 @@ struct Search<'a> {
     wanted: usize,
     /// How far a quick score may be off.
     slack: f64,
+    /// Those whose rows are all admitted come first, in scattered order.
     spans: Vec<Span>,
     next: AtomicUsize,
+    /// Groups of those, in all and seen so far; and how many are to be seen before the next hope.
+    plain: usize,
+    seen: AtomicUsize,
+    due: AtomicUsize,
     coded: Vec<OnceLock<Coded>>,
     answers: Vec<Answer>,
     failed: AtomicBool,
@@ -132,8 +165,10 @@ struct Search<'a> {
 /// What one worker has put aside for one probe.
 #[derive(Default)]
 struct Piles {
-    /// What the coarse codes could not let go, by span.
-    kept: Vec<(usize, Vec<Survivor>)>,
+    /// What is to be looked at now.
+    now: Vec<Survivor>,
+    /// What else the coarse codes could not let go, by segment.
+    kept: Vec<Vec<Survivor>>,
     /// How many that is.
     count: usize,
     /// What the fine codes could not let go.
@@ -163,10 +198,22 @@ pub(crate) fn search(
     let searched = snapshot.count(&limits.filters)?;
     let mut lists = Vec::with_capacity(probes.len());
     for probes in probes.chunks(MOST_PROBES) {
-        let search = Search::new(snapshot, rotation, probes, limits, settings)?;
-        search.run()?;
-        for answer in search.answers {
-            let best = answer.best.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let floors = vec![limits.threshold.unwrap_or(f64::NEG_INFINITY); probes.len()];
+        let search = Search::new(snapshot, rotation, probes, limits, settings, &floors)?;
+        search.run(true)?;
+        let (again, floors): (Vec<&[f32]>, Vec<f64>) =
+            probes.iter().zip(&search.answers).filter(|(_, a)| !a.kept_its_hope()).map(|(p, a)| (*p, a.floor.get())).unzip();
+        let second = if again.is_empty() {
+            Vec::new()
+        } else {
+            let search = Search::new(snapshot, rotation, &again, limits, settings, &floors)?;
+            search.run(false)?;
+            search.answers
+        };
+        let mut second = second.into_iter();
+        for first in search.answers {
+            let answer = if first.kept_its_hope() { Some(first) } else { second.next() };
+            let best = answer.map(|a| a.best.into_inner().unwrap_or_else(PoisonError::into_inner)).unwrap_or_default();
             // Ascending order of `Reverse` is descending order of what is in it.
             let mut entries: Vec<Candidate> =
                 best.into_sorted_vec().into_iter().map(|Reverse(r)| Candidate { id: r.id, score: r.score }).collect();
@@ -179,38 +226,47 @@ pub(crate) fn search(
 }
 
 impl<'a> Search<'a> {
+    /// A search in which each probe's floor begins at that of `floors`.
     fn new(
         snapshot: &'a Snapshot,
         rotation: &'a Rotation,
         probes: &'a [&'a [f32]],
         limits: &'a SearchLimits,
         settings: Settings,
+        floors: &[f64],
     ) -> Result<Self, Error> {
-        let threshold = limits.threshold.unwrap_or(f64::NEG_INFINITY);
-        let answer = || Answer {
-            floor: RisingFloor::at(threshold),
+        let answer = |floor: &f64| Answer {
+            floor: RisingFloor::at(*floor),
+            hope: RisingFloor::at(f64::NEG_INFINITY),
             fine_lows: Mutex::default(),
             quick_lows: Mutex::default(),
             best: Mutex::default(),
         };
+        let spans = spans(snapshot, &limits.filters)?;
         Ok(Search {
             snapshot,
             rotation,
             settings,
             probes,
             filters: &limits.filters,
-            threshold,
+            threshold: limits.threshold.unwrap_or(f64::NEG_INFINITY),
             wanted: limits.k + 1,
             slack: score::slack(rotation.dimension()),
-            spans: spans(snapshot, &limits.filters)?,
+            plain: spans.iter().filter(|s| !s.ask).map(|s| s.groups.len()).sum(),
+            seen: AtomicUsize::new(0),
+            due: AtomicUsize::new(0),
+            spans,
             next: AtomicUsize::new(0),
             coded: snapshot.segments.iter().map(|_| OnceLock::new()).collect(),
-            answers: probes.iter().map(|_| answer()).collect(),
+            answers: floors.iter().map(answer).collect(),
             failed: AtomicBool::new(false),
         })
     }
 
-    fn run(&self) -> Result<(), Error> {
+    fn run(&self, hopes: bool) -> Result<(), Error> {
+        if !hopes {
+            self.due.store(usize::MAX, Relaxed);
+        }
         self.log();
         let workers = self.settings.threads.get().min(self.spans.len());
         if workers <= 1 {
@@ -243,9 +299,13 @@ impl<'a> Search<'a> {
     }
 
     fn work(&self) -> Result<(), Error> {
-        let mut piles: Vec<Piles> = self.probes.iter().map(|_| Piles::default()).collect();
+        let pile = || Piles { kept: vec![Vec::new(); self.snapshot.segments.len()], ..Piles::default() };
+        let mut piles: Vec<Piles> = self.probes.iter().map(|_| pile()).collect();
         let mut survivors = vec![Survivors::for_groups(CALL_GROUPS); self.probes.len()];
-        let outcome = self.pass(&mut piles, &mut survivors).and_then(|()| self.finish(0, &mut piles));
+        let outcome = self.pass(&mut piles, &mut survivors).and_then(|()| {
+            let mut each = piles.iter_mut().enumerate();
+            each.try_for_each(|(p, piles)| self.finish(p, piles))
+        });
         if outcome.is_err() {
             self.failed.store(true, Relaxed);
         }
@@ -255,8 +315,7 @@ impl<'a> Search<'a> {
     /// Passes over coarse codes until there are none left.
     fn pass(&self, piles: &mut [Piles], survivors: &mut [Survivors]) -> Result<(), Error> {
         loop {
-            let at = self.next.fetch_add(1, Relaxed);
-            let Some(span) = self.spans.get(at) else { return Ok(()) };
+            let Some(span) = self.spans.get(self.next.fetch_add(1, Relaxed)) else { return Ok(()) };
             if self.failed.load(Relaxed) {
                 return Ok(()); // somebody else has the error
             }
@@ -267,23 +326,58 @@ impl<'a> Search<'a> {
                 let bytes = live.segment.coarse(from..to)?;
                 let mut floors = [0.0; MOST_PROBES];
                 for ((floor, probe), answer) in floors.iter_mut().zip(&coded.probes).zip(&self.answers) {
-                    *floor = probe.kernel_floor(answer.floor.get());
+                    *floor = probe.kernel_floor(answer.cut());
                 }
                 kernel::scan(self.settings.kernel, bytes, (from * GROUP) as u32, &coded.packed, &floors[..self.probes.len()], survivors);
-                for (p, (survivors, pile)) in survivors.iter().zip(piles.iter_mut()).enumerate() {
-                    self.keep(p, at, survivors, pile)?;
+                for (p, (survivors, piles)) in survivors.iter().zip(piles.iter_mut()).enumerate() {
+                    self.keep(p, span, survivors, piles)?;
                 }
+                // Their codes were asked for meanwhile.
+                for (p, piles) in piles.iter_mut().enumerate() {
+                    self.look_now(p, span.segment, piles)?;
+                    if piles.count.max(piles.close.len()).max(piles.last.len()) >= PILE {
+                        self.finish(p, piles)?;
+                    }
+                }
+            }
+            if !span.ask {
+                self.hope(self.seen.fetch_add(span.groups.len(), Relaxed) + span.groups.len());
             }
         }
     }
 
-    /// Puts aside what a kernel left, and looks at once at those that may well raise the floor.
-    fn keep(&self, p: usize, at: usize, survivors: &Survivors, piles: &mut Piles) -> Result<(), Error> {
-        let span = &self.spans[at];
+    /// Hopes, now and then, that the floor will reach the score of a certain rank among the `seen`
+    /// groups: of the `wanted` best of all, as many or more are among these in one search of
+    /// [`SEARCHES_A_DISAPPOINTMENT`] (Poisson).
+    fn hope(&self, seen: usize) {
+        let due = self.due.load(Relaxed);
+        if seen < due || self.due.compare_exchange(due, (seen + seen / 2).max(due), Relaxed, Relaxed).is_err() {
+            return;
+        }
+        let expected = self.wanted as f64 * seen as f64 / self.plain as f64;
+        let (mut rank, mut term) = (1, (-expected).exp());
+        let mut fewer = term;
+        while rank < self.wanted && (1.0 - fewer) * SEARCHES_A_DISAPPOINTMENT > 1.0 {
+            term *= expected / rank as f64;
+            fewer += term;
+            rank += 1;
+        }
+        for answer in self.answers.iter().filter(|_| rank < self.wanted) {
+            let lows = answer.fine_lows.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut lows: Vec<u64> = lows.iter().map(|Reverse(low)| *low).collect();
+            if lows.len() >= rank {
+                answer.hope.raise(*lows.select_nth_unstable_by(rank - 1, |a, b| b.cmp(a)).1);
+            }
+        }
+    }
+
+    /// Puts aside what a kernel left; at the top of it, to be looked at at once, those that may well
+    /// raise the floor.
+    fn keep(&self, p: usize, span: &Span, survivors: &Survivors, piles: &mut Piles) -> Result<(), Error> {
         let live = &self.snapshot.segments[span.segment];
         let probe = &self.coded(span.segment).probes[p];
-        let floor = &self.answers[p].floor;
-        let mut low = probe.kernel_floor(floor.get());
+        let answer = &self.answers[p];
+        let mut low = probe.kernel_floor(answer.cut());
         for one in survivors.iter() {
             if one.upper < low || live.is_erased(one.row as usize) {
                 continue;
@@ -292,42 +386,46 @@ impl<'a> Search<'a> {
                 continue;
             }
             if one.upper - probe.coarse_half(one.packed) >= low {
-                self.look(p, span.segment, &[one], piles)?;
-                low = probe.kernel_floor(floor.get());
-                continue;
+                live.segment.prefetch_fine(one.row);
+                piles.now.push(one);
+                if piles.now.len() >= TOGETHER {
+                    self.look_now(p, span.segment, piles)?;
+                    low = probe.kernel_floor(answer.cut());
+                }
+            } else {
+                piles.kept[span.segment].push(one);
+                piles.count += 1;
             }
-            match piles.kept.last_mut() {
-                Some((span, pile)) if *span == at => pile.push(one),
-                _ => piles.kept.push((at, vec![one])),
-            }
-            piles.count += 1;
         }
-        if piles.count.max(piles.close.len()).max(piles.last.len()) >= PILE { self.finish(p, std::slice::from_mut(piles)) } else { Ok(()) }
+        Ok(())
     }
 
-    /// Takes what was put aside for the probes from `first` on through the remaining steps.
-    fn finish(&self, first: usize, piles: &mut [Piles]) -> Result<(), Error> {
-        let mut kept = Vec::new();
-        for (p, piles) in piles.iter_mut().enumerate() {
-            // First those that raised the floor: their templates raise it to where it stays.
-            self.quick(first + p, piles)?;
-            kept.extend(piles.kept.drain(..).map(|(span, pile)| (span, p, pile)));
-            piles.count = 0;
-        }
-        // Span by span, so that fine codes that several probes ask for come from memory once.
-        kept.sort_unstable_by_key(|(span, p, _)| (*span, *p));
-        for (span, p, mut pile) in kept {
-            let segment = self.spans[span].segment;
-            let low = self.coded(segment).probes[first + p].kernel_floor(self.answers[first + p].floor.get());
+    /// Takes what was put aside for a probe through the remaining steps.
+    fn finish(&self, p: usize, piles: &mut Piles) -> Result<(), Error> {
+        let answer = &self.answers[p];
+        // First those that raised the floor: their templates raise it to where it stays.
+        self.quick(p, piles)?;
+        for segment in 0..piles.kept.len() {
+            let mut pile = std::mem::take(&mut piles.kept[segment]);
+            let low = self.coded(segment).probes[p].kernel_floor(answer.cut());
             pile.retain(|one| one.upper >= low);
-            self.look(first + p, segment, &pile, &mut piles[p])?;
+            self.look(p, segment, &pile, piles)?;
         }
-        for (p, piles) in piles.iter_mut().enumerate() {
-            let floor = &self.answers[first + p].floor;
-            self.quick(first + p, piles)?;
-            piles.last.retain(|last| last.high >= floor.get());
-            piles.last.drain(..).try_for_each(|last| self.score(first + p, &last))?;
+        piles.count = 0;
+        self.quick(p, piles)?;
+        piles.last.retain(|last| last.high >= answer.cut());
+        let last = std::mem::take(&mut piles.last);
+        last.iter().try_for_each(|last| self.score(p, last))
+    }
+
+    fn look_now(&self, p: usize, segment: usize, piles: &mut Piles) -> Result<(), Error> {
+        if piles.now.is_empty() {
+            return Ok(());
         }
+        let mut now = std::mem::take(&mut piles.now);
+        self.look(p, segment, &now, piles)?;
+        now.clear();
+        piles.now = now;
         Ok(())
     }
 
@@ -343,8 +441,7 @@ impl<'a> Search<'a> {
         kernel::fine_sums(self.settings.kernel, fine, &piles.rows, probe, &mut piles.sums);
         for (one, sum) in some.iter().zip(&piles.sums) {
             let interval = probe.fine(one.sum, *sum, one.packed, one.along);
-            let floor = answer.floor.get();
-            if interval.high < floor {
+            if interval.high < answer.cut() {
                 continue;
             }
             self.raise(&answer.floor, &answer.fine_lows, interval.low);
@@ -357,18 +454,26 @@ impl<'a> Search<'a> {
     /// rises early.
     fn quick(&self, p: usize, piles: &mut Piles) -> Result<(), Error> {
         let answer = &self.answers[p];
-        let floor = &answer.floor;
-        piles.close.retain(|close| close.high >= floor.get());
-        piles.close.sort_unstable_by(|a, b| b.high.total_cmp(&a.high));
-        for close in piles.close.drain(..).take_while(|close| close.high >= floor.get()) {
-            let template = self.snapshot.segments[close.segment].segment.template(close.row)?;
-            let quick = f64::from(score::quick(self.probes[p], template));
+        let template = |close: &Close| self.snapshot.segments[close.segment].segment.template(close.row);
+        let mut close = std::mem::take(&mut piles.close);
+        close.retain(|close| close.high >= answer.cut());
+        close.sort_unstable_by(|a, b| b.high.total_cmp(&a.high));
+        for (at, one) in close.iter().enumerate() {
+            if one.high < answer.cut() {
+                break; // as are all that follow
+            }
+            if let Some(soon) = close.get(at + TEMPLATES_AHEAD) {
+                kernel::prefetch(template(soon)?);
+            }
+            let quick = f64::from(score::quick(self.probes[p], template(one)?));
             let high = quick + self.slack;
-            if high >= floor.get() {
-                self.raise(floor, &answer.quick_lows, quick - self.slack);
-                piles.last.push(Close { high, ..close });
+            if high >= answer.cut() {
+                self.raise(&answer.floor, &answer.quick_lows, quick - self.slack);
+                piles.last.push(Close { high, ..*one });
             }
         }
+        close.clear();
+        piles.close = close;
         Ok(())
     }
 
@@ -443,5 +548,17 @@ fn spans(snapshot: &Snapshot, filters: &Filters) -> Result<Vec<Span>, Error> {
             }
         }
     }
-    Ok(spans)
+    let (ask, plain): (Vec<Span>, Vec<Span>) = spans.into_iter().partition(|span| span.ask);
+    Ok(scattered(plain).chain(ask).collect())
 }
+
+/// Each once, in an order of which every beginning is spread over all of them (van der Corput).
+fn scattered<T>(items: Vec<T>) -> impl Iterator<Item = T> {
+    let mut items: Vec<(usize, T)> = items.into_iter().enumerate().collect();
+    items.sort_unstable_by_key(|(n, _)| n.reverse_bits());
+    items.into_iter().map(|(_, item)| item)
+}
+
+#[cfg(test)]
+#[path = "scan_tests.rs"]
+mod tests;

@@ -167,6 +167,11 @@ impl Segment {
         self.fine.all_with(rows)
     }
 
+    /// Asks for a row's fine codes soon.
+    pub(crate) fn prefetch_fine(&self, row: u32) {
+        self.fine.prefetch(row as usize);
+    }
+
     fn reference(&self, row: usize) -> Result<&[u8; REFERENCE_BYTES], Error> {
         self.references.rows(row..row + 1)?.first_chunk().ok_or_else(|| self.references.damaged("too short"))
     }

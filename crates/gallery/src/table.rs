@@ -22,6 +22,7 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 
 use crate::Error;
 use crate::disk::Disk;
+use crate::kernel;
 use crate::map::{Mapping, Memory};
 
 const MAGIC: &[u8; 8] = b"CSGALLRY";
@@ -164,6 +165,13 @@ impl Table {
             self.check_block(*row as usize / self.layout.rows_a_block as usize)?;
         }
         Ok(self.body())
+    }
+
+    /// Asks for a row's bytes soon.
+    #[inline]
+    pub(crate) fn prefetch(&self, row: usize) {
+        let bytes = self.layout.row_bytes;
+        kernel::prefetch(self.body().get(row * bytes..(row + 1) * bytes).unwrap_or_default());
     }
 
     /// Checks a block unless it was checked before.

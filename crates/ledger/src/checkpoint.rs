@@ -1,16 +1,14 @@
 //! Signed statements of how long the log is and what its root is.
 
-use crate::{LedgerError, tree::Hash};
+use crate::{LedgerError, note, tree::Hash};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use signed_note::{Note, Signer, StandardVerifier, Verifier, VerifierList};
+use signed_note::{Signer, StandardVerifier, Verifier};
 use std::fmt;
 use zeroize::Zeroizing;
 
 /// Longest origin (which is also the key's name), in bytes.
 pub const MAX_ORIGIN_BYTES: usize = 200;
-/// Longest signed checkpoint that is parsed, in bytes: our lines and a hundred cosignatures.
-pub const MAX_NOTE_BYTES: usize = 64 * 1024;
 /// Signature algorithm byte of Ed25519 in C2SP signed notes.
 const ALGORITHM_ED25519: u8 = 1;
 
@@ -39,9 +37,7 @@ impl Checkpoint {
         let text = tlog_tiles::Checkpoint::new(&self.origin, self.size, tlog_tiles::Hash(self.root), "")
             .map_err(|_| LedgerError::MalformedCheckpoint("it cannot be written down"))?
             .to_bytes();
-        let mut note = Note::new(&text, &[]).map_err(|_| LedgerError::MalformedCheckpoint("it is not a well-formed note"))?;
-        note.add_sigs(&[key]).map_err(|_| LedgerError::CannotSign)?;
-        String::from_utf8(note.to_bytes()).map_err(|_| LedgerError::MalformedCheckpoint("it is not UTF-8"))
+        note::sign(std::str::from_utf8(&text).map_err(|_| LedgerError::MalformedNote("it is not UTF-8"))?, key)
     }
 
     /// Reads a signed note: the checkpoint, if `key` signed it and it is for the key's own origin.
@@ -49,14 +45,9 @@ impl Checkpoint {
     /// extension lines.
     ///
     /// # Errors
-    /// [`LedgerError::BadSignature`]; [`LedgerError::MalformedCheckpoint`].
+    /// [`LedgerError::BadSignature`]; [`LedgerError::MalformedNote`]; [`LedgerError::MalformedCheckpoint`].
     pub fn open(note: &str, key: &VerifierKey) -> Result<Self, LedgerError> {
-        if note.len() > MAX_NOTE_BYTES {
-            return Err(LedgerError::MalformedCheckpoint("it is longer than 65536 bytes"));
-        }
-        let note = Note::from_bytes(note.as_bytes()).map_err(|_| LedgerError::MalformedCheckpoint("it is not a signed note"))?;
-        note.verify(&VerifierList::new(vec![Box::new(key.verifier.clone())])).map_err(|_| LedgerError::BadSignature)?;
-        let checkpoint = tlog_tiles::Checkpoint::from_bytes(note.text())
+        let checkpoint = tlog_tiles::Checkpoint::from_bytes(note::open(note, key)?.as_bytes())
             .map_err(|_| LedgerError::MalformedCheckpoint("its origin, size and root do not parse"))?;
         if checkpoint.origin() != key.verifier.name() {
             return Err(LedgerError::MalformedCheckpoint("it is for another log's origin"));
@@ -65,7 +56,7 @@ impl Checkpoint {
     }
 }
 
-/// The log's private Ed25519 key, bound to the log's origin. The provider wipes it when dropped.
+/// A private Ed25519 key, bound to the name of what it signs (for the log, its origin). The provider wipes it when dropped.
 pub struct SigningKey {
     pair: Ed25519KeyPair,
     verifier: VerifierKey,
@@ -139,6 +130,10 @@ impl VerifierKey {
     pub fn origin(&self) -> &str {
         self.verifier.name()
     }
+
+    pub(crate) fn verifier(&self) -> &StandardVerifier {
+        &self.verifier
+    }
 }
 
 impl fmt::Display for VerifierKey {
@@ -166,6 +161,7 @@ fn valid_origin(origin: &str) -> Result<(), LedgerError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use signed_note::Note;
 
     const ORIGIN: &str = "example.org/countersign";
 
@@ -248,7 +244,7 @@ mod tests {
             assert!(SigningKey::from_seed(bad, [0; 32]).is_err(), "{bad:?}");
         }
         assert!(SigningKey::from_seed(&"x".repeat(MAX_ORIGIN_BYTES), [0; 32]).is_ok());
-        assert!(Checkpoint::open(&"x".repeat(MAX_NOTE_BYTES + 1), &key().verifier_key()).is_err());
+        assert!(Checkpoint::open(&"x".repeat(note::MAX_NOTE_BYTES + 1), &key().verifier_key()).is_err());
     }
 
     #[test]

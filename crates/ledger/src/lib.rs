@@ -38,6 +38,7 @@
 mod checkpoint;
 mod leaf;
 pub mod needs;
+pub mod note;
 pub mod tree;
 pub mod verify;
 
@@ -80,9 +81,12 @@ pub enum LedgerError {
     #[error("the checkpoint is malformed: {0}")]
     MalformedCheckpoint(&'static str),
     /// A checkpoint that the expected key did not sign.
-    #[error("the checkpoint is not signed by the expected key")]
+    #[error("it is not signed by the expected key")]
     BadSignature,
+    /// A text that is no signed note.
+    #[error("the signed note is malformed: {0}")]
+    MalformedNote(&'static str),
     /// Signing failed inside the cryptographic provider.
-    #[error("the checkpoint could not be signed")]
+    #[error("the note could not be signed")]
     CannotSign,
 }

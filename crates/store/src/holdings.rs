@@ -137,6 +137,25 @@ impl Store {
         found.map(|id| rows::uuid(&id).map(ReferenceId)).transpose()
     }
 
+    /// The references of a gallery after `after`, in order of their ids, at most `most` of them, and
+    /// whether an image is held of each.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn holdings_after(&self, gallery: GalleryId, after: Option<ReferenceId>, most: u32) -> Result<Vec<(ReferenceId, bool)>> {
+        let rows: Vec<(Vec<u8>, bool)> = sqlx::query_as(
+            "SELECT h.reference, i.reference IS NOT NULL FROM holding h
+             LEFT JOIN holding_image i ON i.gallery = h.gallery AND i.reference = h.reference
+             WHERE h.gallery = $1 AND h.reference > $2 ORDER BY h.reference LIMIT $3",
+        )
+        .bind(gallery_text(gallery))
+        .bind(after.map(|a| a.as_bytes().to_vec()).unwrap_or_default())
+        .bind(i64::from(most))
+        .fetch_all(self.reader())
+        .await?;
+        rows.into_iter().map(|(id, pictured)| Ok((rows::uuid(&id).map(ReferenceId)?, pictured))).collect()
+    }
+
     /// How many references a gallery holds.
     ///
     /// # Errors

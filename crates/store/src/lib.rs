@@ -6,7 +6,7 @@
 //! | `records.db` | events, log, queue, jobs, drafts, holdings, sessions (SQLite, WAL) |
 //! | `keys.db` | data keys, wrapped: a store of its own, so old backups cannot bring the erased back |
 //! | `blobs/` | sealed image bytes, one file each |
-//! | `secrets/` | `master.key` (0600), and the log's and look-ups' keys sealed under it |
+//! | `secrets/` | `master.key` (0600), and the log's, certificates' and look-ups' keys sealed under it |
 //!
 //! # The public surface
 //! * [`Store::create`], [`Store::open`], [`Store::ping`], [`Store::origin`], [`Store::verifier_key`].
@@ -78,7 +78,7 @@ pub const MAX_READ_CONNECTIONS: u32 = 8;
 
 /// The layout of a data directory and of what is sealed in it. One of another format is not opened: its
 /// events would not fold.
-pub const FORMAT: &str = "2";
+pub const FORMAT: &str = "3";
 
 /// Why the store refused or failed. Never holds anything personal.
 #[derive(Debug, thiserror::Error)]
@@ -270,6 +270,10 @@ impl Store {
                 return Err(StoreError::NotAStore { path: dir.to_owned(), missing });
             }
         }
+        if !dir.join("secrets/certificate.key").exists() {
+            // Formats 1 and 2 had no key for certificates.
+            return Err(StoreError::OtherFormat { path: dir.to_owned(), found: "2 or older".into() });
+        }
         let secrets = secrets::Secrets::open(&dir.join("secrets"))?;
         let store = Self::assemble(dir, secrets, false).await?;
         // The first version did not say its format.
@@ -312,6 +316,28 @@ impl Store {
     #[must_use]
     pub fn verifier_key(&self) -> VerifierKey {
         self.inner.secrets.signing_key().verifier_key()
+    }
+
+    /// The public key of accuracy certificates, to hand to outsiders.
+    #[must_use]
+    pub fn certificate_key(&self) -> VerifierKey {
+        self.inner.secrets.certificate_key().verifier_key()
+    }
+
+    /// Signs the text of an accuracy certificate as a C2SP note.
+    ///
+    /// # Errors
+    /// [`StoreError::Ledger`] if it cannot be a note's text.
+    pub fn sign_certificate(&self, text: &str) -> Result<String> {
+        Ok(ledger::note::sign(text, self.inner.secrets.certificate_key())?)
+    }
+
+    /// The text of a certificate's note, if this installation signed it.
+    ///
+    /// # Errors
+    /// [`StoreError::Ledger`] if it did not, or the note is malformed.
+    pub fn open_certificate(&self, note: &str) -> Result<String> {
+        Ok(ledger::note::open(note, &self.certificate_key())?)
     }
 
     /// The data directory.

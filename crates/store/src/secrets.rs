@@ -1,8 +1,8 @@
-//! The file key provider: the master key in a private file, and two more secrets sealed under it.
+//! The file key provider: the master key in a private file, and three more secrets sealed under it.
 //!
 //! `secrets/` must be 0700 and each file 0600. `master.key` holds 32 random bytes as hexadecimal and
-//! is what escrow keeps; `log.key` (seed of the log's Ed25519 key) and `lookup.key` (HMAC key) are
-//! sealed, and tell a wrong master key from the right one.
+//! is what escrow keeps; `log.key` and `certificate.key` (seeds of the Ed25519 keys that sign checkpoints and
+//! certificates) and `lookup.key` (HMAC key) are sealed, and tell a wrong master key from the right one.
 
 use crate::sealing::{Aad, SealingKey, Secret, random};
 use crate::{Result, StoreError};
@@ -21,6 +21,7 @@ const MAX_SECRET_BYTES: usize = 4096;
 pub(crate) struct Secrets {
     master: Arc<SealingKey>,
     log: SigningKey,
+    certificate: SigningKey,
     lookup: hmac::Key,
 }
 
@@ -29,12 +30,8 @@ impl Secrets {
         make_private_dir(dir)?;
         let secret: Secret = Zeroizing::new(random()?);
         let master = Arc::new(SealingKey::new(&secret)?);
-        let seed: Secret = Zeroizing::new(random()?);
-        // The origin is sealed beside the seed: the log's key is for this one log.
-        let log = SigningKey::from_seed(origin, *seed)?;
-        let mut plain = Zeroizing::new(seed.to_vec());
-        plain.extend_from_slice(origin.as_bytes());
-        write_private(&dir.join("log.key"), &master.seal(&Aad::secret("log.key"), &plain)?)?;
+        let log = make_signing(dir, &master, "log.key", origin)?;
+        let certificate = make_signing(dir, &master, "certificate.key", &format!("{origin}/certificates"))?;
         let mac: Secret = Zeroizing::new(random()?);
         let sealed = master.seal(&Aad::secret("lookup.key"), mac.as_slice())?;
         write_private(&dir.join("lookup.key"), &sealed)?;
@@ -42,7 +39,7 @@ impl Secrets {
         text.push('\n');
         write_private(&dir.join("master.key"), text.as_bytes())?;
         fs::File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::io(dir))?;
-        Ok(Self { master, log, lookup: hmac::Key::new(hmac::HMAC_SHA256, mac.as_slice()) })
+        Ok(Self { master, log, certificate, lookup: hmac::Key::new(hmac::HMAC_SHA256, mac.as_slice()) })
     }
 
     pub(crate) fn open(dir: &Path) -> Result<Self> {
@@ -53,15 +50,11 @@ impl Secrets {
         hex::decode_to_slice(text.trim_ascii_end(), secret.as_mut_slice()).map_err(|_| StoreError::BadSecret { path })?;
         let master = Arc::new(SealingKey::new(&secret)?);
 
-        let path = dir.join("log.key");
-        let plain = master.open(&Aad::secret("log.key"), &read_private(&path)?).ok_or(StoreError::WrongMasterKey)?;
-        let bad = || StoreError::BadSecret { path: path.clone() };
-        let (seed, origin) = plain.split_first_chunk::<32>().ok_or_else(bad)?;
-        let log = SigningKey::from_seed(std::str::from_utf8(origin).map_err(|_| bad())?, *seed)?;
-
+        let log = open_signing(dir, &master, "log.key")?;
+        let certificate = open_signing(dir, &master, "certificate.key")?;
         let sealed = read_private(&dir.join("lookup.key"))?;
         let mac = master.open(&Aad::secret("lookup.key"), &sealed).ok_or(StoreError::WrongMasterKey)?;
-        Ok(Self { master, log, lookup: hmac::Key::new(hmac::HMAC_SHA256, &mac) })
+        Ok(Self { master, log, certificate, lookup: hmac::Key::new(hmac::HMAC_SHA256, &mac) })
     }
 
     pub(crate) fn master(&self) -> Arc<SealingKey> {
@@ -70,6 +63,10 @@ impl Secrets {
 
     pub(crate) fn signing_key(&self) -> &SigningKey {
         &self.log
+    }
+
+    pub(crate) fn certificate_key(&self) -> &SigningKey {
+        &self.certificate
     }
 
     /// `HMAC-SHA-256(look-up key, kind ‖ 0x00 ‖ value)`. Kinds hold no zero byte.
@@ -82,6 +79,24 @@ impl Secrets {
         mac.copy_from_slice(context.sign().as_ref());
         mac
     }
+}
+
+/// A new key that signs under one name, which is sealed beside its seed: it is for that alone.
+fn make_signing(dir: &Path, master: &SealingKey, file: &'static str, name: &str) -> Result<SigningKey> {
+    let seed: Secret = Zeroizing::new(random()?);
+    let key = SigningKey::from_seed(name, *seed)?;
+    let mut plain = Zeroizing::new(seed.to_vec());
+    plain.extend_from_slice(name.as_bytes());
+    write_private(&dir.join(file), &master.seal(&Aad::secret(file), &plain)?)?;
+    Ok(key)
+}
+
+fn open_signing(dir: &Path, master: &SealingKey, file: &'static str) -> Result<SigningKey> {
+    let path = dir.join(file);
+    let plain = master.open(&Aad::secret(file), &read_private(&path)?).ok_or(StoreError::WrongMasterKey)?;
+    let bad = || StoreError::BadSecret { path: path.clone() };
+    let (seed, name) = plain.split_first_chunk::<32>().ok_or_else(bad)?;
+    Ok(SigningKey::from_seed(std::str::from_utf8(name).map_err(|_| bad())?, *seed)?)
 }
 
 /// Makes a directory that only its owner can use; an existing one must already be so.

@@ -1,7 +1,7 @@
 //! A whole house for each test: real store, real galleries, real engine, real decoder's child, a clock
 //! that the test moves. One house is prepared for all test processes of a run and copied for each test.
 
-use bureau::{Bureau, BureauError, Clock, Done, Once, Parts, enrol::Enrolment};
+use bureau::{Bureau, BureauError, Clock, Done, Once, Parts, certificate::Wanted, enrol::Enrolment};
 use casework::{
     assess::{Decision, Handling},
     clause::Clause,
@@ -19,7 +19,7 @@ use casework::{
     testing::{self, APPROVER, REQUESTER, World, desk},
 };
 use decoder::{Decoder, Mask, PixelArea, Rgb8};
-use face::{Engine, OnnxEngine, Pack, filler::Filler};
+use face::{DetectedFace, Engine, FaceError, OnnxEngine, Pack, Template, accuracy::Evaluation, filler::Filler};
 use gallery::{LocalGallery, ModelId, Settings};
 use jiff::{SignedDuration, Timestamp};
 use std::{
@@ -86,6 +86,40 @@ pub fn engine() -> Arc<dyn Engine> {
     ENGINE.get_or_init(|| Arc::new(load())).clone()
 }
 
+/// The real engine, but for which faces it finds: as another pack or runtime would.
+struct Changed {
+    real: Arc<dyn Engine>,
+    change: fn(Vec<DetectedFace>) -> Vec<DetectedFace>,
+}
+
+impl Engine for Changed {
+    fn model(&self) -> &face::ModelInfo {
+        self.real.model()
+    }
+    fn detect(&self, image: &face::Image<'_>) -> Result<Vec<DetectedFace>, FaceError> {
+        Ok((self.change)(self.real.detect(image)?))
+    }
+    fn template(&self, image: &face::Image<'_>, face: &DetectedFace) -> Result<Template, FaceError> {
+        self.real.template(image, face)
+    }
+}
+
+/// One face more, left of all others: every number now names the face left of the one that it named.
+pub fn one_more_on_the_left(mut faces: Vec<DetectedFace>) -> Vec<DetectedFace> {
+    let mut more = faces[0].clone();
+    more.area.x -= 2.0 * more.area.width;
+    faces.insert(0, more);
+    (0..).zip(&mut faces).for_each(|(n, f)| f.index = n);
+    faces
+}
+
+/// All but [`SOUGHT`], whose number now names somebody else.
+pub fn without_the_one_sought(mut faces: Vec<DetectedFace>) -> Vec<DetectedFace> {
+    faces.remove(SOUGHT);
+    (0..).zip(&mut faces).for_each(|(n, f)| f.index = n);
+    faces
+}
+
 /// A photograph of the pack.
 pub fn photograph(name: &str) -> Vec<u8> {
     fs::read(root().join("node_modules/@vladmandic/face-api/demo").join(name)).expect("the photographs are there: run make setup")
@@ -111,10 +145,9 @@ pub struct House {
 }
 
 /// Opens a folder with some galleries; `model` is what their templates are said to be of.
-async fn open_parts(folder: &Path, clock: Arc<StandingClock>, galleries: &[GalleryId], model: &str) -> Bureau {
+async fn open_parts(folder: &Path, clock: Arc<StandingClock>, galleries: &[GalleryId], model: &str, engine: Arc<dyn Engine>) -> Bureau {
     let dir = folder.join("store");
     let store = if dir.exists() { Store::open(&dir).await } else { Store::create(&dir, "example.test/countersign").await };
-    let engine = engine();
     let model = ModelId::new(model).unwrap();
     let galleries = galleries
         .iter()
@@ -129,7 +162,8 @@ async fn open_parts(folder: &Path, clock: Arc<StandingClock>, galleries: &[Galle
         galleries,
         decoder: decoder(),
         clock,
-        specification: face::ImageSpecification::default(),
+        pack_digest: pack().digest().to_owned(),
+        specifications: bureau::images::image_specifications().unwrap(),
     })
 }
 
@@ -158,7 +192,7 @@ async fn prepared_folder() -> PathBuf {
     }
     let _ = fs::remove_dir_all(&folder); // left by a process that was killed
     fs::create_dir_all(&folder).unwrap();
-    let bureau = open_parts(&folder, standing(), &BOTH, engine().model().id.as_str()).await;
+    let bureau = open_parts(&folder, standing(), &BOTH, engine().model().id.as_str(), engine()).await;
     bureau.found_register(founding(&World::new().register)).await.unwrap();
     let filler = Filler::open(&pack()).unwrap();
     for gallery in BOTH {
@@ -168,10 +202,29 @@ async fn prepared_folder() -> PathBuf {
         }
         bureau.enrol_fillers(gallery, &filler, seed(gallery), FILLERS, |_, _| {}).await.unwrap();
     }
+    let measured = evaluation(2_000, |_| ());
+    for gallery in BOTH {
+        bureau.issue_certificate(&measured, wanted(gallery, threshold())).await.unwrap();
+    }
     bureau.store().clone().close().await;
     drop(bureau);
     fs::write(folder.join("ready"), "").unwrap();
     folder
+}
+
+/// The threshold that the house's certificates are for: the pack's own.
+pub fn threshold() -> f64 {
+    engine().model().threshold.value
+}
+
+/// A certificate for up to 4,000 references.
+pub fn wanted(gallery: GalleryId, threshold: f64) -> Wanted {
+    Wanted { gallery, threshold, references_max: 4_000, estimate: false }
+}
+
+/// An evaluation by the real protocol over synthetic templates, `fillers` enrolled beside them, made on the day that houses open.
+pub fn evaluation(fillers: u64, edit: impl FnOnce(&mut Evaluation)) -> Vec<u8> {
+    crate::measured::evaluation(&pack(), engine().model(), fillers, World::new().today(), edit)
 }
 
 /// Invented; the words are what the test of sealing looks for.
@@ -237,25 +290,31 @@ impl House {
             copy_folder(&prepared.join(part), &folder.path().join(part));
         }
         let clock = standing();
-        Self { bureau: Arc::new(open_parts(folder.path(), clock.clone(), &BOTH, engine().model().id.as_str()).await), clock, folder }
+        let bureau = open_parts(folder.path(), clock.clone(), &BOTH, engine().model().id.as_str(), engine()).await;
+        Self { bureau: Arc::new(bureau), clock, folder }
     }
 
     /// The same folder opened again as another process would, with some of the galleries.
     pub async fn reopened(self, galleries: &[GalleryId]) -> Self {
-        self.reopened_as(galleries, engine().model().id.as_str()).await
+        self.reopened_as(galleries, engine().model().id.as_str(), engine()).await
     }
 
     /// The same with one empty gallery, whose templates are said to be of another model.
     pub async fn with_a_gallery_of_another_model(self, gallery: GalleryId) -> Self {
         fs::remove_dir_all(self.folder.path().join("galleries")).unwrap();
-        self.reopened_as(&[gallery], "another-model").await
+        self.reopened_as(&[gallery], "another-model", engine()).await
     }
 
-    async fn reopened_as(self, galleries: &[GalleryId], model: &str) -> Self {
+    /// The same with the engine after a change: on each image it finds what `change` makes of the faces found before.
+    pub async fn with_an_engine_that_finds(self, change: fn(Vec<DetectedFace>) -> Vec<DetectedFace>) -> Self {
+        self.reopened_as(&BOTH, engine().model().id.as_str(), Arc::new(Changed { real: engine(), change })).await
+    }
+
+    async fn reopened_as(self, galleries: &[GalleryId], model: &str, engine: Arc<dyn Engine>) -> Self {
         let Self { bureau, clock, folder } = self;
         bureau.store().clone().close().await;
         drop(bureau);
-        Self { bureau: Arc::new(open_parts(folder.path(), clock.clone(), galleries, model).await), clock, folder }
+        Self { bureau: Arc::new(open_parts(folder.path(), clock.clone(), galleries, model, engine).await), clock, folder }
     }
 
     /// The records opened beside the product, to look into them or to tamper.

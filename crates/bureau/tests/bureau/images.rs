@@ -1,19 +1,23 @@
 //! Bad and odd files at the door: each is refused in plain words with its limit, or taken in properly,
 //! and nothing of the draft is lost (S10).
 
-use crate::house::{House, NCA_REQUESTER, cites, form, photograph, probe, refusals};
-use bureau::Bureau;
+use crate::house::{House, NCA_REQUESTER, SOUGHT, cites, form, one_more_on_the_left, photograph, probe, refusals, without_the_one_sought};
+use bureau::{Bureau, images::image_specifications};
 use casework::{
+    assess::Decision,
     clause::Clause,
-    form::{FaceBox, Field, Form, FormImage, Source},
-    ids::RequestId,
+    command::Command,
+    event::Event,
+    form::{FaceBox, Field, Form, FormImage, Nationality, Source, Verdict},
+    ids::{AuthorisationId, Digest, RequestId},
     limits::IMAGES_PER_REQUEST_MAX,
     record::GalleryId,
     refusal::Refusal,
-    testing::REQUESTER,
+    testing::{APPROVER, REQUESTER, World, desk},
 };
 use decoder::{PixelArea, Rgb8};
 use image::{ExtendedColorType, ImageEncoder, codecs::png::PngEncoder};
+use strum::IntoEnumIterator;
 
 /// A draft with one good image and answers, to which bad ones are added.
 async fn begun(house: &House) -> (RequestId, u64, Form) {
@@ -249,4 +253,90 @@ async fn a3_the_chosen_face_is_on_the_image_and_the_image_is_the_owners() {
         assert_eq!(refusals(b.discard_draft(other, id).await), unknown);
         assert_eq!(refusals(b.send(other, id, version, None).await), unknown);
     }
+}
+
+#[tokio::test]
+async fn a3_a_face_chosen_after_a_change_of_engine_is_the_one_in_that_place() {
+    let house = House::new().await;
+    let (id, version, before) = begun(&house).await;
+    assert_eq!(before.images[0].chosen, Some(SOUGHT));
+    let probe = before.images[0].probe;
+    // Another one is chosen, and then, when there is one more face on the left, this one again.
+    let version = house.bureau.describe_image(REQUESTER, id, version, probe, Some(SOUGHT - 1), None).await.unwrap();
+    let house = house.with_an_engine_that_finds(one_more_on_the_left).await;
+    let version = house.bureau.describe_image(REQUESTER, id, version, probe, Some(SOUGHT), None).await.unwrap();
+    let after = house.bureau.draft(REQUESTER, id).await.unwrap().form;
+    let of_the_face = |form: &Form| {
+        let all = form.images[0].quality.iter().filter(|q| q.component != face::Component::SingleFacePresent.name());
+        all.cloned().collect::<Vec<_>>()
+    };
+    assert!(of_the_face(&before).len() > 10);
+    assert_eq!(of_the_face(&after), of_the_face(&before));
+
+    // Where it is not found any more it cannot be chosen, and the form stays as it is.
+    let version = house.bureau.describe_image(REQUESTER, id, version, probe, Some(SOUGHT - 1), None).await.unwrap();
+    let house = house.with_an_engine_that_finds(without_the_one_sought).await;
+    let said = refusals(house.bureau.describe_image(REQUESTER, id, version, probe, Some(SOUGHT), None).await);
+    assert!(cites(&said, Clause::S10) && words(&said).contains("add it again"), "{said:?}");
+    let kept = house.bureau.draft(REQUESTER, id).await.unwrap();
+    assert_eq!((kept.version, kept.form.images[0].chosen), (version, Some(SOUGHT - 1)));
+}
+
+#[tokio::test]
+async fn a3_an_image_below_the_specification_is_told_at_once_recorded_and_never_searched() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let small = portrait(b).await.scale_to_fit(72, 72).to_jpeg(95).unwrap();
+    let (id, version) = house.drafted(REQUESTER, form(GalleryId::Passport), &small, 0).await;
+    // At once, with the number, its unit, what is needed and what to do.
+    let told = b.draft(REQUESTER, id).await.unwrap().form.images[0].clone();
+    let eyes = told.quality.iter().find(|q| q.component == "inter-eye-distance").unwrap();
+    assert_eq!((eyes.verdict, eyes.unit.as_str()), (Verdict::Block, "pixels"));
+    assert!(eyes.value.is_some_and(|v| v < 24.0), "{eyes:?}");
+    assert!(eyes.advice.contains("pixels between the eyes; 60 or more are needed. Use the original picture"), "{eyes:?}");
+
+    // It may be sent (S10 asks "as far as possible"), and the record says what was found by which specification.
+    let sent = b.send(REQUESTER, id, version, None).await.unwrap()[0];
+    let Some(Event::Prepared { form: recorded, .. }) = house.events(sent).await.into_iter().next() else { panic!("prepared first") };
+    let image = &recorded.images[0];
+    let specification = &image_specifications().unwrap()[&GalleryId::Passport];
+    assert_eq!(image.specification, Some(Digest(specification.digest())));
+    assert_eq!(image.quality.len(), face::Component::ALL.len(), "every component, also the fine ones");
+    assert_eq!(image.quality, told.quality, "the form went where it was meant to go");
+
+    // Nobody can authorise a search with it, by any page or API.
+    house.act_and_work(APPROVER, sent, Command::Approve).await;
+    let holder = desk(GalleryId::Passport).assessors[0];
+    house.act(holder, sent, Command::Take { no_conflict: true }).await;
+    let assess = Command::Assess {
+        probe: image.probe,
+        assessment: Box::new(World::new().assessment(GalleryId::Passport)),
+        decision: Decision::Authorise,
+        authorisation: AuthorisationId(uuid::Uuid::now_v7()),
+    };
+    let said = refusals(b.act(holder, sent, assess, None, None).await);
+    assert!(cites(&said, Clause::A3) && words(&said).contains("pixels between the eyes; 60 or more are needed"), "{said:?}");
+    let never = refusals(b.act(holder, sent, Command::StartSearch { probe: image.probe }, None, None).await);
+    assert!(cites(&never, Clause::M1), "{never:?}");
+}
+
+#[tokio::test]
+async fn a3_each_gallery_judges_an_image_by_its_own_specification() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let (id, version) = house.drafted(REQUESTER, form(GalleryId::Passport), &probe(), 1).await;
+    let draft = b.draft(REQUESTER, id).await.unwrap().form;
+    let specifications = image_specifications().unwrap();
+    assert_eq!(draft.images[0].specification, Some(Digest(specifications[&GalleryId::Passport].digest())));
+    // Every gallery has one, and the bundled policy's limits name what the engine measures.
+    for g in GalleryId::iter() {
+        assert!(specifications[&g].limits(face::Component::InterEyeDistance).is_some());
+    }
+    // What was measured does not change with where the form goes; who judges it does.
+    let version = b.save_draft(REQUESTER, id, version, Form { nationality: Some(Nationality::Foreign), ..draft.clone() }).await.unwrap();
+    let moved = b.draft(REQUESTER, id).await.unwrap().form.images[0].clone();
+    assert_eq!(moved.specification, Some(Digest(specifications[&GalleryId::Immigration].digest())));
+    let values = |i: &FormImage| i.quality.iter().map(|q| (q.component.clone(), q.value)).collect::<Vec<_>>();
+    assert_eq!(values(&moved), values(&draft.images[0]));
+    assert!(version > 1 && moved.usable());
 }

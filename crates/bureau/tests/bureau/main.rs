@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod again;
+mod certificate;
 mod hidden;
 mod house;
 mod images;
+#[path = "../common/measured.rs"]
+mod measured;
 mod record;
 mod search;
 mod together;

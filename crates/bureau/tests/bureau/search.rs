@@ -1,6 +1,9 @@
 //! M1: a search runs only inside leave, once, and exactly.
 
-use crate::house::{FILLERS, House, SOUGHT, cites, engine, enrolled, faces_cut_out, form, pack, photograph, probe, refusals, seed};
+use crate::house::{
+    FILLERS, House, SOUGHT, cites, engine, enrolled, faces_cut_out, form, one_more_on_the_left, pack, photograph, probe, refusals, seed,
+    without_the_one_sought,
+};
 use bureau::{Bureau, enrol::Enrolment};
 use casework::{
     clause::Clause,
@@ -92,7 +95,7 @@ async fn m1_a_search_equals_a_float64_brute_force_over_everything_enrolled() {
         assert_eq!(found.iter().map(|f| (f.reference.0, f.score)).collect::<Vec<_>>(), expected, "{gallery} {face}");
         assert_eq!(facts.searched, all.len() as u64);
         assert_eq!((facts.threshold, facts.more), (threshold, best.len() > CANDIDATES_MAX));
-        assert_eq!(facts.model, engine().model().id.as_str());
+        assert_eq!(facts.running.model, engine().model().id.as_str());
         assert_eq!(facts.epoch, house.bureau.gallery(gallery).unwrap().epoch());
         lengths.push(found.len());
     }
@@ -278,6 +281,48 @@ async fn m1_templates_of_two_models_are_never_compared() {
     let worked = house.bureau.work("tests").await.unwrap();
     assert_eq!((worked.done, worked.failed), (0, 1));
     assert_eq!(searches(&house, id).await, 0);
+}
+
+#[tokio::test]
+async fn m1_the_assessed_face_is_searched_with_after_a_change_of_engine_whatever_its_number_is_then() {
+    let house = House::new().await;
+    let (id, probe_id) = house.authorised(form(GalleryId::Passport), SOUGHT).await;
+    let house = house.with_an_engine_that_finds(one_more_on_the_left).await;
+    house.act_and_work(desk(GalleryId::Passport).assessors[0], id, Command::StartSearch { probe: probe_id }).await;
+    let (_, found) = recorded(&house, id).await;
+    // What was enrolled was cut out with the engine as it was.
+    let house = house.reopened(&[GalleryId::Passport, GalleryId::Immigration]).await;
+    let all = everything(&house.bureau, GalleryId::Passport).await;
+    let list = async |face| brute_force(&template(&house.bureau, &probe(), face).await, &all, engine().model().threshold.value);
+    let (assessed, beside) = (list(SOUGHT).await, list(SOUGHT - 1).await);
+    assert_eq!(found.iter().map(|f| (f.reference.0, f.score)).collect::<Vec<_>>(), assessed);
+    assert_ne!(assessed, beside, "whoever has that number now would be told from them");
+    let theirs = faces_cut_out(&house.bureau, enrolled(GalleryId::Passport)).await.remove(2);
+    assert_eq!(found[0].reference.0, id_of(&house.bureau, GalleryId::Passport, &theirs).await);
+    house.holds().await;
+}
+
+#[tokio::test]
+async fn m1_where_the_assessed_face_is_not_found_again_nobody_is_searched_and_a_person_is_told_why() {
+    let house = House::new().await;
+    let (id, probe) = house.authorised(form(GalleryId::Passport), SOUGHT).await;
+    let house = house.with_an_engine_that_finds(without_the_one_sought).await;
+    let desk = desk(GalleryId::Passport);
+    house.act(desk.assessors[0], id, Command::StartSearch { probe }).await;
+    let worked = house.bureau.work("tests").await.unwrap();
+    assert_eq!((worked.done, worked.failed), (0, 1));
+    assert!(!house.events(id).await.iter().any(|e| matches!(e, Event::Searched { .. } | Event::Listed { .. })));
+    assert!(matches!(house.open(id).await.probe(probe).unwrap().state, ProbeState::Started(_)));
+    // At once: the same engine would find the same faces again.
+    let failed = house.bureau.failed_jobs(desk.leader).await.unwrap();
+    let [job] = &failed[..] else { panic!("one job failed: {failed:?}") };
+    assert_eq!((job.kind.as_str(), job.reason.as_str(), job.request, job.owed), ("search", "face", id, true));
+    // With the former engine it is tried again, under the same leave.
+    let house = house.reopened(&[GalleryId::Passport, GalleryId::Immigration]).await;
+    house.bureau.try_again(desk.leader, job.job).await.unwrap();
+    house.work().await;
+    assert_eq!(searches(&house, id).await, 1);
+    house.holds().await;
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! assess: clarification, findings, and the decision on each probe (A1–A10, O1).
 
-use super::{Context, after, finish, holder_refusals, need_words};
+use super::{Context, after, finish, holder_refusals, need_words, search::judged_by_another};
 use crate::{
     assess::{Decision, Handling},
     calendar::{self, Period},
@@ -43,7 +43,8 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
                 out.push(refuse(&[Clause::A6, Clause::S12], "Accept only purposes for which the force made the request."));
             }
             let image = request.image(*probe);
-            let against = assessment.against(image);
+            let mut against = assessment.against(image);
+            against.extend(ctx.running.and_then(|(running, _)| judged_by_another(image, running)));
             let mut events = vec![];
             if let Some(handling) = assessment.handling
                 && request.handling != Some(handling)

@@ -2,10 +2,13 @@
 
 use super::{Context, finish, holder_refusals};
 use crate::{
+    certificate::Running,
     clause::Clause,
     command::Command,
     event::Event,
+    form::FormImage,
     limits::CANDIDATES_MAX,
+    record::GalleryId,
     refusal::{Refusal, refuse},
     request::{ProbeState, Request, State},
 };
@@ -26,6 +29,8 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
                     if request.gallery != Some(a.gallery) {
                         out.push(refuse(&[Clause::M1], "Leave was given for another gallery."));
                     }
+                    out.extend(outside_the_setting(a.gallery, ctx));
+                    out.extend(ctx.running.and_then(|(running, _)| judged_by_another(request.image(*probe), running)));
                     finish(vec![Event::SearchStarted { probe: *probe, authorisation: a.id }], out)
                 }
                 Some(ProbeState::Pending | ProbeState::Declined { .. }) => {
@@ -49,7 +54,15 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
                 Some(leave) if ctx.now >= leave.authorisation().expires => {
                     out.push(refuse(&[Clause::M1], "Leave to search expired before the search was made."));
                 }
-                Some(_) => {}
+                Some(leave) => {
+                    let gallery = leave.authorisation().gallery;
+                    out.extend(judged_by_another(request.image(*probe), &facts.running));
+                    match ctx.register.certified(gallery, &facts.running, facts.threshold, facts.searched, ctx.today()) {
+                        Ok(held) if held.genuine == Some(facts.certificate) => {}
+                        Ok(_) => out.push(refuse(&[Clause::P1], "The search names another certificate than the one that covers it.")),
+                        Err(why) => out.extend(why),
+                    }
+                }
             }
             if found.len() > CANDIDATES_MAX {
                 out.push(refuse(
@@ -85,6 +98,28 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
         }
         _ => Err(vec![]),
     }
+}
+
+/// P1: nothing is searched outside the setting that was measured. Where the gallery is not open, this is
+/// judged by the worker that has it: before it searches, and of what it records.
+fn outside_the_setting(gallery: GalleryId, ctx: &Context<'_>) -> Vec<Refusal> {
+    let Some((running, references)) = ctx.running else { return vec![] };
+    let threshold = ctx.register.settings.get(&gallery).and_then(|s| s.threshold(&running.model)).unwrap_or_default();
+    ctx.register.certified(gallery, running, threshold, references, ctx.today()).err().unwrap_or_default()
+}
+
+/// An image that was judged by another image specification than the one in force was not found fit for this search, and the
+/// certificate does not speak of it. It is judged when the force sends the request, so the way on is a new request; until
+/// then leave runs out, and it can be declined on this ground.
+#[must_use]
+pub fn judged_by_another(image: Option<&FormImage>, running: &Running) -> Option<Refusal> {
+    let judged = image?.specification.map(|d| d.to_string());
+    (judged.as_ref() != Some(&running.specification)).then(|| {
+        refuse(
+            &[Clause::P1, Clause::A3],
+            "The image was judged by another image specification than the one in force (A3b). It is judged anew when the force sends the request again: this one can be declined on this ground.",
+        )
+    })
 }
 
 /// A worker too changes only a request that is still with us: a search that ends after the force has

@@ -97,18 +97,37 @@ fn a3_connection_usable_image_and_biography_are_looked_at() {
 
 #[test]
 fn a3_an_unusable_image_is_a_ground_to_decline_and_never_searched() {
+    let note = |verdict| QualityNote {
+        component: "inter-eye-distance".into(),
+        value: Some(12.0),
+        unit: "pixels".into(),
+        verdict,
+        advice: "The face is 12 pixels between the eyes; 60 or more are needed.".into(),
+    };
+    // One component that blocks is enough, whatever the others say, and so is knowing nothing of the face.
+    let blocked = vec![note(Verdict::Fine), note(Verdict::Block), note(Verdict::Unmeasured)];
+    for (quality, why) in [(blocked, "requirements for a search. The face is 12 pixels between the eyes;"), (vec![], "")] {
+        never_searched(quality, why);
+    }
+    // What only warns or informs, or was not measured with this model, stops nothing.
     let mut w = World::new();
     let mut form = w.complete_form();
-    form.images[0].quality = vec![QualityNote {
-        component: "inter-eye-distance".into(),
-        verdict: Verdict::Block,
-        advice: "The eyes are 12 pixels apart; 40 are needed.".into(),
-    }];
+    form.images[0].quality = [Verdict::Warn, Verdict::Inform, Verdict::Unmeasured].map(note).into();
+    let mut case = w.received_form(form, P);
+    w.take(&mut case);
+    w.authorise_first(&mut case);
+    assert_eq!(case.state, State::Searching);
+}
+
+fn never_searched(quality: Vec<QualityNote>, why: &str) {
+    let mut w = World::new();
+    let mut form = w.complete_form();
+    form.images[0].quality = quality;
     let mut case = w.received_form(form, P);
     w.take(&mut case);
     let authorise = w.authorise(&case, case.probe_id());
     let refused = w.refused(case.assignee, &mut case, authorise);
-    assert!(says(&refused, Clause::A3, "does not meet the requirements"));
+    assert!(says(&refused, Clause::A3, "does not meet the requirements") && says(&refused, Clause::A3, why));
     let decline = Command::Assess {
         probe: case.probe_id(),
         assessment: Box::new(w.assessment(P)),

@@ -560,6 +560,8 @@ fn s10_each_image_says_where_it_comes_from_and_both_sources_are_taken() {
     // Quality is asked for "as far as possible" at intake; it is A3 that stops a search.
     form.images[0].quality = vec![casework::form::QualityNote {
         component: "sharpness".into(),
+        value: Some(0.4),
+        unit: "grey levels".into(),
         verdict: casework::form::Verdict::Block,
         advice: "Blurred.".into(),
     }];

@@ -5,6 +5,7 @@
 mod access;
 mod answer;
 mod assess;
+mod certificate;
 mod coverage;
 mod erasure;
 mod intake;

@@ -463,7 +463,13 @@ impl Model for World3 {
             next.late = true;
         } else {
             let now = self.now(life);
-            let ctx = Context { actor: who.map(|p| &self.actors[&p]), register: &self.register, policy: &self.policy, now };
+            let ctx = Context {
+                actor: who.map(|p| &self.actors[&p]),
+                register: &self.register,
+                policy: &self.policy,
+                now,
+                running: Some((&casework::testing::RUNNING, 1_000)),
+            };
             let command = self.command(life, who, m);
             let events = decide(&life.request, &command, &ctx).ok()?;
             next = life.clone();

@@ -24,7 +24,7 @@ const SEED: u64 = 2026;
 /// Said in every invented biography.
 const INVENTED: &str = "Invented for the demonstration; not this person's data";
 /// The margin left around a face, as a share of its box.
-const MARGIN: f64 = 0.6;
+pub const MARGIN: f64 = 0.6;
 
 /// The folder of sample photographs that came with the pack.
 ///

@@ -1,5 +1,6 @@
 //! `demo`: invented people, real photographs, one whole request through all seven rooms.
 
+pub mod accuracy;
 pub mod gallery;
 pub mod people;
 pub mod stories;
@@ -33,7 +34,7 @@ use std::{
 use stories::{Cast, IMMIGRATION, PASSPORT};
 
 /// The file that says that a folder is a demo's, so that no other folder is ever cleared.
-const MARK: &str = "THIS-IS-A-DEMO";
+pub const MARK: &str = "THIS-IS-A-DEMO";
 
 /// `demo`
 #[derive(clap::Args)]
@@ -101,6 +102,7 @@ pub async fn run(args: &Args) -> Result<ExitCode> {
             let roles: Vec<_> = p.roles.iter().map(|r| r.label()).collect();
             println!("  {:<18} {:<38} {}", p.name, roles.join(", "), bureau::register::organisation_of(&register, p));
         }
+        println!("\nAnother threshold can be proposed with {}.", args.data.join(accuracy::FILE).display());
         println!("\nEverything about the people in it is invented. Ctrl-C stops it; the next start begins afresh.");
     })
     .await
@@ -126,6 +128,7 @@ pub async fn prepare(data: &Path, synthetic: u64) -> Result<(Arc<Bureau>, Pack, 
     eprintln!("Preparing {}: people, two galleries", data.display());
     let (people, fillers) = gallery::fill(&bureau, &pack, synthetic).await?;
     eprintln!("{people} faces from the sample photographs and {fillers} synthetic references are enrolled");
+    accuracy::certify(&bureau, &pack, data, synthetic).await?;
     Ok((bureau, pack, clock))
 }
 

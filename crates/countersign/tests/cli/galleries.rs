@@ -11,7 +11,7 @@ fn a_damaged_gallery_is_named() {
     assert!(said.out.contains("0 added"), "{}", said.out);
     let pack = face::Pack::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../build/packs/bundled")).unwrap();
     let (model, dimension) = (ModelId::new(pack.info().id.as_str()).unwrap(), pack.info().dimension);
-    let folder = place.data.join("galleries/passport");
+    let folder = place.data.join("galleries/passport").join(format!("model {model}"));
     let gallery = LocalGallery::open(&folder, &model, Settings::default()).unwrap();
     let mut template = vec![0.0; dimension];
     template[3] = 1.0;

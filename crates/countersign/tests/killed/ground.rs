@@ -54,6 +54,7 @@ pub struct Ground {
     folder: TempDir,
     pub runtime: Runtime,
     engine: Arc<dyn Engine>,
+    pack_digest: String,
     galleries: BTreeMap<GalleryId, Arc<LocalGallery>>,
     pub client: Client,
 }
@@ -69,7 +70,8 @@ impl Ground {
             OnnxEngine::load(&pack, &root().join("build/onnxruntime/libonnxruntime.so")).expect("the runtime is there: run make setup");
         let engine: Arc<dyn Engine> = Arc::new(engine);
         let client = Client { port: 0, tokens: BTreeMap::new() };
-        let mut ground = Self { folder, runtime, engine, galleries: BTreeMap::new(), client };
+        let pack_digest = pack.digest().to_owned();
+        let mut ground = Self { folder, runtime, engine, pack_digest, galleries: BTreeMap::new(), client };
         let entries = people::register(casework::calendar::london_date(Timestamp::now()));
         let file = ground.path("people.json");
         fs::write(&file, serde_json::to_string(&entries).unwrap()).unwrap();
@@ -77,8 +79,15 @@ impl Ground {
         let pictures = ground.path("pictures");
         ground.portraits(&pictures);
         ground.run(&["enrol", pictures.to_str().unwrap(), "--gallery", "passport"]);
+        let (measured, threshold) = (ground.path("evaluation.json"), ground.engine.model().threshold.value.to_string());
+        let today = casework::calendar::london_date(Timestamp::now());
+        fs::write(&measured, crate::measured::evaluation(&pack, ground.engine.model(), 0, today, |_| ())).unwrap();
+        let setting = ["--gallery", "passport", "--threshold", &threshold, "--size-up-to", "300"];
+        ground.run(&[&["certificate", "issue", measured.to_str().unwrap()], &setting[..]].concat());
         let model = ModelId::new(ground.engine.model().id.as_str()).unwrap();
-        let passport = LocalGallery::open_for_search(ground.path("data/galleries/passport"), &model, Settings::default()).unwrap();
+        let passport =
+            LocalGallery::open_for_search(ground.path(&format!("data/galleries/passport/model {model}")), &model, Settings::default())
+                .unwrap();
         ground.galleries.insert(GalleryId::Passport, Arc::new(passport));
         ground.client.tokens = ground.runtime.block_on(async {
             let bureau = ground.bureau(&ground.store(), 0).await;
@@ -150,7 +159,8 @@ impl Ground {
             galleries: self.galleries.clone(),
             decoder: decoder(),
             clock,
-            specification: face::ImageSpecification::default(),
+            specifications: bureau::images::image_specifications().unwrap(),
+            pack_digest: self.pack_digest.clone(),
         }))
     }
 

@@ -10,6 +10,8 @@ mod every_exchange;
 mod form;
 mod founding;
 mod ground;
+#[path = "../../../bureau/tests/common/measured.rs"]
+mod measured;
 mod server;
 mod stopped;
 mod story;

@@ -1,6 +1,9 @@
 //! Where the tests' packs and photographs are: made and fetched by `make setup`, never committed.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test helper")]
 
+pub mod degrade;
+pub mod trials;
+
 use face::{DetectedFace, Engine, Image, OnnxEngine, Pack, Template};
 use std::path::{Path, PathBuf};
 

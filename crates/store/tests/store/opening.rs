@@ -85,11 +85,30 @@ async fn the_wrong_or_a_damaged_key_is_refused() {
     Store::open(&path).await.unwrap();
 
     // All of another store's secrets, which agree among themselves.
-    for name in ["master.key", "log.key", "lookup.key"] {
+    for name in ["master.key", "log.key", "certificate.key", "lookup.key"] {
         fs::copy(stranger.join("secrets").join(name), path.join("secrets").join(name)).unwrap();
     }
     let opened = Store::open(&path).await;
     assert!(matches!(opened, Err(StoreError::WrongMasterKey)), "{opened:?}");
+}
+
+#[tokio::test]
+async fn a_certificate_is_signed_here_and_read_back_here_only() {
+    let (_dir, ours) = fresh().await;
+    let (_other_dir, theirs) = fresh().await;
+    let note = ours.sign_certificate("a text\n").unwrap();
+    assert_eq!(ours.open_certificate(&note).unwrap(), "a text\n");
+    assert!(theirs.open_certificate(&note).is_err(), "the same name, another installation's key");
+    assert!(ours.open_certificate(&note.replacen("a text", "a test", 1)).is_err());
+    // The log's key signs checkpoints and nothing else: each has its own name.
+    assert_eq!(ours.certificate_key().origin(), format!("{ORIGIN}/certificates"));
+    assert!(ledger::note::open(&note, &ours.verifier_key()).is_err());
+    let path = ours.dir().to_owned();
+    ours.close().await;
+    assert_eq!(Store::open(&path).await.unwrap().open_certificate(&note).unwrap(), "a text\n");
+    fs::remove_file(path.join("secrets/certificate.key")).unwrap();
+    let refused = Store::open(&path).await.unwrap_err();
+    assert!(matches!(&refused, StoreError::OtherFormat { found, .. } if found == "2 or older"), "{refused:?}");
 }
 
 #[tokio::test]
@@ -100,6 +119,7 @@ async fn secrets_that_others_can_read_are_refused() {
         (secrets.join("master.key"), 0o600),
         (secrets.join("log.key"), 0o600),
         (secrets.join("lookup.key"), 0o600),
+        (secrets.join("certificate.key"), 0o600),
         (secrets.clone(), 0o700),
     ] {
         for open in [0o040, 0o004, 0o020] {

@@ -167,6 +167,9 @@ impl<const MAX: u64> ToSchema for Whole<MAX> {}
 /// Which face on an image, from the left: at most 30 are found on one.
 pub(crate) type FaceIndex = Whole<29>;
 
+/// How many of something.
+pub(crate) type Count = Whole<INTEGER_MAX>;
+
 /// The number of a task.
 pub(crate) type TaskNumber = Whole<INTEGER_MAX>;
 
@@ -247,11 +250,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Sent<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &AppState) -> Result<Self, ApiError> {
-        if media_type(request.headers()).as_deref() != Some("application/json") {
-            return Err(ApiError::unsupported("application/json"));
-        }
-        let bytes = collect(request, FORM_MAX_BYTES).await?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|e| ApiError::bad(without_values(&e)))
+        json(request, FORM_MAX_BYTES).await.map(Self)
     }
 }
 
@@ -267,6 +266,24 @@ impl FromRequest<AppState> for Picture {
         }
         collect(request, UPLOAD_MAX_BYTES).await.map(Self)
     }
+}
+
+/// The JSON that was sent, where it carries a file.
+pub(crate) struct Large<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<AppState> for Large<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &AppState) -> Result<Self, ApiError> {
+        json(request, UPLOAD_MAX_BYTES).await.map(Self)
+    }
+}
+
+async fn json<T: DeserializeOwned>(request: Request, limit: usize) -> Result<T, ApiError> {
+    if media_type(request.headers()).as_deref() != Some("application/json") {
+        return Err(ApiError::unsupported("application/json"));
+    }
+    serde_json::from_slice(&collect(request, limit).await?).map_err(|e| ApiError::bad(without_values(&e)))
 }
 
 fn media_type(headers: &HeaderMap) -> Option<String> {

@@ -212,9 +212,13 @@ pub(crate) struct Face {
 /// What the quality check says of one component (S10, A3).
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Quality {
-    /// The component, e.g. `eye-distance`.
+    /// The component of ISO/IEC 29794-5, e.g. `inter-eye-distance`.
     component: String,
-    /// What it means.
+    /// The number found; none where it was not measured.
+    value: Option<f64>,
+    /// Its unit, e.g. `pixels`.
+    unit: String,
+    /// What the gallery's image specification makes of it.
     verdict: Verdict,
     /// Plain advice with units.
     advice: String,
@@ -236,8 +240,11 @@ pub(crate) struct Image {
     faces: Vec<Face>,
     /// The face to search with: an index into `faces`.
     chosen: Option<usize>,
-    /// Quality of the chosen face.
+    /// Quality of the chosen face, every component.
     quality: Vec<Quality>,
+    /// SHA-256 of the image specification that gave the verdicts, hexadecimal; none where a draft may go to galleries
+    /// that differ in it.
+    specification: Option<String>,
     /// Where the image comes from (S10).
     source: Option<Source>,
 }
@@ -254,8 +261,15 @@ impl From<&form::FormImage> for Image {
             quality: i
                 .quality
                 .iter()
-                .map(|q| Quality { component: q.component.clone(), verdict: q.verdict.into(), advice: q.advice.clone() })
+                .map(|q| Quality {
+                    component: q.component.clone(),
+                    value: q.value,
+                    unit: q.unit.clone(),
+                    verdict: q.verdict.into(),
+                    advice: q.advice.clone(),
+                })
                 .collect(),
+            specification: i.specification.map(|d| d.to_string()),
             source: i.source.map(Into::into),
         }
     }

@@ -6,7 +6,7 @@
 //! | [`call`] | who calls, what they sent, how a step is carried out |
 //! | [`problem`] | what goes wrong, as RFC 9457 problem+json with clause ids |
 //! | [`words`] | the field's words as they are written in JSON, in step with `casework` by compilation |
-//! | [`intake`], [`assess`], [`review`], [`respond`], [`report`] | the endpoints, one file per word of the flow |
+//! | [`intake`], [`assess`], [`review`], [`respond`], [`report`], [`accuracy`] | the endpoints, one file per word of the flow, and accuracy |
 //! | [`form`], [`request`] | the form and the request, as sent and as shown |
 //! | [`spec`] | the OpenAPI document: from the endpoints, plus what is true of all of them |
 //!
@@ -14,6 +14,7 @@
 //! names the `version` that it was decided on, and may carry an `Idempotency-Key`, so that a repeat
 //! after a lost answer is harmless.
 
+pub(crate) mod accuracy;
 pub(crate) mod assess;
 pub(crate) mod call;
 pub(crate) mod form;
@@ -43,6 +44,7 @@ fn endpoints() -> OpenApiRouter<AppState> {
         .merge(review::routes())
         .merge(respond::routes())
         .merge(report::routes())
+        .merge(accuracy::routes())
 }
 
 /// Every endpoint, to be mounted under `/api`.

@@ -117,7 +117,8 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     parameters.extend(queries);
     // Steps are posted in JSON; what else changes something says its version, which makes a repeat harmless.
     // A look-up changes nothing, so a repeat is a look like the first.
-    let step = method == "post" && json_body && path != "/look-up";
+    // A proposed threshold is one at a time, and decided by its number: a repeat is refused and harmless.
+    let step = method == "post" && json_body && path != "/look-up" && !path.starts_with("/accuracy");
     if step {
         parameters.push(json!({ "$ref": "#/components/parameters/IdempotencyKey" }));
     }

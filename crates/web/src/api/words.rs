@@ -55,7 +55,7 @@ mirror!(
 );
 mirror!(
     /// What a quality component means for the request.
-    Verdict = casework::form::Verdict { Fine, Warn, Block }
+    Verdict = casework::form::Verdict { Unmeasured, Fine, Inform, Warn, Block }
 );
 mirror!(
     /// A question on the form.

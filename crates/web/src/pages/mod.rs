@@ -45,10 +45,12 @@
 //! ```
 
 mod about;
+mod accuracy;
 mod answers;
 mod assess;
 mod intake;
 mod oversee;
+mod quality;
 mod register;
 mod report;
 mod respond;
@@ -106,6 +108,7 @@ pub fn routes() -> Routes {
         .and(review::routes())
         .and(register::routes())
         .and(report::routes())
+        .and(accuracy::routes())
         .and(retain::routes())
         .and(assess::routes())
         .and(search::routes())

@@ -65,11 +65,17 @@ fn house(page: &Page) -> Result<Arc<Bureau>, PageError> {
     page.state.bureau().cloned()
 }
 
-fn tabs(current: &str) -> Vec<Value> {
-    [("Figures", "/report"), ("Sample", "/report/sample"), ("Log", "/report/ledger"), ("Verify", "/report/verify")]
-        .into_iter()
-        .map(|(text, href)| context! { text, href, current => href == current })
-        .collect()
+pub(super) fn tabs(current: &str) -> Vec<Value> {
+    [
+        ("Figures", "/report"),
+        ("Accuracy", "/report/accuracy"),
+        ("Sample", "/report/sample"),
+        ("Log", "/report/ledger"),
+        ("Verify", "/report/verify"),
+    ]
+    .into_iter()
+    .map(|(text, href)| context! { text, href, current => href == current })
+    .collect()
 }
 
 // ---- Management information (D4) ------------------------------------------------------------------

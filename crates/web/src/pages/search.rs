@@ -74,12 +74,13 @@ async fn draw(page: &Page, view: &RequestView, probe: ProbeId, errors: Vec<Refus
     }
     let bureau = page.state.bureau()?;
     let model = bureau.engine()?.model();
+    let accuracy = bureau.accuracy().await?.iter().find(|a| a.gallery == view.line.gallery).map(super::accuracy::in_words);
     page.view("search/start.html", "Search now?")
         .back(format!("/search/{id}"))
         .with(context! {
             id => id.to_string(), version => view.version, reference_text => view.line.reference.clone(), probe => show(p),
             picture => show(&said::pictures(view).into_iter().nth(p.number - 1)), gallery => view.gallery_name.clone(), owner => view.owner.clone(),
-            size => bureau.gallery_size(view.line.gallery), engine => format!("{}, model {}", model.name, model.id),
+            size => bureau.gallery_size(view.line.gallery), engine => format!("{}, model {}", model.name, model.id), accuracy,
             list_max => casework::limits::CANDIDATES_MAX, may => view.may.contains(&Action::StartSearch),
         })
         .errors(errors)

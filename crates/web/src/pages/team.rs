@@ -135,6 +135,10 @@ fn job_words(kind: &str, reason: &str) -> (&'static str, &'static str, &'static 
         "overtaken" => ("somebody kept changing the request meanwhile", "Open the request; doing the step again starts it afresh."),
         "erased" => ("what it needed has been erased", "Nothing more can be done; close the request."),
         "engine" => ("the face engine failed on the image", "Tell whoever runs the service; the image may have to be assessed again."),
+        "face" => (
+            "the face that was assessed is not found again in its place on the image, so nothing was searched",
+            "Tell whoever runs the service: the face model may have been changed since. With the one before it, this can be tried again.",
+        ),
         "gallery" => ("the gallery could not be searched", "Tell whoever runs the service."),
         _ => ("something broke", "Tell whoever runs the service."),
     };
@@ -381,7 +385,7 @@ mod tests {
     #[test]
     fn a_failed_job_is_said_in_words_with_what_to_do() {
         for kind in ["search", "expire", "release", "erase", "unheard-of"] {
-            for reason in ["refused", "overtaken", "erased", "engine", "gallery", "failed", ""] {
+            for reason in ["refused", "overtaken", "erased", "engine", "face", "gallery", "failed", ""] {
                 let (what, why, then) = job_words(kind, reason);
                 assert!(!what.is_empty() && !why.is_empty() && then.ends_with('.'), "{kind} {reason}");
             }

@@ -7,7 +7,7 @@ use axum::{
     body::Body,
     http::{Request, StatusCode, header},
 };
-use bureau::{Bureau, Clock, Parts, enrol::Enrolment};
+use bureau::{Bureau, Clock, Parts, certificate::Wanted, enrol::Enrolment};
 use casework::{
     disclosure::Biography,
     ids::PersonId,
@@ -55,12 +55,14 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn engine() -> Arc<dyn Engine> {
+pub fn pack() -> Pack {
+    Pack::open(&root().join("build/packs/bundled")).expect("the bundled pack is there: run make setup")
+}
+
+pub fn engine() -> Arc<dyn Engine> {
     static ENGINE: OnceLock<Arc<dyn Engine>> = OnceLock::new();
-    let load = || {
-        let pack = Pack::open(&root().join("build/packs/bundled")).expect("the bundled pack is there: run make setup");
-        OnnxEngine::load(&pack, &root().join("build/onnxruntime/libonnxruntime.so")).expect("the runtime is there: run make setup")
-    };
+    let load =
+        || OnnxEngine::load(&pack(), &root().join("build/onnxruntime/libonnxruntime.so")).expect("the runtime is there: run make setup");
     ENGINE.get_or_init(|| Arc::new(load())).clone()
 }
 
@@ -142,7 +144,8 @@ impl House {
             galleries,
             decoder: decoder(),
             clock: clock.clone(),
-            specification: face::ImageSpecification::default(),
+            specifications: bureau::images::image_specifications().unwrap(),
+            pack_digest: pack().digest().to_owned(),
         }));
         bureau.found_register(founding(&World::new().register)).await.unwrap();
         let config = Config { hosts: vec![HOST.into()], demo: true, secure: false, trusted_proxies: vec![] };
@@ -164,6 +167,11 @@ impl House {
             let biography =
                 Biography([(BioField::Name, format!("Invented Person {n}")), (BioField::PassportNumber, format!("DEMO{n}"))].into());
             b.enrol_one(GalleryId::Passport, Enrolment { image, biography }).await.unwrap();
+        }
+        let measured = crate::measured::evaluation(&pack(), engine().model(), 100, World::new().today(), |_| ());
+        for gallery in [GalleryId::Passport, GalleryId::Immigration] {
+            let wanted = Wanted { gallery, threshold: engine().model().threshold.value, references_max: 500, estimate: false };
+            b.issue_certificate(&measured, wanted).await.unwrap();
         }
         house
     }

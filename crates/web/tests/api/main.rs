@@ -3,8 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod accuracy;
 mod conform;
 mod document;
 mod doors;
 mod house;
+#[path = "../../../bureau/tests/common/measured.rs"]
+mod measured;
 mod story;

@@ -223,10 +223,14 @@ async fn act(page: Page, Case(view): Case, Path((id, deed)): Path<(RequestId, St
     match done {
         Ok(_) => page.done(deed.words().done, &deed.then(id)).await,
         Err(e) => {
-            let all = lines(refused(e)?, |r| match deed {
+            let mut all = lines(refused(e)?, |r| match deed {
                 Deed::Admit | Deed::Replace if r.words.starts_with("That person") => Some("person".into()),
                 _ => Some("words".into()),
             });
+            // The rules speak of a person whom no register holds; who filled in the form chose nobody.
+            if posted.text("person").is_none() {
+                all.iter_mut().filter(|l| l.field.as_deref() == Some("person")).for_each(|l| l.words = "Choose somebody.".into());
+            }
             draw(&page, &view, deed, posted.values(), all).await
         }
     }

@@ -1,10 +1,11 @@
 //! What the force says: the form by section with the clauses behind each question, its words beside each
 //! criterion, and its images with the chosen face.
 
+use crate::pages::quality::Findings;
 use bureau::views::RequestView;
 use casework::{
     assess::Criterion,
-    form::{Declaration, FaceBox, FingerprintCheck, Form, FormImage, Mode, Nationality, Purpose, QualityNote, SECTIONS, Source},
+    form::{Declaration, FaceBox, FingerprintCheck, Form, FormImage, Mode, Nationality, Purpose, SECTIONS, Source},
 };
 use minijinja::{Value, context};
 use serde::Serialize;
@@ -216,7 +217,7 @@ pub(in crate::pages) struct Picture {
     source: &'static str,
     /// The first 16 of the 64 digits of the image's SHA-256.
     digest: String,
-    quality: Vec<QualityNote>,
+    quality: Findings,
     usable: bool,
 }
 
@@ -243,7 +244,7 @@ fn picture(view: &RequestView, number: usize, i: &FormImage) -> Picture {
             None => "Not given",
         },
         digest: i.digest.to_string().chars().take(16).collect(),
-        quality: i.quality.clone(),
+        quality: Findings::of(i),
         usable: i.usable(),
     }
 }

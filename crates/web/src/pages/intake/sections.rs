@@ -1,9 +1,9 @@
 //! The nine sections of the form as pages read and show them: what a sent section changes in the form,
 //! what a section says so far, and which of its questions still want an answer. Nothing here decides.
 
-use crate::{forms::Posted, render::show};
+use crate::{forms::Posted, pages::quality::Findings, render::show};
 use casework::{
-    form::{Declaration, Field, FingerprintCheck, Form, FormImage, Mode, Nationality, Purpose, SECTIONS, Source, Verdict},
+    form::{Declaration, Field, FingerprintCheck, Form, FormImage, Mode, Nationality, Purpose, SECTIONS, Source},
     ids::ProbeId,
     policy::Policy,
     refusal::Refusal,
@@ -418,8 +418,7 @@ pub(in crate::pages) struct ImageView {
     chosen: Option<usize>,
     source: String,
     source_words: &'static str,
-    quality: Vec<Value>,
-    verdict: &'static str,
+    quality: Findings,
 }
 
 /// `Face 2 of 4 (second from the left)`.
@@ -452,20 +451,6 @@ fn place(x: f32, y: f32, w: f32, h: f32, width: f32, height: f32) -> String {
     format!("About {w:.0} by {h:.0} pixels, {down} {across} of the picture")
 }
 
-fn component_words(component: &str) -> &'static str {
-    match component {
-        "face-count" => "Faces in the image",
-        "eye-distance" => "Distance between the eyes",
-        "sharpness" => "Sharpness",
-        "exposure" => "Light",
-        "contrast" => "Contrast",
-        "roll" => "Head tilt",
-        "yaw" => "Head turn",
-        "margin" => "Room around the face",
-        _ => "Other",
-    }
-}
-
 /// The images of a form; `base` is the path below which their pictures are served.
 #[allow(clippy::cast_precision_loss)] // pixels of an image of at most 12,000 a side
 pub(in crate::pages) fn images(form: &Form, base: &str) -> Vec<ImageView> {
@@ -495,13 +480,6 @@ fn image(number: usize, i: &FormImage, base: &str) -> ImageView {
             tag_y: (f.y - tag * 1.1).clamp(0.0, height - tag),
         })
         .collect();
-    let worst = i.quality.iter().map(|q| q.verdict).max();
-    let verdict = match (i.chosen, worst) {
-        (None, _) => "choose",
-        (_, Some(Verdict::Block)) => "block",
-        (_, Some(Verdict::Warn)) => "warn",
-        _ => "fine",
-    };
     let alt = match i.chosen.and_then(|c| faces.get(c)) {
         Some(face) if of > 1 => format!("Image {number}, with {of} faces. To be searched with: {}.", face.words.to_lowercase()),
         Some(_) => format!("Image {number}, with one face."),
@@ -520,19 +498,7 @@ fn image(number: usize, i: &FormImage, base: &str) -> ImageView {
         chosen: i.chosen.map(|c| c + 1),
         source: name(i.source),
         source_words: i.source.map(source_words).unwrap_or_default(),
-        quality: i
-            .quality
-            .iter()
-            .map(|q| {
-                let (says, colour) = match q.verdict {
-                    Verdict::Fine => ("Good", "green"),
-                    Verdict::Warn => ("Could be better", "yellow"),
-                    Verdict::Block => ("Not usable", "red"),
-                };
-                context! { component => component_words(&q.component), says, colour, advice => q.advice.as_str() }
-            })
-            .collect(),
-        verdict,
+        quality: Findings::of(i),
     }
 }
 

@@ -1,0 +1,170 @@
+//! `certificate …`: issuing, checking and listing what searches rest on (P1).
+
+use crate::{
+    config::Config,
+    demo,
+    house::{self, Galleries},
+};
+use bureau::{Bureau, SystemClock, certificate::Wanted};
+use casework::{
+    certificate::{Certificate, percent},
+    record::GalleryId,
+};
+use clap::Subcommand;
+use miette::{IntoDiagnostic, Result, WrapErr, miette};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+/// `certificate …`
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Sign and enter a certificate. A gallery's first for a model sets its threshold; later ones measure that
+    /// threshold again. It counts from the day of the evaluation. Another threshold takes two people, on the pages or by the API.
+    Issue(Issue),
+    /// Check whether this installation signed a certificate, and whether a search here is within it today.
+    Check {
+        /// The signed note.
+        file: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the certificates in force, and why a gallery is not searched where none is.
+    List {
+        /// Print the signed notes.
+        #[arg(long)]
+        notes: bool,
+    },
+}
+
+/// `certificate issue`
+#[derive(clap::Args)]
+pub struct Issue {
+    /// What `evaluate --json` wrote. You are trusted with it: its rates are counted again, but nothing shows whose images
+    /// were searched for.
+    evaluation: PathBuf,
+    /// The gallery: `passport` or `immigration`.
+    #[arg(long)]
+    gallery: GalleryId,
+    /// The score from which a search lists a reference.
+    #[arg(long, allow_negative_numbers = true)]
+    threshold: f64,
+    /// References that the gallery may hold.
+    #[arg(long)]
+    size_up_to: u64,
+    /// The gallery may hold more than twice as many references as were measured: state the false positive rate
+    /// up to which its full size may go as an estimate, 1 − (1 − FPIR)^(most / measured), from the upper end of the
+    /// FPIR's 95 % interval.
+    #[arg(long)]
+    estimate: bool,
+}
+
+/// Runs `certificate …`.
+///
+/// # Errors
+/// When a certificate is refused, every reason at once, or the set-up is missing.
+pub async fn run(config: &Config, verb: &Verb) -> Result<ExitCode> {
+    let bureau = house::open(config, Arc::new(SystemClock), Galleries::Search, false).await?;
+    match verb {
+        Verb::Issue(args) => issue(&bureau, config, args).await,
+        Verb::Check { file, json } => check(&bureau, file, *json).await,
+        Verb::List { notes } => list(&bureau, *notes).await,
+    }
+}
+
+async fn issue(bureau: &Bureau, config: &Config, args: &Issue) -> Result<ExitCode> {
+    let file = read(&args.evaluation, bureau::certificate::EVALUATION_BYTES_MAX)?;
+    let demonstrates = face::accuracy::Evaluation::read(&file).into_diagnostic()?.demonstration;
+    if demonstrates && !config.data_dir.join(demo::MARK).exists() {
+        return Err(miette!(
+            help = "measure with `countersign evaluate`",
+            "this evaluation is a demonstration; only a demo's folder takes a certificate from it"
+        ));
+    }
+    let wanted = Wanted { gallery: args.gallery, threshold: args.threshold, references_max: args.size_up_to, estimate: args.estimate };
+    let held = bureau.issue_certificate(&file, wanted).await.map_err(|e| reasons(&e))?;
+    eprintln!("{}", in_words(&held.certificate));
+    print!("{}", held.note);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Every reason on a line of its own, with its clauses.
+fn reasons(e: &bureau::BureauError) -> miette::Report {
+    let bureau::BureauError::Refused(why) = e else { return miette!("{e}") };
+    let line = |r: &casework::refusal::Refusal| {
+        let clauses: Vec<_> = r.clauses.iter().map(ToString::to_string).collect();
+        format!("{} ({})", r.words, clauses.join(", "))
+    };
+    miette!("no certificate was issued:\n{}", why.iter().map(line).collect::<Vec<_>>().join("\n"))
+}
+
+async fn check(bureau: &Bureau, file: &Path, json: bool) -> Result<ExitCode> {
+    let note = String::from_utf8(read(file, ledger::note::MAX_NOTE_BYTES)?).into_diagnostic().wrap_err("a certificate is UTF-8 text")?;
+    let checked = bureau.check_certificate(&note).await.into_diagnostic()?;
+    if json {
+        println!("{}", serde_json::to_string(&checked).into_diagnostic()?);
+    } else {
+        println!("Signed by this installation.\n{}", in_words(&checked.certificate));
+        for why in &checked.against {
+            println!("- {why}");
+        }
+    }
+    Ok(if checked.against.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn list(bureau: &Bureau, notes: bool) -> Result<ExitCode> {
+    for a in bureau.accuracy().await.into_diagnostic()? {
+        println!("{}: {}", a.gallery, if a.against.is_empty() { "searched within" } else { "not searched" });
+        if let Some(held) = &a.held {
+            println!("{}", in_words(&held.certificate));
+            if notes {
+                print!("{}", held.note);
+            }
+        }
+        for r in &a.against {
+            println!("- {}", r.words);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn in_words(c: &Certificate) -> String {
+    let rate = |r: &casework::certificate::Rate| {
+        format!("{} ({} of {}; 95 %: {} to {})", percent(r.share()), r.errors, r.of, percent(r.low), percent(r.high))
+    };
+    let mut out = format!(
+        "{}{} gallery, up to {} references, threshold {}, {} ({}), measured on {}, counts {} to {}\n  pointed at by mistake {}\n  missed {}",
+        if c.demonstration { "DEMONSTRATION, no statement about real searches: " } else { "" },
+        c.gallery,
+        c.references_max,
+        c.threshold,
+        c.running.pack,
+        c.running.model,
+        c.measured,
+        c.issued,
+        c.until,
+        rate(&c.rates.fpir),
+        rate(&c.rates.fnir)
+    );
+    if let Some(estimate) = c.fpir_estimate {
+        out += &format!(
+            "\n  pointed at by mistake with {} references: up to {} (an ESTIMATE; measured with {})",
+            c.references_max,
+            percent(estimate),
+            c.references_measured
+        );
+    }
+    out
+}
+
+fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>> {
+    let cannot = || format!("{} cannot be read", path.display());
+    let size = std::fs::metadata(path).into_diagnostic().wrap_err_with(cannot)?.len();
+    if size > bytes_max as u64 {
+        return Err(miette!("{} has {size} bytes; at most {bytes_max} are read", path.display()));
+    }
+    std::fs::read(path).into_diagnostic().wrap_err_with(cannot)
+}

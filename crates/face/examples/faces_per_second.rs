@@ -1,0 +1,74 @@
+//! The engine's half of `tools/packs/faces_per_second.py`, which measures it beside Python's onnxruntime.
+//!
+//! ```sh
+//! cargo build --release -p face --example faces_per_second
+//! .venv/bin/python tools/packs/faces_per_second.py PACK FOLDER
+//! ```
+//! Reads all photographs below FOLDER once; then, for each line on standard input, either prints them as binary PPM
+//! (`pictures`), or finds, aligns and templates every face with that many threads and prints faces and seconds.
+#![allow(clippy::expect_used, reason = "a developer's tool: it stops where it fails")]
+
+use face::{Engine, Image, OnnxEngine, Pack};
+use std::{
+    io::{BufRead, Write},
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Instant,
+};
+
+fn photographs(folder: &Path, into: &mut Vec<PathBuf>) {
+    let entries = std::fs::read_dir(folder).expect("the folder can be read");
+    let mut paths: Vec<PathBuf> = entries.map(|e| e.expect("an entry").path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            photographs(&path, into);
+        } else if path.extension().is_some_and(|e| e == "jpg" || e == "png") {
+            into.push(path);
+        }
+    }
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    let [_, pack, library, folder] = args.as_slice() else {
+        eprintln!("usage: faces_per_second PACK LIBRARY FOLDER");
+        std::process::exit(2);
+    };
+    let pack = Pack::open(pack.as_ref()).expect("the pack opens");
+    let engine = OnnxEngine::load(&pack, library.as_ref()).expect("the engine loads");
+    let mut paths = Vec::new();
+    photographs(folder.as_ref(), &mut paths);
+    let pictures: Vec<_> = paths.iter().map(|p| image::open(p).expect("a photograph").into_rgb8()).collect();
+    let mut out = std::io::stdout().lock();
+    for line in std::io::stdin().lock().lines() {
+        let line = line.expect("standard input");
+        if line == "pictures" {
+            writeln!(out, "{}", pictures.len()).expect("standard output");
+            for p in &pictures {
+                write!(out, "P6\n{} {}\n255\n", p.width(), p.height()).expect("standard output");
+                out.write_all(p.as_raw()).expect("standard output");
+            }
+        } else {
+            let threads: usize = line.parse().expect("a number of threads");
+            let (next, faces) = (AtomicUsize::new(0), AtomicUsize::new(0));
+            let started = Instant::now();
+            std::thread::scope(|scope| {
+                for _ in 0..threads {
+                    scope.spawn(|| {
+                        while let Some(p) = pictures.get(next.fetch_add(1, Ordering::Relaxed)) {
+                            let image = Image::new(p.width(), p.height(), p.as_raw()).expect("an image");
+                            for face in engine.detect(&image).expect("detection runs") {
+                                engine.template(&image, &face).expect("a template");
+                                faces.fetch_add(1, Ordering::Relaxed);
+                            }
+                        }
+                    });
+                }
+            });
+            let seconds = started.elapsed().as_secs_f64();
+            writeln!(out, "{} {seconds}", faces.into_inner()).expect("standard output");
+        }
+        out.flush().expect("standard output");
+    }
+}

@@ -1,0 +1,314 @@
+//! report: how accurate each gallery's searches are, and the change of a threshold, which takes a new
+//! evaluation and two people (P1).
+
+use super::{
+    call::{Answer, Caller, Count, Large, Sent, TaskNumber},
+    problem::ApiError,
+    words::Gallery,
+};
+use crate::AppState;
+use axum::{Json, extract::State, http::StatusCode};
+use bureau::certificate::{Accuracy, Proposed, SettingView, Wanted};
+use casework::certificate::{Certificate, Rate, Rates};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+pub(crate) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(accuracy))
+        .routes(routes!(settings))
+        .routes(routes!(propose_threshold))
+        .routes(routes!(confirm_threshold))
+        .routes(routes!(decline_threshold))
+}
+
+/// Searches that went wrong, with the exact 95 % interval of their share.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ErrorRate {
+    /// Searches that went wrong.
+    errors: u64,
+    /// Searches made.
+    of: u64,
+    /// Their share, 0 to 1.
+    share: f64,
+    /// Lower end of the interval.
+    low: f64,
+    /// Upper end of the interval.
+    high: f64,
+}
+
+impl From<&Rate> for ErrorRate {
+    fn from(r: &Rate) -> Self {
+        Self { errors: r.errors, of: r.of, share: r.share(), low: r.low, high: r.high }
+    }
+}
+
+/// The error rates at one threshold.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ErrorRates {
+    /// People not in the gallery, pointed at somebody by mistake.
+    fpir: ErrorRate,
+    /// People in the gallery, missed.
+    fnir: ErrorRate,
+}
+
+impl From<&Rates> for ErrorRates {
+    fn from(r: &Rates) -> Self {
+        Self { fpir: (&r.fpir).into(), fnir: (&r.fnir).into() }
+    }
+}
+
+/// The rates of one group of people.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct GroupRates {
+    /// Which.
+    name: String,
+    /// At the certificate's threshold.
+    rates: ErrorRates,
+}
+
+/// What was measured, for which setting, and until when it counts.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AccuracyCertificate {
+    /// The threshold, in the model's range.
+    threshold: f64,
+    /// The rates at it.
+    rates: ErrorRates,
+    /// The same by group, where groups were named and are large enough.
+    groups: Vec<GroupRates>,
+    /// References that the gallery may hold.
+    references_max: u64,
+    /// References it was measured with.
+    references_measured: u64,
+    /// Of those, synthetic ones.
+    synthetic: u64,
+    /// The false positive rate up to which `references_max` may go: an estimate from the upper end of the interval, where
+    /// more may be held than was measured.
+    fpir_estimate: Option<f64>,
+    /// The model pack's id.
+    pack: String,
+    /// SHA-256 over the pack.
+    pack_digest: String,
+    /// The model's id.
+    model: String,
+    /// SHA-256 over the image specification.
+    specification: String,
+    /// SHA-256 of the evaluation's file.
+    evaluation: String,
+    /// Whether it only shows how certificates work.
+    demonstration: bool,
+    /// The day it was measured.
+    #[schema(format = Date)]
+    measured: String,
+    /// First day it counts.
+    #[schema(format = Date)]
+    issued: String,
+    /// Last day it counts, reckoned from the measurement.
+    #[schema(format = Date)]
+    until: String,
+}
+
+impl From<&Certificate> for AccuracyCertificate {
+    fn from(c: &Certificate) -> Self {
+        Self {
+            threshold: c.threshold,
+            rates: (&c.rates).into(),
+            groups: c.groups.iter().map(|g| GroupRates { name: g.name.clone(), rates: (&g.rates).into() }).collect(),
+            references_max: c.references_max,
+            references_measured: c.references_measured,
+            synthetic: c.synthetic,
+            fpir_estimate: c.fpir_estimate,
+            pack: c.running.pack.clone(),
+            pack_digest: c.running.pack_digest.clone(),
+            model: c.running.model.clone(),
+            specification: c.running.specification.clone(),
+            evaluation: c.evaluation.to_string(),
+            demonstration: c.demonstration,
+            measured: c.measured.to_string(),
+            issued: c.issued.to_string(),
+            until: c.until.to_string(),
+        }
+    }
+}
+
+/// How a gallery's accuracy stands.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct GalleryAccuracy {
+    /// The gallery.
+    gallery: Gallery,
+    /// References it holds, if it is open here.
+    references: Option<u64>,
+    /// The threshold in use with the model in use.
+    threshold: Option<f64>,
+    /// The certificate in force, or else the newest for that model and threshold.
+    certificate: Option<AccuracyCertificate>,
+    /// The signed note (C2SP) of that certificate.
+    note: Option<String>,
+    /// The public key to check it with.
+    key: String,
+    /// Why the gallery is not searched now; empty where it is.
+    against: Vec<String>,
+}
+
+impl GalleryAccuracy {
+    fn of(a: Accuracy, key: String) -> Self {
+        Self {
+            gallery: a.gallery.into(),
+            references: a.references,
+            threshold: a.threshold,
+            certificate: a.held.as_ref().map(|h| (&h.certificate).into()),
+            note: a.held.map(|h| h.note),
+            key,
+            against: a.against.into_iter().map(|r| r.words).collect(),
+        }
+    }
+}
+
+/// A change of threshold that waits for a second person: both thresholds on the same evaluation.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ThresholdProposal {
+    /// Its number, which a decision names.
+    number: u64,
+    /// Who proposed it.
+    by: String,
+    /// Why.
+    reasons: String,
+    /// The threshold in use.
+    old_threshold: f64,
+    /// Its rates on the new evaluation.
+    old: ErrorRates,
+    /// The certificate that confirming it issues.
+    certificate: AccuracyCertificate,
+    /// People found who were missed before.
+    found: u64,
+    /// People missed who were found before.
+    missed: u64,
+    /// Searches that now point at somebody by mistake.
+    alerts: u64,
+    /// Searches that no longer do.
+    spared: u64,
+    /// Why the caller cannot confirm it; empty where they can.
+    against: Vec<String>,
+}
+
+impl From<Proposed> for ThresholdProposal {
+    fn from(p: Proposed) -> Self {
+        let it = p.proposal;
+        Self {
+            number: p.number,
+            by: p.by,
+            reasons: it.reasons,
+            old_threshold: it.old_threshold,
+            old: (&it.old).into(),
+            certificate: (&it.certificate).into(),
+            found: it.changes.found,
+            missed: it.changes.missed,
+            alerts: it.changes.alerts,
+            spared: it.changes.spared,
+            against: p.against.into_iter().map(|r| r.words).collect(),
+        }
+    }
+}
+
+/// A gallery's setting, for those who may see its figures.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct GallerySetting {
+    /// What everybody may read.
+    accuracy: GalleryAccuracy,
+    /// What waits for a second person.
+    proposed: Option<ThresholdProposal>,
+    /// Whether the caller may propose another threshold.
+    may_propose: bool,
+}
+
+impl GallerySetting {
+    fn of(s: SettingView, key: String) -> Self {
+        Self { accuracy: GalleryAccuracy::of(s.accuracy, key), proposed: s.proposed.map(Into::into), may_propose: s.may_propose }
+    }
+}
+
+/// How accurate each gallery's searches are, with the signed certificates (P1). Needs no token.
+#[utoipa::path(get, path = "/accuracy", tag = "report", security(()),
+    responses((status = 200, description = "Each gallery's certificate", body = Vec<GalleryAccuracy>)))]
+async fn accuracy(State(state): State<AppState>) -> Answer<Vec<GalleryAccuracy>> {
+    let bureau = state.bureau().map_err(|_| ApiError::internal("this API has no use cases behind it"))?;
+    let all = bureau.accuracy().await?;
+    Ok(Json(all.into_iter().map(|a| GalleryAccuracy::of(a, bureau.certificate_key())).collect()))
+}
+
+/// The settings of the caller's galleries, with what is proposed.
+#[utoipa::path(get, path = "/accuracy/settings", tag = "report",
+    responses((status = 200, description = "The settings", body = Vec<GallerySetting>)))]
+async fn settings(who: Caller) -> Answer<Vec<GallerySetting>> {
+    let all = who.bureau.settings(who.id).await?;
+    Ok(Json(all.into_iter().map(|s| GallerySetting::of(s, who.bureau.certificate_key())).collect()))
+}
+
+/// Which threshold, why, and what was measured. Nothing of it stands in an address, which logs keep.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProposeThreshold {
+    /// The gallery.
+    gallery: Gallery,
+    /// The new threshold, in the model's range.
+    threshold: f64,
+    /// References that the gallery may hold.
+    references_max: Count,
+    /// Whether the false positive rate of more references than were measured may be an estimate, marked as one.
+    #[serde(default)]
+    #[schema(required = false)]
+    estimate: bool,
+    /// Why it should change. It stays on the record; name nobody.
+    reasons: String,
+    /// The evaluation's file as `countersign evaluate --json` wrote it, every byte of it: the certificate names its digest.
+    evaluation: String,
+}
+
+/// Proposes another threshold, on a new evaluation; at most 32 MB. Nothing changes until a second person confirms it.
+#[utoipa::path(post, path = "/accuracy/proposals", tag = "report", request_body = ProposeThreshold,
+    responses((status = 204, description = "Proposed")))]
+async fn propose_threshold(who: Caller, Large(body): Large<ProposeThreshold>) -> Result<StatusCode, ApiError> {
+    let wanted =
+        Wanted { gallery: body.gallery.into(), threshold: body.threshold, references_max: body.references_max.0, estimate: body.estimate };
+    who.bureau.propose_threshold(who.id, body.evaluation.as_bytes(), wanted, &body.reasons).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Which proposal is confirmed.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConfirmThreshold {
+    /// The gallery.
+    gallery: Gallery,
+    /// The proposal's number.
+    number: TaskNumber,
+}
+
+/// Confirms a proposal as the second person: the threshold changes, and its certificate is issued.
+#[utoipa::path(post, path = "/accuracy/proposals/confirm", tag = "report", request_body = ConfirmThreshold,
+    responses((status = 200, description = "The certificate", body = AccuracyCertificate)))]
+async fn confirm_threshold(who: Caller, Sent(body): Sent<ConfirmThreshold>) -> Answer<AccuracyCertificate> {
+    let held = who.bureau.confirm_threshold(who.id, body.gallery.into(), body.number.0).await?;
+    Ok(Json((&held.certificate).into()))
+}
+
+/// Which proposal is declined, and why.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeclineThreshold {
+    /// The gallery.
+    gallery: Gallery,
+    /// The proposal's number.
+    number: TaskNumber,
+    /// Why.
+    reasons: String,
+}
+
+/// Takes a proposal off the table.
+#[utoipa::path(post, path = "/accuracy/proposals/decline", tag = "report", request_body = DeclineThreshold,
+    responses((status = 204, description = "Declined")))]
+async fn decline_threshold(who: Caller, Sent(body): Sent<DeclineThreshold>) -> Result<StatusCode, ApiError> {
+    who.bureau.decline_threshold(who.id, body.gallery.into(), body.number.0, &body.reasons).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

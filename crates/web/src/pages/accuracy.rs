@@ -1,0 +1,280 @@
+//! Accuracy (P1): each gallery's certificate for everybody to read and check, and for its own people the
+//! change of its threshold, which takes a new evaluation and two of them.
+
+use super::{Routes, report::tabs};
+use crate::{
+    errors::{PageError, RefusalLine},
+    forms::Posted,
+    page::{OpenPage, Page},
+};
+use axum::{
+    Router,
+    extract::Path,
+    http::header,
+    response::{IntoResponse, Redirect, Response},
+    routing::get,
+};
+use bureau::{
+    Bureau, BureauError,
+    certificate::{Accuracy, Proposed, SettingView, Wanted},
+};
+use casework::{
+    certificate::{Certificate, Rate, Rates},
+    ids::PersonId,
+    record::GalleryId,
+    refusal::Refusal,
+};
+use minijinja::{Value, context};
+use std::sync::Arc;
+
+/// The staff's page.
+const PATH: &str = "/report/accuracy";
+
+pub(crate) fn routes() -> Routes {
+    Routes::pages(
+        Router::new()
+            .route("/accuracy", get(public))
+            .route("/accuracy/{gallery}/certificate", get(download))
+            .route(PATH, get(overview))
+            .route("/report/accuracy/{gallery}", get(look).post(decide)),
+    )
+    .with_uploads(Router::new().route("/report/accuracy/{gallery}/propose", get(ask).post(propose)))
+}
+
+fn me(page: &Page) -> PersonId {
+    PersonId(page.person.id)
+}
+
+fn house(page: &OpenPage) -> Result<Arc<Bureau>, PageError> {
+    page.state.bureau().cloned()
+}
+
+/// What a role does not include is closed, not a problem with a form.
+fn closed(e: BureauError) -> PageError {
+    match PageError::from(e) {
+        PageError::Refused(lines) => PageError::Forbidden(lines),
+        other => other,
+    }
+}
+
+// ---- In words ---------------------------------------------------------------------------------------
+
+/// With a space that does not break.
+fn percent(share: f64) -> String {
+    casework::certificate::percent(share).replace(" %", "\u{a0}%")
+}
+
+fn rate(r: &Rate) -> Value {
+    context! { share => percent(r.share()), low => percent(r.low), high => percent(r.high), errors => r.errors, of => r.of }
+}
+
+fn rates(r: &Rates) -> Value {
+    context! { fpir => rate(&r.fpir), fnir => rate(&r.fnir) }
+}
+
+fn certificate(c: &Certificate) -> Value {
+    let groups: Vec<Value> = c.groups.iter().map(|g| context! { name => g.name.as_str(), rates => rates(&g.rates) }).collect();
+    context! {
+        threshold => c.threshold.to_string(), rates => rates(&c.rates), groups, pack => c.running.pack.as_str(),
+        pack_digest => c.running.pack_digest.as_str(), model => c.running.model.as_str(), specification => c.running.specification.as_str(),
+        references_max => c.references_max, references_measured => c.references_measured, synthetic => c.synthetic,
+        estimate => c.fpir_estimate.map(percent), people => c.people, images => c.images, evaluation => c.evaluation.to_string(),
+        demonstration => c.demonstration, measured => c.measured.to_string(), issued => c.issued.to_string(), until => c.until.to_string(),
+    }
+}
+
+/// A gallery's accuracy in one line, before a search.
+pub(super) fn in_words(a: &Accuracy) -> String {
+    let Some(held) = a.held.as_ref().filter(|_| a.against.is_empty()) else { return "No certificate covers a search now".into() };
+    let c = &held.certificate;
+    let estimate = c.fpir_estimate.map(|e| {
+        format!(
+            "; with {} references in it, up to {} may be pointed at by mistake: an estimate, not a measurement",
+            c.references_max,
+            percent(e)
+        )
+    });
+    format!(
+        "{}Of people not in the gallery, {} are pointed at somebody by mistake (95 % interval {} to {}); of people in it, {} are missed ({} to {}){}",
+        if c.demonstration { "Demonstration. " } else { "" },
+        percent(c.rates.fpir.share()),
+        percent(c.rates.fpir.low),
+        percent(c.rates.fpir.high),
+        percent(c.rates.fnir.share()),
+        percent(c.rates.fnir.low),
+        percent(c.rates.fnir.high),
+        estimate.unwrap_or_default(),
+    )
+}
+
+fn reasons(all: &[Refusal]) -> Vec<Value> {
+    all.iter()
+        .map(|r| context! { words => r.words.as_str(), clauses => r.clauses.iter().map(ToString::to_string).collect::<Vec<_>>() })
+        .collect()
+}
+
+fn accuracy(a: &Accuracy) -> Value {
+    context! {
+        gallery => a.gallery.to_string(), name => a.name.as_str(), references => a.references,
+        threshold => a.threshold.map(|t| t.to_string()), certificate => a.held.as_ref().map(|h| certificate(&h.certificate)),
+        against => reasons(&a.against),
+    }
+}
+
+fn proposed(p: &Proposed) -> Value {
+    let it = &p.proposal;
+    let c = it.changes;
+    context! {
+        number => p.number, by => p.by.as_str(), at => it.at.to_string(), reasons => it.reasons.as_str(), old_threshold => it.old_threshold.to_string(),
+        old => rates(&it.old), certificate => certificate(&it.certificate), found => c.found, missed => c.missed, alerts => c.alerts,
+        spared => c.spared, searches => it.old.fpir.of + it.old.fnir.of, against => reasons(&p.against),
+    }
+}
+
+// ---- For everybody ----------------------------------------------------------------------------------
+
+async fn public(page: OpenPage) -> Result<Response, PageError> {
+    let bureau = house(&page)?;
+    let galleries: Vec<Value> = bureau.accuracy().await?.iter().map(accuracy).collect();
+    page.view("accuracy.html", "How accurate searches are").with(context! { galleries, key => bureau.certificate_key() }).draw().await
+}
+
+/// The signed certificate, as it was issued.
+async fn download(page: OpenPage, Path(gallery): Path<GalleryId>) -> Result<Response, PageError> {
+    let all = house(&page)?.accuracy().await?;
+    let held = all.into_iter().find(|a| a.gallery == gallery).and_then(|a| a.held).ok_or(PageError::NotFound)?;
+    let name = format!("attachment; filename=\"accuracy-{gallery}.txt\"");
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, name)], held.note).into_response())
+}
+
+// ---- For a gallery's own people ---------------------------------------------------------------------
+
+async fn overview(page: Page) -> Result<Response, PageError> {
+    let settings = house(&page)?.settings(me(&page)).await.map_err(closed)?;
+    let galleries: Vec<Value> = settings
+        .iter()
+        .map(|s| {
+            let waits =
+                s.proposed.as_ref().map(|p| context! { by => p.by.as_str(), threshold => p.proposal.certificate.threshold.to_string() });
+            context! { waits, may_propose => s.may_propose, ..accuracy(&s.accuracy) }
+        })
+        .collect();
+    page.view("report/accuracy.html", "Accuracy").with(context! { galleries, tabs_items => tabs(PATH) }).draw().await
+}
+
+async fn setting(page: &Page, gallery: GalleryId) -> Result<SettingView, PageError> {
+    let all = house(page)?.settings(me(page)).await.map_err(closed)?;
+    all.into_iter().find(|s| s.accuracy.gallery == gallery).ok_or(PageError::NotFound)
+}
+
+async fn ask(page: Page, Path(gallery): Path<GalleryId>) -> Result<Response, PageError> {
+    let setting = setting(&page, gallery).await?;
+    if !setting.may_propose {
+        return Ok(Redirect::to(PATH).into_response());
+    }
+    proposing(&page, &setting, Value::UNDEFINED, vec![]).await
+}
+
+async fn proposing(page: &Page, setting: &SettingView, values: Value, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
+    page.view("report/accuracy-propose.html", "Propose another threshold")
+        .back(PATH)
+        .with(context! { values, ..accuracy(&setting.accuracy) })
+        .errors(errors)
+        .draw()
+        .await
+}
+
+async fn propose(page: Page, Path(gallery): Path<GalleryId>, posted: Posted) -> Result<Response, PageError> {
+    let setting = setting(&page, gallery).await?;
+    let mut errors = vec![];
+    let number = |name: &str| posted.text(name).map(|t| t.replace([',', ' '], ""));
+    let threshold = number("threshold").and_then(|t| t.parse::<f64>().ok()).filter(|t| t.is_finite());
+    let references_max = number("references").and_then(|t| t.parse::<u64>().ok());
+    if threshold.is_none() {
+        errors.push(RefusalLine::on("threshold", "Enter the new threshold as a number, such as 0.95"));
+    }
+    if references_max.is_none() {
+        errors.push(RefusalLine::on("references", "Enter how many references the gallery may hold, as a whole number"));
+    }
+    let Some(file) = posted.file("evaluation") else {
+        errors.push(RefusalLine::on("evaluation", "Choose the evaluation’s file"));
+        return proposing(&page, &setting, posted.values(), errors).await;
+    };
+    let (Some(threshold), Some(references_max)) = (threshold, references_max) else {
+        return proposing(&page, &setting, posted.values(), errors).await;
+    };
+    let wanted = Wanted { gallery, threshold, references_max, estimate: posted.has("estimate", "yes") };
+    let done = house(&page)?.propose_threshold(me(&page), &file.bytes, wanted, posted.text("reasons").unwrap_or_default()).await;
+    match done {
+        Ok(()) => page.done("The threshold was proposed. A second person confirms it.", &format!("{PATH}/{gallery}")).await,
+        Err(BureauError::Refused(why)) => proposing(&page, &setting, posted.values(), why.into_iter().map(Into::into).collect()).await,
+        Err(other) => Err(other.into()),
+    }
+}
+
+async fn look(page: Page, Path(gallery): Path<GalleryId>) -> Result<Response, PageError> {
+    deciding(&page, gallery, Value::UNDEFINED, vec![]).await
+}
+
+/// Both thresholds side by side, before the second person decides.
+async fn deciding(page: &Page, gallery: GalleryId, values: Value, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
+    let setting = setting(page, gallery).await?;
+    let Some(waiting) = &setting.proposed else { return Ok(Redirect::to(PATH).into_response()) };
+    page.view("report/accuracy-decide.html", "A proposed threshold")
+        .back(PATH)
+        .with(context! { values, proposed => proposed(waiting), may_decline => setting.may_decline, ..accuracy(&setting.accuracy) })
+        .errors(errors)
+        .draw()
+        .await
+}
+
+async fn decide(page: Page, Path(gallery): Path<GalleryId>, posted: Posted) -> Result<Response, PageError> {
+    let (bureau, number) = (house(&page)?, posted.version()?);
+    let done = if posted.has("decision", "confirm") {
+        bureau.confirm_threshold(me(&page), gallery, number).await.map(|_| "The threshold was changed and its certificate issued.")
+    } else {
+        let why = posted.text("reasons").unwrap_or_default();
+        bureau.decline_threshold(me(&page), gallery, number, why).await.map(|()| "The proposal was declined.")
+    };
+    match done {
+        Ok(words) => page.done(words, PATH).await,
+        Err(BureauError::Refused(why)) => deciding(&page, gallery, posted.values(), why.into_iter().map(Into::into).collect()).await,
+        Err(other) => Err(other.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use casework::{
+        certificate::Held,
+        testing::{THRESHOLD, certificate, note},
+    };
+
+    #[test]
+    fn p1_an_estimate_is_said_before_a_search_and_a_small_rate_is_not_said_to_be_none() {
+        let gallery = GalleryId::Passport;
+        let mut c = certificate(gallery, THRESHOLD);
+        (c.fpir_estimate, c.references_max, c.rates.fpir.low) = (Some(0.25), 58_000_000, 0.000_01);
+        let said = |c: &Certificate| {
+            let held = Held { certificate: c.clone(), note: note(c), genuine: None };
+            let a = Accuracy {
+                gallery,
+                name: "Passport gallery".into(),
+                references: None,
+                threshold: Some(THRESHOLD),
+                held: Some(held),
+                against: vec![],
+            };
+            in_words(&a).replace('\u{a0}', " ")
+        };
+        let with = said(&c);
+        for part in
+            ["with 58000000 references in it, up to 25 % may be pointed at by mistake: an estimate", "interval below 0.01 % to 2.00 %"]
+        {
+            assert!(with.contains(part), "{part} is not in {with}");
+        }
+        c.fpir_estimate = None;
+        assert!(!said(&c).contains("estimate"));
+    }
+}

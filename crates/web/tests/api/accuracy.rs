@@ -1,0 +1,69 @@
+//! P1 through the API: certificates for everybody, another threshold by two people.
+
+use crate::{
+    house::{House, engine, pack},
+    measured::evaluation,
+};
+use axum::{
+    body::Body,
+    http::{Request, header},
+};
+use casework::{
+    ids::PersonId,
+    record::GalleryId,
+    testing::{AUDITOR, REQUESTER, World, desk},
+};
+use serde_json::json;
+
+/// A proposal of 0.97 for the passport gallery; `edit` changes what is sent.
+async fn propose(house: &House, who: PersonId, file: &[u8], edit: impl FnOnce(&mut serde_json::Value)) -> crate::house::Got {
+    let evaluation = std::str::from_utf8(file).unwrap();
+    let mut body = json!({
+        "gallery": "passport", "threshold": 0.97, "references_max": 400, "reasons": "Fewer mistakes", "evaluation": evaluation
+    });
+    edit(&mut body);
+    house.post(who, "/accuracy/proposals", body).await
+}
+
+#[tokio::test]
+async fn p1_a_threshold_is_changed_through_the_api_by_two_people() {
+    let house = House::enrolled().await;
+    let d = desk(GalleryId::Passport);
+    let open = Request::get("/api/v1/accuracy").header(header::HOST, crate::house::HOST).body(Body::empty()).unwrap();
+    let all = house.send(None, open).await.is(200).json();
+    assert_eq!((&all[0]["gallery"], &all[0]["against"]), (&json!("passport"), &json!([])));
+    let old = all[0]["threshold"].as_f64().unwrap();
+    assert_eq!(old.to_bits(), engine().model().threshold.value.to_bits());
+    assert!(all[0]["note"].as_str().unwrap().contains("countersign accuracy certificate 1"));
+    // The settings are for those who see the figures.
+    house.get(REQUESTER, "/accuracy/settings").await.is(422);
+    assert_eq!(house.get(AUDITOR, "/accuracy/settings").await.is(200).json().as_array().unwrap().len(), 2);
+    let file = evaluation(&pack(), engine().model(), 100, World::new().today(), |_| ());
+    propose(&house, d.leader, &file, |_| ()).await.is(422);
+    propose(&house, d.siao, &file, |b| b["threshold"] = "high".into()).await.is(400);
+    propose(&house, d.siao, &file, |b| b["unknown"] = 1.into()).await.is(400);
+    assert_eq!(propose(&house, d.siao, b"{}", |_| ()).await.is(422).clauses(), ["P1"]);
+    assert_eq!(propose(&house, d.siao, b"not json", |_| ()).await.is(422).clauses(), ["P1"]);
+    // Nothing that was typed stands in the address, where logs would keep it.
+    let old_way = "/api/v1/accuracy/proposals?gallery=passport&threshold=0.97&references_max=400&reasons=x";
+    let request = Request::post(old_way)
+        .header(header::HOST, crate::house::HOST)
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::AUTHORIZATION, format!("Bearer {}", house.token(d.siao).await))
+        .body(Body::from(file.clone()))
+        .unwrap();
+    house.send(Some(d.siao), request).await.is(400);
+    propose(&house, d.siao, &file, |_| ()).await.is(204);
+    let waits = house.get(d.leader, "/accuracy/settings").await.is(200).json()[0]["proposed"].clone();
+    // The house's certificates are from the same file, which arrived byte for byte.
+    assert_eq!(waits["certificate"]["evaluation"], all[0]["certificate"]["evaluation"]);
+    assert_eq!((&waits["against"], waits["old_threshold"].as_f64()), (&json!([]), Some(old)));
+    let number = waits["number"].clone();
+    let body = json!({ "gallery": "passport", "number": number });
+    assert_eq!(house.post(d.siao, "/accuracy/proposals/confirm", body.clone()).await.is(422).clauses(), ["P1"]);
+    let issued = house.post(d.leader, "/accuracy/proposals/confirm", body.clone()).await.is(200).json();
+    assert_eq!(issued["threshold"].as_f64(), Some(0.97));
+    house.post(d.leader, "/accuracy/proposals/confirm", body).await.is(409);
+    house.post(d.leader, "/accuracy/proposals/decline", json!({ "gallery": "passport", "number": number, "reasons": "No." })).await.is(409);
+    assert_eq!(house.get(d.siao, "/accuracy").await.is(200).json()[0]["threshold"].as_f64(), Some(0.97));
+}
