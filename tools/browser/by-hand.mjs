@@ -53,7 +53,8 @@ class Hand {
       if (answer.status !== 429) break
       await new Promise((resolve) => setTimeout(resolve, 1000))
     }
-    for (const c of answer.headers.getSetCookie()) this.cookie = c.split(';')[0]
+    const cookie = answer.headers.get('set-cookie') // there is one, of the session
+    if (cookie) this.cookie = cookie.split(';')[0]
     const to = answer.headers.get('location')
     return { path: to ?? path, status: answer.status, html: to ? '' : await answer.text() }
   }
