@@ -7,6 +7,7 @@
 //   await compared(h, id, { 'Mei Lin': [true], 'Owen Clarke': [false] })
 
 import assert from 'node:assert/strict'
+import { File } from 'node:buffer'
 import { readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
