@@ -8,37 +8,17 @@
 //! (`pictures`), or finds, aligns and templates every face with that many threads and prints faces and seconds.
 #![allow(clippy::expect_used, reason = "a developer's tool: it stops where it fails")]
 
-use face::{Engine, Image, OnnxEngine, Pack};
+mod common;
+
+use face::{Engine, Image};
 use std::{
     io::{BufRead, Write},
-    path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
     time::Instant,
 };
 
-fn photographs(folder: &Path, into: &mut Vec<PathBuf>) {
-    let entries = std::fs::read_dir(folder).expect("the folder can be read");
-    let mut paths: Vec<PathBuf> = entries.map(|e| e.expect("an entry").path()).collect();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            photographs(&path, into);
-        } else if path.extension().is_some_and(|e| e == "jpg" || e == "png") {
-            into.push(path);
-        }
-    }
-}
-
 fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let [_, pack, library, folder] = args.as_slice() else {
-        eprintln!("usage: faces_per_second PACK LIBRARY FOLDER");
-        std::process::exit(2);
-    };
-    let pack = Pack::open(pack.as_ref()).expect("the pack opens");
-    let engine = OnnxEngine::load(&pack, library.as_ref()).expect("the engine loads");
-    let mut paths = Vec::new();
-    photographs(folder.as_ref(), &mut paths);
+    let (engine, paths) = common::engine_and_photographs("faces_per_second");
     let pictures: Vec<_> = paths.iter().map(|p| image::open(p).expect("a photograph").into_rgb8()).collect();
     let mut out = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {

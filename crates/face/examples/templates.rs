@@ -6,32 +6,12 @@
 //! ```
 #![allow(clippy::expect_used, reason = "a developer's tool: it stops where it fails")]
 
-use face::{Engine, Image, OnnxEngine, Pack};
-use std::path::{Path, PathBuf};
+mod common;
 
-fn photographs(folder: &Path, into: &mut Vec<PathBuf>) {
-    let entries = std::fs::read_dir(folder).expect("the folder can be read");
-    let mut paths: Vec<PathBuf> = entries.map(|e| e.expect("an entry").path()).collect();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            photographs(&path, into);
-        } else if path.extension().is_some_and(|e| e == "jpg" || e == "png") {
-            into.push(path);
-        }
-    }
-}
+use face::{Engine, Image};
 
 fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let [_, pack, library, folder] = args.as_slice() else {
-        eprintln!("usage: templates PACK LIBRARY FOLDER");
-        std::process::exit(2);
-    };
-    let pack = Pack::open(pack.as_ref()).expect("the pack opens");
-    let engine = OnnxEngine::load(&pack, library.as_ref()).expect("the engine loads");
-    let mut paths = Vec::new();
-    photographs(folder.as_ref(), &mut paths);
+    let (engine, paths) = common::engine_and_photographs("templates");
     for (done, path) in paths.iter().enumerate() {
         let picture = image::open(path).expect("a photograph").into_rgb8();
         let image = Image::new(picture.width(), picture.height(), picture.as_raw()).expect("an image");

@@ -2,13 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod common;
-use common::{Photograph, root, shared, trials::second_engine};
+use common::{Photograph, pictures::photographs, root, shared, trials::second_engine};
 use face::{Area, DetectedFace, Engine};
 use serde::Deserialize;
 use std::{
-    fs,
     io::{BufRead, BufReader, Write},
-    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -21,18 +19,6 @@ struct Theirs {
     template: Vec<f64>,
 }
 
-fn photographs(folder: &Path, into: &mut Vec<PathBuf>) {
-    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
-    paths.sort();
-    for path in paths {
-        if path.is_dir() {
-            photographs(&path, into);
-        } else if path.extension().is_some_and(|e| e == "jpg" || e == "png") {
-            into.push(path);
-        }
-    }
-}
-
 #[test]
 fn templates_agree_with_a_pipeline_written_in_python() {
     let Some(shared) = shared() else { return };
@@ -42,8 +28,7 @@ fn templates_agree_with_a_pipeline_written_in_python() {
         return;
     }
     let engine = second_engine(&shared);
-    let mut paths = Vec::new();
-    photographs(&shared.join("faces"), &mut paths);
+    let paths = photographs(&shared.join("faces"));
     assert!(paths.len() > 500, "{}", paths.len());
 
     let packs = root().join("tools/packs");

@@ -4,6 +4,7 @@
 //! A **rule** is a use of `Clause::A7` in code, or a remark `[rule: D1]` where the clause is kept by a
 //! mechanism that cites nothing. A **test** is a function under an attribute with `test` in it whose
 //! name begins with the clause's id (`a7_names_the_limb`), or a browser test whose title does (`A7: …`).
+//! One that is switched off (`#[ignore]`, `.skip`, `.todo`) shows nothing and is not counted.
 
 /// What a line is to a clause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +58,8 @@ pub fn scan(ids: &[String], file: &str, text: &str) -> Vec<Hit> {
             attributes.push_str(code);
         } else if let Some(name) = function(code) {
             let prefix = name.split('_').next().unwrap_or_default();
-            if attributes.contains("test") && name.len() > prefix.len() {
+            let runs = attributes.contains("test") && !attributes.contains("#[ignore");
+            if runs && name.len() > prefix.len() {
                 let id = prefix.to_uppercase();
                 if prefix != id && ids.contains(&id) {
                     out.push(Hit { clause: id, kind: Kind::Test, line: number, name: Some(name.to_owned()) });
@@ -90,7 +92,8 @@ fn function(code: &str) -> Option<&str> {
 /// Titles such as `"A7: the page names the limb"`.
 fn browser_tests(ids: &[String], text: &str) -> Vec<Hit> {
     let mut out = vec![];
-    for (n, line) in text.lines().enumerate() {
+    let off = |line: &str| [".skip(", ".todo(", "skip: true", "todo: true"].iter().any(|o| line.contains(o));
+    for (n, line) in text.lines().enumerate().filter(|(_, line)| !off(line)) {
         for quote in ['"', '\'', '`'] {
             for title in line.split(quote).skip(1) {
                 if let Some((id, words)) = title.split_once(':')

@@ -2,6 +2,8 @@
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test helper")]
 
 pub mod degrade;
+#[path = "../../examples/common/mod.rs"]
+pub mod pictures;
 pub mod trials;
 
 use face::{DetectedFace, Engine, Image, OnnxEngine, Pack, Template};
@@ -32,10 +34,10 @@ pub fn engine() -> OnnxEngine {
 /// Photographs for development beside the repository; said aloud when absent.
 pub fn shared() -> Option<PathBuf> {
     let path = std::env::var_os("COUNTERSIGN_SHARED").map_or_else(|| root().join("../shared"), PathBuf::from);
-    if path.join("models").is_dir() {
+    if ["models", "faces/people"].iter().all(|part| path.join(part).is_dir()) {
         return Some(path);
     }
-    eprintln!("NOT RUN: no development models at {}; set COUNTERSIGN_SHARED", path.display());
+    eprintln!("NOT RUN: no development models and photographs at {}; set COUNTERSIGN_SHARED", path.display());
     None
 }
 
