@@ -203,17 +203,14 @@ pub(crate) fn search(
         search.run(true)?;
         let (again, floors): (Vec<&[f32]>, Vec<f64>) =
             probes.iter().zip(&search.answers).filter(|(_, a)| !a.kept_its_hope()).map(|(p, a)| (*p, a.floor.get())).unzip();
-        let second = if again.is_empty() {
-            Vec::new()
-        } else {
+        let mut answers = search.answers;
+        if !again.is_empty() {
             let search = Search::new(snapshot, rotation, &again, limits, settings, &floors)?;
             search.run(false)?;
-            search.answers
-        };
-        let mut second = second.into_iter();
-        for first in search.answers {
-            let answer = if first.kept_its_hope() { Some(first) } else { second.next() };
-            let best = answer.map(|a| a.best.into_inner().unwrap_or_else(PoisonError::into_inner)).unwrap_or_default();
+            answers.iter_mut().filter(|a| !a.kept_its_hope()).zip(search.answers).for_each(|(first, second)| *first = second);
+        }
+        for answer in answers {
+            let best = answer.best.into_inner().unwrap_or_else(PoisonError::into_inner);
             // Ascending order of `Reverse` is descending order of what is in it.
             let mut entries: Vec<Candidate> =
                 best.into_sorted_vec().into_iter().map(|Reverse(r)| Candidate { id: r.id, score: r.score }).collect();
@@ -407,6 +404,9 @@ impl<'a> Search<'a> {
         self.quick(p, piles)?;
         for segment in 0..piles.kept.len() {
             let mut pile = std::mem::take(&mut piles.kept[segment]);
+            if pile.is_empty() {
+                continue; // nor has the probe been coded for a segment that filters leave out
+            }
             let low = self.coded(segment).probes[p].kernel_floor(answer.cut());
             pile.retain(|one| one.upper >= low);
             self.look(p, segment, &pile, piles)?;
