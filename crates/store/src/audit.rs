@@ -1,14 +1,13 @@
 //! Checking the whole log against itself: every event against its leaf, every leaf against the tree,
 //! the tree against every checkpoint ever signed.
 
+use crate::db::{self, Connection, Row};
 use crate::events::{header_commitment, header_from};
 use crate::keys::Keyring;
 use crate::rows::{self, class_text, gallery_text, unsigned};
 use crate::{Result, Store, StoreError, micros};
 use casework::record::{Header, StreamId};
 use ledger::{Checkpoint, Commitment, Hash, Leaf, tree};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 use std::collections::HashMap;
 use std::fmt;
 
@@ -162,7 +161,7 @@ impl Store {
         walk_streams(&mut tx, walk).await?;
         walk_hashes(&mut tx, walk).await?;
         self.walk_checkpoints(&mut tx, walk).await?;
-        let blobs = sqlx::query("SELECT id, stream FROM blob WHERE bound = 1 ORDER BY id").fetch_all(&mut *tx).await?;
+        let blobs = db::query("SELECT id, stream FROM blob WHERE bound = 1 ORDER BY id").fetch_all(&mut *tx).await?;
         drop(tx);
         for row in blobs {
             let id = casework::ids::BlobId(rows::uuid(row.try_get(0)?)?);
@@ -183,10 +182,10 @@ impl Store {
         Ok(())
     }
 
-    async fn walk_events(&self, tx: &mut SqliteConnection, walk: &mut Walk) -> Result<(), Stop> {
+    async fn walk_events(&self, tx: &mut Connection, walk: &mut Walk) -> Result<(), Stop> {
         let mut after = 0_i64;
         loop {
-            let page = sqlx::query(
+            let page = db::query(
                 "SELECT e.position, e.stream, e.seq, e.at, e.kind, e.gallery, e.leo, e.outcome, e.class,
                    e.header, e.header_salt, e.payload_commitment, e.key_id, e.sealed, e.leaf, e.log_index,
                    x.key_id IS NOT NULL AS was_erased,
@@ -209,7 +208,7 @@ impl Store {
         }
     }
 
-    async fn walk_event(&self, row: &SqliteRow, walk: &mut Walk) -> Result<(), Stop> {
+    async fn walk_event(&self, row: &Row, walk: &mut Walk) -> Result<(), Stop> {
         let key: [u8; 17] = rows::array(row.try_get("stream")?, "stream name")?;
         let stream = rows::stream_from(&key)?;
         let seq = unsigned(row.try_get("seq")?)?;
@@ -281,12 +280,12 @@ impl Store {
     /// Asked outside the snapshot: an erasure may have begun since it was taken.
     async fn key_erased(&self, key_id: &[u8]) -> Result<bool> {
         let found: Option<i64> =
-            sqlx::query_scalar("SELECT 1 FROM erasure WHERE key_id = $1").bind(key_id).fetch_optional(self.reader()).await?;
+            db::query_scalar("SELECT 1 FROM erasure WHERE key_id = $1").bind(key_id).fetch_optional(self.reader()).await?;
         Ok(found.is_some())
     }
 
-    async fn walk_checkpoints(&self, tx: &mut SqliteConnection, walk: &mut Walk) -> Result<(), Stop> {
-        let found = sqlx::query("SELECT size, note FROM checkpoint ORDER BY size").fetch_all(tx).await?;
+    async fn walk_checkpoints(&self, tx: &mut Connection, walk: &mut Walk) -> Result<(), Stop> {
+        let found = db::query("SELECT size, note FROM checkpoint ORDER BY size").fetch_all(tx).await?;
         for row in &found {
             let size = unsigned(row.try_get(0)?)?;
             let fault = |wrong| Err(Stop::Fault(LogFault::Checkpoint { size, wrong }));
@@ -313,8 +312,8 @@ impl Store {
     }
 }
 
-async fn walk_streams(tx: &mut SqliteConnection, walk: &Walk) -> Result<(), Stop> {
-    let found = sqlx::query("SELECT stream, version FROM stream").fetch_all(tx).await?;
+async fn walk_streams(tx: &mut Connection, walk: &Walk) -> Result<(), Stop> {
+    let found = db::query("SELECT stream, version FROM stream").fetch_all(tx).await?;
     for row in &found {
         let key: [u8; 17] = rows::array(row.try_get(0)?, "stream name")?;
         let version = unsigned(row.try_get(1)?)?;
@@ -327,11 +326,11 @@ async fn walk_streams(tx: &mut SqliteConnection, walk: &Walk) -> Result<(), Stop
     Ok(())
 }
 
-async fn walk_hashes(tx: &mut SqliteConnection, walk: &Walk) -> Result<(), Stop> {
+async fn walk_hashes(tx: &mut Connection, walk: &Walk) -> Result<(), Stop> {
     let expected = tree::stored_count(walk.report.leaves);
     let mut next = 0_u64;
     loop {
-        let page: Vec<(i64, Vec<u8>)> = sqlx::query_as("SELECT idx, hash FROM log_hash WHERE idx >= $1 ORDER BY idx LIMIT $2")
+        let page: Vec<(i64, Vec<u8>)> = db::query_as("SELECT idx, hash FROM log_hash WHERE idx >= $1 ORDER BY idx LIMIT $2")
             .bind(rows::signed(next)?)
             .bind(PAGE)
             .fetch_all(&mut *tx)
@@ -351,7 +350,7 @@ async fn walk_hashes(tx: &mut SqliteConnection, walk: &Walk) -> Result<(), Stop>
 }
 
 /// The columns that lists search by say what the committed header says.
-fn columns_agree(row: &SqliteRow, header: &Header) -> Result<bool, sqlx::Error> {
+fn columns_agree(row: &Row, header: &Header) -> Result<bool, sqlx::Error> {
     let clauses: Option<&str> = row.try_get("clauses")?;
     let mut stored: Vec<&str> = clauses.unwrap_or_default().split_whitespace().collect();
     let mut cited: Vec<&str> = header.clauses.iter().map(String::as_str).collect();

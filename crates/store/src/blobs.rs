@@ -4,6 +4,7 @@
 //! whose commit binds the row. A crash in between leaves an unbound row, and perhaps a part of the file;
 //! the sweep takes what is old enough and held by no draft.
 
+use crate::db::{self, Connection};
 use crate::keys::{Keyring, Scope};
 use crate::rows::{self, class_text, stream_key};
 use crate::sealing::{Aad, random};
@@ -12,7 +13,6 @@ use casework::ids::{BlobId, DraftId};
 use casework::record::{RetentionClass, StreamId};
 use jiff::Timestamp;
 use object_store::{ObjectStoreExt, path::Path};
-use sqlx::{Row, SqliteConnection};
 use std::path::PathBuf;
 use uuid::Uuid;
 
@@ -47,7 +47,7 @@ impl Store {
         let id = BlobId(uuid::Builder::from_random_bytes(random()?).into_uuid());
         let mut tx = self.write().await?;
         let key = self.keys().current(&Scope::stream(&stream, class)).await?;
-        sqlx::query(
+        db::query(
             "INSERT INTO blob (id, stream, class, key_id, bytes, created_at, bound)
              VALUES ($1, $2, $3, $4, $5, $6, 0)",
         )
@@ -70,7 +70,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] if the file is missing or does not open under its existing key.
     pub async fn get_blob(&self, id: BlobId) -> Result<Option<Vec<u8>>> {
-        let found = sqlx::query("SELECT stream, class, key_id FROM blob WHERE id = $1")
+        let found = db::query("SELECT stream, class, key_id FROM blob WHERE id = $1")
             .bind(id.as_bytes().as_slice())
             .fetch_optional(self.reader())
             .await?;
@@ -97,10 +97,8 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn blob_of(&self, id: BlobId) -> Result<Option<(StreamId, RetentionClass)>> {
-        let found = sqlx::query("SELECT stream, class FROM blob WHERE id = $1")
-            .bind(id.as_bytes().as_slice())
-            .fetch_optional(self.reader())
-            .await?;
+        let found =
+            db::query("SELECT stream, class FROM blob WHERE id = $1").bind(id.as_bytes().as_slice()).fetch_optional(self.reader()).await?;
         found.map(|row| Ok((rows::stream_from(row.try_get(0)?)?, rows::class_from(row.try_get(1)?)?))).transpose()
     }
 
@@ -112,11 +110,11 @@ impl Store {
     pub async fn delete_blob(&self, id: BlobId) -> Result<()> {
         let mut tx = self.write().await?;
         let bound: Option<bool> =
-            sqlx::query_scalar("SELECT bound FROM blob WHERE id = $1").bind(id.as_bytes().as_slice()).fetch_optional(&mut *tx).await?;
+            db::query_scalar("SELECT bound FROM blob WHERE id = $1").bind(id.as_bytes().as_slice()).fetch_optional(&mut *tx).await?;
         if bound == Some(true) {
             return Err(StoreError::Invalid("the image is part of a record; only erasure ends it"));
         }
-        sqlx::query("DELETE FROM blob WHERE id = $1").bind(id.as_bytes().as_slice()).execute(&mut *tx).await?;
+        db::query("DELETE FROM blob WHERE id = $1").bind(id.as_bytes().as_slice()).execute(&mut *tx).await?;
         tx.commit().await?;
         self.remove_file(id.as_bytes()).await
     }
@@ -130,7 +128,7 @@ impl Store {
     pub async fn sweep_orphans(&self, older_than: Timestamp) -> Result<Swept> {
         let mut swept = Swept::default();
         let mut tx = self.write().await?;
-        let gone: Vec<Vec<u8>> = sqlx::query_scalar(
+        let gone: Vec<Vec<u8>> = db::query_scalar(
             "DELETE FROM blob WHERE bound = 0 AND created_at < $1
                AND NOT EXISTS (SELECT 1 FROM draft_blob d WHERE d.blob = blob.id) RETURNING id",
         )
@@ -141,7 +139,7 @@ impl Store {
         let mut lost = Vec::new();
         for (id, key) in self.keys().drafts().await? {
             let kept: Option<i64> =
-                sqlx::query_scalar("SELECT 1 FROM draft WHERE id = $1").bind(id.as_bytes().as_slice()).fetch_optional(&mut *tx).await?;
+                db::query_scalar("SELECT 1 FROM draft WHERE id = $1").bind(id.as_bytes().as_slice()).fetch_optional(&mut *tx).await?;
             if kept.is_none() {
                 lost.push(key);
             }
@@ -171,7 +169,7 @@ impl Store {
             let (id, whole) = name.split_once('#').map_or((name, true), |(id, _)| (id, false));
             let Ok(id) = Uuid::try_parse(id) else { continue };
             let known = whole
-                && sqlx::query_scalar::<_, i64>("SELECT 1 FROM blob WHERE id = $1")
+                && db::query_scalar::<i64>("SELECT 1 FROM blob WHERE id = $1")
                     .bind(id.as_bytes().as_slice())
                     .fetch_optional(self.reader())
                     .await?
@@ -210,9 +208,9 @@ fn old_files(folder: &std::path::Path, older_than: Timestamp) -> Result<Vec<Path
 }
 
 /// Binds a stream's blobs to the commit being written.
-pub(crate) async fn bind(tx: &mut SqliteConnection, stream: &[u8; 17], ids: &[BlobId]) -> Result<()> {
+pub(crate) async fn bind(tx: &mut Connection, stream: &[u8; 17], ids: &[BlobId]) -> Result<()> {
     for id in ids {
-        let bound = sqlx::query("UPDATE blob SET bound = 1 WHERE id = $1 AND stream = $2")
+        let bound = db::query("UPDATE blob SET bound = 1 WHERE id = $1 AND stream = $2")
             .bind(id.as_bytes().as_slice())
             .bind(stream.as_slice())
             .execute(&mut *tx)

@@ -1,12 +1,12 @@
 //! Unsent forms: sealed, outside the log, gone with their key.
 
+use crate::db::{self, Connection, Row};
 use crate::keys::{Keyring, Scope};
 use crate::rows::{self, signed, time, unsigned};
 use crate::sealing::Aad;
 use crate::{Result, Store, StoreError, micros, within};
 use casework::ids::{BlobId, DraftId, LeoId, PersonId};
 use jiff::Timestamp;
-use sqlx::{Row, SqliteConnection};
 
 /// Largest draft, in bytes; images are blobs beside it.
 pub const MAX_DRAFT_BYTES: usize = 1024 * 1024;
@@ -62,7 +62,7 @@ impl Store {
         within("draft", draft.bytes.len(), MAX_DRAFT_BYTES, "bytes")?;
         let id = draft.id.as_bytes();
         let mut tx = self.write().await?;
-        let stored = sqlx::query("SELECT version, owner FROM draft WHERE id = $1").bind(id.as_slice()).fetch_optional(&mut *tx).await?;
+        let stored = db::query("SELECT version, owner FROM draft WHERE id = $1").bind(id.as_slice()).fetch_optional(&mut *tx).await?;
         let actual = match &stored {
             Some(row) => unsigned(row.try_get(0)?)?,
             None => 0,
@@ -78,7 +78,7 @@ impl Store {
         let version = actual + 1;
         let key = self.keys().current(&Scope::draft(draft.id)).await?;
         let sealed = key.key.seal(&Aad::draft(id, version), &draft.bytes)?;
-        sqlx::query(
+        db::query(
             "INSERT INTO draft (id, owner, leo, version, changed_at, key_id, sealed)
              VALUES ($1, $2, $3, $4, $5, $6, $7)
              ON CONFLICT (id) DO UPDATE SET leo = excluded.leo, version = excluded.version,
@@ -93,9 +93,9 @@ impl Store {
         .bind(sealed)
         .execute(&mut *tx)
         .await?;
-        sqlx::query("DELETE FROM draft_blob WHERE draft = $1").bind(id.as_slice()).execute(&mut *tx).await?;
+        db::query("DELETE FROM draft_blob WHERE draft = $1").bind(id.as_slice()).execute(&mut *tx).await?;
         for blob in &draft.blobs {
-            let kept = sqlx::query(
+            let kept = db::query(
                 "INSERT INTO draft_blob (draft, blob) SELECT $1, id FROM blob WHERE id = $2
                  ON CONFLICT (draft, blob) DO UPDATE SET blob = excluded.blob",
             )
@@ -116,7 +116,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] if it does not open.
     pub async fn get_draft(&self, id: DraftId) -> Result<Option<Draft>> {
-        let found = sqlx::query("SELECT id, owner, leo, version, changed_at, key_id, sealed FROM draft WHERE id = $1")
+        let found = db::query("SELECT id, owner, leo, version, changed_at, key_id, sealed FROM draft WHERE id = $1")
             .bind(id.as_bytes().as_slice())
             .fetch_optional(self.reader())
             .await?;
@@ -138,7 +138,7 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn drafts_of(&self, owner: PersonId, limit: u32) -> Result<Vec<DraftSummary>> {
-        let found = sqlx::query(
+        let found = db::query(
             "SELECT id, owner, leo, version, changed_at FROM draft WHERE owner = $1
              ORDER BY changed_at DESC, id LIMIT $2",
         )
@@ -156,7 +156,7 @@ impl Store {
     /// Database errors.
     pub async fn delete_draft(&self, id: DraftId) -> Result<()> {
         let mut tx = self.write().await?;
-        sqlx::query("DELETE FROM draft WHERE id = $1").bind(id.as_bytes().as_slice()).execute(&mut *tx).await?;
+        db::query("DELETE FROM draft WHERE id = $1").bind(id.as_bytes().as_slice()).execute(&mut *tx).await?;
         tx.commit().await?;
         self.destroy_draft_key(id).await
     }
@@ -169,7 +169,7 @@ impl Store {
     pub async fn delete_drafts_saved_before(&self, before: Timestamp) -> Result<u64> {
         let mut tx = self.write().await?;
         let gone: Vec<Vec<u8>> =
-            sqlx::query_scalar("DELETE FROM draft WHERE changed_at < $1 RETURNING id").bind(micros(before)).fetch_all(&mut *tx).await?;
+            db::query_scalar("DELETE FROM draft WHERE changed_at < $1 RETURNING id").bind(micros(before)).fetch_all(&mut *tx).await?;
         tx.commit().await?;
         for id in &gone {
             self.destroy_draft_key(DraftId(rows::uuid(id)?)).await?;
@@ -185,8 +185,8 @@ impl Store {
 }
 
 /// Deletes a draft within the transaction that turns it into a request, unless it was saved meanwhile.
-pub(crate) async fn drop_version(tx: &mut SqliteConnection, id: DraftId, version: u64) -> Result<()> {
-    let gone = sqlx::query("DELETE FROM draft WHERE id = $1 AND version = $2")
+pub(crate) async fn drop_version(tx: &mut Connection, id: DraftId, version: u64) -> Result<()> {
+    let gone = db::query("DELETE FROM draft WHERE id = $1 AND version = $2")
         .bind(id.as_bytes().as_slice())
         .bind(signed(version)?)
         .execute(&mut *tx)
@@ -195,11 +195,11 @@ pub(crate) async fn drop_version(tx: &mut SqliteConnection, id: DraftId, version
         return Ok(());
     }
     let stored: Option<i64> =
-        sqlx::query_scalar("SELECT version FROM draft WHERE id = $1").bind(id.as_bytes().as_slice()).fetch_optional(tx).await?;
+        db::query_scalar("SELECT version FROM draft WHERE id = $1").bind(id.as_bytes().as_slice()).fetch_optional(tx).await?;
     Err(StoreError::Stale { actual: unsigned(stored.unwrap_or(0))? })
 }
 
-fn summary_from(row: &sqlx::sqlite::SqliteRow) -> Result<DraftSummary> {
+fn summary_from(row: &Row) -> Result<DraftSummary> {
     Ok(DraftSummary {
         id: DraftId(rows::uuid(row.try_get("id")?)?),
         owner: PersonId(rows::uuid(row.try_get("owner")?)?),

@@ -5,12 +5,12 @@
 //! recorded from now on gets a new key; (2) the keys are destroyed; (3) sealed bytes and look-ups go;
 //! (4) blob files, then their rows; (5) the write-ahead log is emptied; (6) marked done.
 
+use crate::db;
 use crate::keys::{KeyId, Scope};
 use crate::rows::{self, class_text, stream_key, time};
 use crate::{Result, Store, micros};
 use casework::record::{RetentionClass, StreamId};
 use jiff::Timestamp;
-use sqlx::Row;
 
 /// What an erasure took away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Store {
         let mut tx = self.write().await?;
         let ids = self.keys().retire(&Scope::stream(&key, class)).await?;
         for id in &ids {
-            sqlx::query(
+            db::query(
                 "INSERT INTO erasure (key_id, stream, class, at, done) VALUES ($1, $2, $3, $4, 0)
                  ON CONFLICT DO NOTHING",
             )
@@ -56,7 +56,7 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn erased(&self, stream: StreamId, class: RetentionClass) -> Result<Option<Timestamp>> {
-        let at: Option<i64> = sqlx::query_scalar("SELECT max(at) FROM erasure WHERE stream = $1 AND class = $2")
+        let at: Option<i64> = db::query_scalar("SELECT max(at) FROM erasure WHERE stream = $1 AND class = $2")
             .bind(stream_key(stream).as_slice())
             .bind(class_text(class))
             .fetch_one(self.reader())
@@ -71,7 +71,7 @@ impl Store {
         let mut tx = self.write().await?;
         let mut blobs: Vec<Vec<u8>> = Vec::new();
         for id in ids {
-            erased.payloads += sqlx::query(
+            erased.payloads += db::query(
                 "UPDATE event SET sealed = NULL
                  WHERE stream = $1 AND class = $2 AND key_id = $3 AND sealed IS NOT NULL",
             )
@@ -82,7 +82,7 @@ impl Store {
             .await?
             .rows_affected();
             blobs.extend(
-                sqlx::query_scalar::<_, Vec<u8>>("SELECT id FROM blob WHERE stream = $1 AND class = $2 AND key_id = $3")
+                db::query_scalar::<Vec<u8>>("SELECT id FROM blob WHERE stream = $1 AND class = $2 AND key_id = $3")
                     .bind(stream.as_slice())
                     .bind(class_text(class))
                     .bind(id.as_slice())
@@ -91,7 +91,7 @@ impl Store {
             );
         }
         if let StreamId::Request(request) = rows::stream_from(stream)? {
-            erased.lookups = sqlx::query("DELETE FROM lookup WHERE request = $1 AND class = $2")
+            erased.lookups = db::query("DELETE FROM lookup WHERE request = $1 AND class = $2")
                 .bind(request.as_bytes().as_slice())
                 .bind(class_text(class))
                 .execute(&mut *tx)
@@ -101,9 +101,10 @@ impl Store {
         if let (StreamId::Request(request), RetentionClass::Record) = (rows::stream_from(stream)?, class) {
             // The row keeps what the clear headers tell; who had a part in it goes with the record.
             let id = request.as_bytes().as_slice();
-            sqlx::query("DELETE FROM request_people WHERE request = $1").bind(id).execute(&mut *tx).await?;
-            sqlx::query("UPDATE request_row SET requester = zeroblob(16), approver = NULL, assignee = NULL WHERE request = $1")
+            db::query("DELETE FROM request_people WHERE request = $1").bind(id).execute(&mut *tx).await?;
+            db::query("UPDATE request_row SET requester = $2, approver = NULL, assignee = NULL WHERE request = $1")
                 .bind(id)
+                .bind([0; 16].as_slice())
                 .execute(&mut *tx)
                 .await?;
         }
@@ -115,10 +116,10 @@ impl Store {
         self.truncate_wal().await?;
         let mut tx = self.write().await?;
         for id in &blobs {
-            sqlx::query("DELETE FROM blob WHERE id = $1").bind(id.as_slice()).execute(&mut *tx).await?;
+            db::query("DELETE FROM blob WHERE id = $1").bind(id.as_slice()).execute(&mut *tx).await?;
         }
         for id in ids {
-            sqlx::query("UPDATE erasure SET done = 1 WHERE key_id = $1").bind(id.as_slice()).execute(&mut *tx).await?;
+            db::query("UPDATE erasure SET done = 1 WHERE key_id = $1").bind(id.as_slice()).execute(&mut *tx).await?;
         }
         tx.commit().await?;
         Ok(erased)
@@ -126,7 +127,7 @@ impl Store {
 
     /// Finishes erasures that a crash interrupted.
     pub(crate) async fn resume_erasures(&self) -> Result<()> {
-        let open = sqlx::query("SELECT key_id, stream, class FROM erasure WHERE done = 0").fetch_all(self.reader()).await?;
+        let open = db::query("SELECT key_id, stream, class FROM erasure WHERE done = 0").fetch_all(self.reader()).await?;
         for row in open {
             let stream = rows::array(row.try_get(1)?, "stream name")?;
             let class = rows::class_from(row.try_get(2)?)?;

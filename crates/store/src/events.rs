@@ -7,6 +7,7 @@
 //! Destroying the payload's key leaves its bare commitment, so the log still verifies and nobody can
 //! test a guess about what was there.
 
+use crate::db::{self, Connection};
 use crate::jobs::{self, JobId, NewJob};
 use crate::keys::{DataKey, Keyring, Scope};
 use crate::lookups::{self, LookupEntry};
@@ -17,7 +18,6 @@ use crate::{Result, Store, StoreError, blobs, drafts, micros, within};
 use casework::ids::{BlobId, DraftId};
 use casework::record::{Header, NewRecord, OpenedRecord, RetentionClass, StreamId};
 use ledger::{Commitment, Leaf};
-use sqlx::{Row, SqliteConnection};
 use std::collections::HashMap;
 use zeroize::Zeroizing;
 
@@ -199,7 +199,7 @@ impl Store {
     /// [`StoreError::Damaged`] if a payload does not open under its own, existing key.
     pub async fn load(&self, stream: StreamId) -> Result<Vec<OpenedRecord>> {
         let key = stream_key(stream);
-        let found = sqlx::query("SELECT seq, header, class, key_id, sealed FROM event WHERE stream = $1 ORDER BY seq")
+        let found = db::query("SELECT seq, header, class, key_id, sealed FROM event WHERE stream = $1 ORDER BY seq")
             .bind(key.as_slice())
             .fetch_all(self.reader())
             .await?;
@@ -225,7 +225,7 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn streams(&self) -> Result<Vec<(StreamId, u64)>> {
-        let found = sqlx::query("SELECT stream, version FROM stream").fetch_all(self.reader()).await?;
+        let found = db::query("SELECT stream, version FROM stream").fetch_all(self.reader()).await?;
         found.iter().map(|r| Ok((rows::stream_from(r.try_get(0)?)?, unsigned(r.try_get(1)?)?))).collect()
     }
 
@@ -243,7 +243,7 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn headers(&self, position: u64, limit: u32) -> Result<Vec<HeaderRow>> {
-        let found = sqlx::query("SELECT position, stream, seq, header FROM event WHERE position > $1 ORDER BY position LIMIT $2")
+        let found = db::query("SELECT position, stream, seq, header FROM event WHERE position > $1 ORDER BY position LIMIT $2")
             .bind(signed(position)?)
             .bind(limit)
             .fetch_all(self.reader())
@@ -267,10 +267,8 @@ impl Store {
     /// Database errors.
     pub async fn done_before(&self, key: &IdempotencyKey) -> Result<Option<(StreamId, u64)>> {
         let mac = self.secrets().mac("idempotency", key.0.as_bytes());
-        let found = sqlx::query("SELECT stream, version FROM idempotency WHERE mac = $1")
-            .bind(mac.as_slice())
-            .fetch_optional(self.reader())
-            .await?;
+        let found =
+            db::query("SELECT stream, version FROM idempotency WHERE mac = $1").bind(mac.as_slice()).fetch_optional(self.reader()).await?;
         found.map(|r| Ok((rows::stream_from(r.try_get(0)?)?, unsigned(r.try_get(1)?)?))).transpose()
     }
 
@@ -281,7 +279,7 @@ impl Store {
     /// Database errors.
     pub async fn purge_idempotency(&self, before: jiff::Timestamp) -> Result<u64> {
         let mut tx = self.write().await?;
-        let gone = sqlx::query("DELETE FROM idempotency WHERE at < $1").bind(micros(before)).execute(&mut *tx).await?;
+        let gone = db::query("DELETE FROM idempotency WHERE at < $1").bind(micros(before)).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(gone.rows_affected())
     }
@@ -308,12 +306,12 @@ impl Store {
         Ok(())
     }
 
-    async fn write_commit(&self, tx: &mut SqliteConnection, commit: &Commit) -> Result<u64, CommitError> {
+    async fn write_commit(&self, tx: &mut Connection, commit: &Commit) -> Result<u64, CommitError> {
         let stream = stream_key(commit.stream);
         let mac = commit.idempotency.as_ref().map(|k| self.secrets().mac("idempotency", k.0.as_bytes()));
         if let Some(mac) = &mac {
             let before =
-                sqlx::query("SELECT stream, version FROM idempotency WHERE mac = $1").bind(mac.as_slice()).fetch_optional(&mut *tx).await?;
+                db::query("SELECT stream, version FROM idempotency WHERE mac = $1").bind(mac.as_slice()).fetch_optional(&mut *tx).await?;
             if let Some(row) = before {
                 return Err(CommitError::Duplicate { stream: rows::stream_from(row.try_get(0)?)?, version: unsigned(row.try_get(1)?)? });
             }
@@ -329,7 +327,7 @@ impl Store {
             return Err(CommitError::NotAlone);
         }
         let new = actual + commit.records.len() as u64;
-        sqlx::query(
+        db::query(
             "INSERT INTO stream (stream, version) VALUES ($1, $2)
              ON CONFLICT (stream) DO UPDATE SET version = excluded.version",
         )
@@ -355,7 +353,7 @@ impl Store {
             drafts::drop_version(tx, draft, version).await?;
         }
         if let (Some(mac), Some(last)) = (&mac, commit.records.last()) {
-            sqlx::query("INSERT INTO idempotency (mac, stream, version, at) VALUES ($1, $2, $3, $4)")
+            db::query("INSERT INTO idempotency (mac, stream, version, at) VALUES ($1, $2, $3, $4)")
                 .bind(mac.as_slice())
                 .bind(stream.as_slice())
                 .bind(signed(new)?)
@@ -366,7 +364,7 @@ impl Store {
         Ok(new)
     }
 
-    async fn write_events(&self, tx: &mut SqliteConnection, stream: &[u8; 17], after: u64, records: &[NewRecord]) -> Result<()> {
+    async fn write_events(&self, tx: &mut Connection, stream: &[u8; 17], after: u64, records: &[NewRecord]) -> Result<()> {
         let mut keys: HashMap<RetentionClass, DataKey> = HashMap::new();
         for (seq, record) in (after + 1..).zip(records) {
             let header = &record.header;
@@ -380,7 +378,7 @@ impl Store {
                 }
             };
             let sealed = seal_event(&key, stream, seq, record)?;
-            let position: i64 = sqlx::query_scalar(
+            let position: i64 = db::query_scalar(
                 "INSERT INTO event (stream, seq, at, kind, gallery, leo, outcome, class, header,
                    header_salt, payload_commitment, key_id, sealed, leaf)
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
@@ -403,7 +401,7 @@ impl Store {
             .fetch_one(&mut *tx)
             .await?;
             for clause in &header.clauses {
-                sqlx::query("INSERT INTO event_clause (clause, position) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                db::query("INSERT INTO event_clause (clause, position) VALUES ($1, $2) ON CONFLICT DO NOTHING")
                     .bind(clause)
                     .bind(position)
                     .execute(&mut *tx)
@@ -463,8 +461,8 @@ pub(crate) fn header_from(text: &str) -> Result<Header> {
     serde_json::from_str(text).map_err(|_| StoreError::Damaged { what: "header of an event" })
 }
 
-async fn version(tx: &mut SqliteConnection, stream: &[u8; 17]) -> Result<u64> {
+async fn version(tx: &mut Connection, stream: &[u8; 17]) -> Result<u64> {
     let version: Option<i64> =
-        sqlx::query_scalar("SELECT version FROM stream WHERE stream = $1").bind(stream.as_slice()).fetch_optional(tx).await?;
+        db::query_scalar("SELECT version FROM stream WHERE stream = $1").bind(stream.as_slice()).fetch_optional(tx).await?;
     unsigned(version.unwrap_or(0))
 }

@@ -1,6 +1,7 @@
 //! What the galleries hold about a person: reference image and biography, sealed under one key per
 //! gallery. Templates live in the `gallery` room; the reference id joins the two.
 
+use crate::db::{self, Row};
 use crate::keys::{Keyring, Scope};
 use crate::rows::{self, gallery_text, signed, unsigned};
 use crate::sealing::Aad;
@@ -8,7 +9,6 @@ use crate::{Result, Store, StoreError, micros, within};
 use casework::ids::{Digest, ReferenceId};
 use casework::record::GalleryId;
 use jiff::Timestamp;
-use sqlx::Row;
 
 /// Largest reference image, and largest biography, in bytes.
 pub const MAX_HOLDING_BYTES: usize = 16 * 1024 * 1024;
@@ -43,7 +43,7 @@ impl Store {
         let mut new = 0;
         for holding in &holdings {
             let id = holding.reference.as_bytes();
-            let added = sqlx::query(
+            let added = db::query(
                 "INSERT INTO holding (gallery, reference, source, at, key_id, sealed)
                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
             )
@@ -60,7 +60,7 @@ impl Store {
             }
             new += 1;
             if let Some(image) = &holding.image {
-                sqlx::query(
+                db::query(
                     "INSERT INTO holding_image (gallery, reference, key_id, sealed)
                      VALUES ($1, $2, $3, $4)",
                 )
@@ -72,7 +72,7 @@ impl Store {
                 .await?;
             }
         }
-        sqlx::query(
+        db::query(
             "INSERT INTO holding_count (gallery, number) VALUES ($1, $2)
              ON CONFLICT (gallery) DO UPDATE SET number = holding_count.number + excluded.number",
         )
@@ -89,7 +89,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] if it does not open.
     pub async fn get_holding_image(&self, gallery: GalleryId, reference: ReferenceId) -> Result<Option<Vec<u8>>> {
-        let row = sqlx::query("SELECT key_id, sealed FROM holding_image WHERE gallery = $1 AND reference = $2")
+        let row = db::query("SELECT key_id, sealed FROM holding_image WHERE gallery = $1 AND reference = $2")
             .bind(gallery_text(gallery))
             .bind(reference.as_bytes().as_slice())
             .fetch_optional(self.reader())
@@ -102,7 +102,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Damaged`] if it does not open.
     pub async fn get_holding_biography(&self, gallery: GalleryId, reference: ReferenceId) -> Result<Option<Vec<u8>>> {
-        let row = sqlx::query("SELECT key_id, sealed FROM holding WHERE gallery = $1 AND reference = $2")
+        let row = db::query("SELECT key_id, sealed FROM holding WHERE gallery = $1 AND reference = $2")
             .bind(gallery_text(gallery))
             .bind(reference.as_bytes().as_slice())
             .fetch_optional(self.reader())
@@ -110,13 +110,7 @@ impl Store {
         self.open_holding(gallery, reference, row, false).await
     }
 
-    async fn open_holding(
-        &self,
-        gallery: GalleryId,
-        reference: ReferenceId,
-        row: Option<sqlx::sqlite::SqliteRow>,
-        image: bool,
-    ) -> Result<Option<Vec<u8>>> {
+    async fn open_holding(&self, gallery: GalleryId, reference: ReferenceId, row: Option<Row>, image: bool) -> Result<Option<Vec<u8>>> {
         let Some(row) = row else { return Ok(None) };
         let damaged = || StoreError::Damaged { what: "holding" };
         let key = self.keys().find(&mut Keyring::new(), row.try_get(0)?).await?.ok_or_else(damaged)?;
@@ -129,7 +123,7 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn holding_by_source(&self, gallery: GalleryId, source: Digest) -> Result<Option<ReferenceId>> {
-        let found: Option<Vec<u8>> = sqlx::query_scalar("SELECT reference FROM holding WHERE gallery = $1 AND source = $2")
+        let found: Option<Vec<u8>> = db::query_scalar("SELECT reference FROM holding WHERE gallery = $1 AND source = $2")
             .bind(gallery_text(gallery))
             .bind(self.source_mac(source).as_slice())
             .fetch_optional(self.reader())
@@ -143,7 +137,7 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn holdings_after(&self, gallery: GalleryId, after: Option<ReferenceId>, most: u32) -> Result<Vec<(ReferenceId, bool)>> {
-        let rows: Vec<(Vec<u8>, bool)> = sqlx::query_as(
+        let rows: Vec<(Vec<u8>, bool)> = db::query_as(
             "SELECT h.reference, i.reference IS NOT NULL FROM holding h
              LEFT JOIN holding_image i ON i.gallery = h.gallery AND i.reference = h.reference
              WHERE h.gallery = $1 AND h.reference > $2 ORDER BY h.reference LIMIT $3",
@@ -161,7 +155,7 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn holding_count(&self, gallery: GalleryId) -> Result<u64> {
-        let n: Option<i64> = sqlx::query_scalar("SELECT number FROM holding_count WHERE gallery = $1")
+        let n: Option<i64> = db::query_scalar("SELECT number FROM holding_count WHERE gallery = $1")
             .bind(gallery_text(gallery))
             .fetch_optional(self.reader())
             .await?;
@@ -175,13 +169,13 @@ impl Store {
     pub async fn delete_holding(&self, gallery: GalleryId, reference: ReferenceId) -> Result<()> {
         let name = gallery_text(gallery);
         let mut tx = self.write().await?;
-        let gone = sqlx::query("DELETE FROM holding WHERE gallery = $1 AND reference = $2")
+        let gone = db::query("DELETE FROM holding WHERE gallery = $1 AND reference = $2")
             .bind(name)
             .bind(reference.as_bytes().as_slice())
             .execute(&mut *tx)
             .await?;
         if gone.rows_affected() == 1 {
-            sqlx::query("UPDATE holding_count SET number = number - 1 WHERE gallery = $1").bind(name).execute(&mut *tx).await?;
+            db::query("UPDATE holding_count SET number = number - 1 WHERE gallery = $1").bind(name).execute(&mut *tx).await?;
         }
         tx.commit().await?;
         self.truncate_wal().await

@@ -1,11 +1,10 @@
 //! Outgoing work: enqueued in the deciding transaction, claimed under a lease, never run twice at once.
 
+use crate::db::{self, Connection, Row};
 use crate::rows::{self, gallery_text, signed, time, unsigned};
 use crate::{Result, Store, StoreError, micros, within};
 use casework::record::{GalleryId, StreamId};
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 use std::time::Duration;
 
 /// Largest job payload, in bytes: ids only.
@@ -53,7 +52,7 @@ impl Store {
     /// Database errors.
     pub async fn claim_job(&self, worker: &str, now: Timestamp, lease: Duration) -> Result<Option<Job>> {
         // A look without the write lock first: idle workers must not hold up deciders.
-        let due: Option<i64> = sqlx::query_scalar(
+        let due: Option<i64> = db::query_scalar(
             "SELECT id FROM job WHERE failed = 0 AND run_at <= $1
                AND (lease_until IS NULL OR lease_until <= $1) ORDER BY run_at, id LIMIT 1",
         )
@@ -65,7 +64,7 @@ impl Store {
         }
         let until = now.checked_add(lease).map_err(|_| StoreError::Invalid("the lease ends beyond the calendar"))?;
         let mut tx = self.write().await?;
-        let row = sqlx::query(
+        let row = db::query(
             "UPDATE job SET attempts = attempts + 1, lease_until = $2, worker = $3
              WHERE id = (SELECT id FROM job WHERE failed = 0 AND run_at <= $1
                            AND (lease_until IS NULL OR lease_until <= $1)
@@ -87,7 +86,7 @@ impl Store {
     /// [`StoreError::LeaseLost`] if somebody else has claimed it since.
     pub async fn finish_job(&self, job: &Job) -> Result<()> {
         let mut tx = self.write().await?;
-        let gone = sqlx::query("DELETE FROM job WHERE id = $1 AND attempts = $2 AND failed = 0")
+        let gone = db::query("DELETE FROM job WHERE id = $1 AND attempts = $2 AND failed = 0")
             .bind(signed(job.id.0)?)
             .bind(job.attempts)
             .execute(&mut *tx)
@@ -103,7 +102,7 @@ impl Store {
     /// [`StoreError::LeaseLost`] if somebody else has claimed it since.
     pub async fn fail_job(&self, job: &Job, next: Option<Timestamp>, reason: &str) -> Result<()> {
         let mut tx = self.write().await?;
-        let changed = sqlx::query(
+        let changed = db::query(
             "UPDATE job SET lease_until = NULL, worker = NULL, run_at = $3, failed = $4, reason = $5
              WHERE id = $1 AND attempts = $2 AND failed = 0",
         )
@@ -132,7 +131,7 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn failed_jobs_after(&self, after: JobId, gallery: Option<GalleryId>, limit: u32) -> Result<Vec<Job>> {
-        let found = sqlx::query(
+        let found = db::query(
             "SELECT id, kind, stream, payload, run_at, attempts, reason FROM job
              WHERE failed = 1 AND id > $1
                AND ($2 IS NULL OR EXISTS (SELECT 1 FROM request_row r WHERE r.request = substr(stream, 2) AND r.gallery = $2))
@@ -152,7 +151,7 @@ impl Store {
     /// Database errors.
     pub async fn forget_job(&self, id: JobId) -> Result<()> {
         let mut tx = self.write().await?;
-        sqlx::query("DELETE FROM job WHERE id = $1 AND failed = 1").bind(signed(id.0)?).execute(&mut *tx).await?;
+        db::query("DELETE FROM job WHERE id = $1 AND failed = 1").bind(signed(id.0)?).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -162,14 +161,14 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn pending_jobs(&self) -> Result<u64> {
-        let n: i64 = sqlx::query_scalar("SELECT count(*) FROM job WHERE failed = 0").fetch_one(self.reader()).await?;
+        let n: i64 = db::query_scalar("SELECT count(*) FROM job WHERE failed = 0").fetch_one(self.reader()).await?;
         unsigned(n)
     }
 }
 
 /// Puts a job of a stream that was given up back in the queue, within the transaction that records why.
-pub(crate) async fn retry(tx: &mut SqliteConnection, stream: &[u8; 17], id: JobId, at: Timestamp) -> Result<()> {
-    let changed = sqlx::query("UPDATE job SET failed = 0, run_at = $3 WHERE id = $1 AND stream = $2 AND failed = 1")
+pub(crate) async fn retry(tx: &mut Connection, stream: &[u8; 17], id: JobId, at: Timestamp) -> Result<()> {
+    let changed = db::query("UPDATE job SET failed = 0, run_at = $3 WHERE id = $1 AND stream = $2 AND failed = 1")
         .bind(signed(id.0)?)
         .bind(stream.as_slice())
         .bind(micros(at))
@@ -178,9 +177,9 @@ pub(crate) async fn retry(tx: &mut SqliteConnection, stream: &[u8; 17], id: JobI
     if changed.rows_affected() == 1 { Ok(()) } else { Err(StoreError::NotFound { what: "failed job" }) }
 }
 
-pub(crate) async fn enqueue(tx: &mut SqliteConnection, stream: &[u8; 17], job: &NewJob) -> Result<()> {
+pub(crate) async fn enqueue(tx: &mut Connection, stream: &[u8; 17], job: &NewJob) -> Result<()> {
     within("job's payload", job.payload.len(), MAX_JOB_BYTES, "bytes")?;
-    sqlx::query("INSERT INTO job (kind, stream, payload, run_at) VALUES ($1, $2, $3, $4)")
+    db::query("INSERT INTO job (kind, stream, payload, run_at) VALUES ($1, $2, $3, $4)")
         .bind(&job.kind)
         .bind(stream.as_slice())
         .bind(&job.payload)
@@ -190,7 +189,7 @@ pub(crate) async fn enqueue(tx: &mut SqliteConnection, stream: &[u8; 17], job: &
     Ok(())
 }
 
-fn job_from(row: &SqliteRow) -> Result<Job> {
+fn job_from(row: &Row) -> Result<Job> {
     Ok(Job {
         id: JobId(unsigned(row.try_get("id")?)?),
         kind: row.try_get("kind")?,

@@ -1,11 +1,11 @@
 //! Data keys, wrapped by the master key, in a database of their own.
 
+use crate::db::{self, Pool};
 use crate::sealing::{Aad, SealingKey, Secret, random};
 use crate::{BUSY_TIMEOUT_SECONDS, Result, StoreError, rows};
 use casework::ids::DraftId;
 use casework::record::{GalleryId, RetentionClass};
-use sqlx::Row;
-use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
+use sqlx::sqlite::SqlitePoolOptions;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -55,8 +55,8 @@ pub(crate) type Keyring = HashMap<KeyId, Option<Arc<SealingKey>>>;
 const CURRENT: &str = "SELECT key_id, wrapped FROM wrapped_key WHERE scope = $1 AND retired = 0";
 
 pub(crate) struct KeyStore {
-    writer: SqlitePool,
-    reader: SqlitePool,
+    writer: Pool,
+    reader: Pool,
     master: Arc<SealingKey>,
 }
 
@@ -67,11 +67,11 @@ impl KeyStore {
         let writer = pool(1).connect_with(options.clone()).await?;
         sqlx::migrate!("migrations/sqlite/keys").run(&writer).await?;
         let reader = pool(crate::MAX_READ_CONNECTIONS).connect_with(options.pragma("query_only", "ON")).await?;
-        Ok(Self { writer, reader, master })
+        Ok(Self { writer: Pool::Sqlite(writer), reader: Pool::Sqlite(reader), master })
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT count(*) FROM wrapped_key WHERE scope = $1").bind(Vec::new()).fetch_one(&self.reader).await?;
+        db::query("SELECT count(*) FROM wrapped_key WHERE scope = $1").bind(Vec::new()).fetch_one(&self.reader).await?;
         Ok(())
     }
 
@@ -84,7 +84,7 @@ impl KeyStore {
     /// made together with it.
     pub(crate) async fn check_master(&self) -> Result<()> {
         let scope = Scope::check();
-        let row = sqlx::query(CURRENT)
+        let row = db::query(CURRENT)
             .bind(&scope.0)
             .fetch_optional(&self.reader)
             .await?
@@ -97,21 +97,21 @@ impl KeyStore {
 
     /// The current key for `scope`, made and durably stored first if there is none.
     pub(crate) async fn current(&self, scope: &Scope) -> Result<DataKey> {
-        if let Some(row) = sqlx::query(CURRENT).bind(&scope.0).fetch_optional(&self.reader).await? {
+        if let Some(row) = db::query(CURRENT).bind(&scope.0).fetch_optional(&self.reader).await? {
             return self.unwrap(scope, row.try_get(0)?, row.try_get(1)?);
         }
         let secret: Secret = Zeroizing::new(random()?);
         let id: KeyId = random()?;
         let wrapped = self.master.seal(&Aad::wrap(&id, &scope.0), secret.as_slice())?;
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("INSERT INTO wrapped_key (key_id, scope, wrapped) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+        let mut tx = self.writer.write().await?;
+        db::query("INSERT INTO wrapped_key (key_id, scope, wrapped) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
             .bind(id.as_slice())
             .bind(&scope.0)
             .bind(wrapped)
             .execute(&mut *tx)
             .await?;
         // Another writer may have been first: what is stored counts.
-        let row = sqlx::query(CURRENT).bind(&scope.0).fetch_one(&mut *tx).await?;
+        let row = db::query(CURRENT).bind(&scope.0).fetch_one(&mut *tx).await?;
         tx.commit().await?;
         self.unwrap(scope, row.try_get(0)?, row.try_get(1)?)
     }
@@ -129,10 +129,8 @@ impl KeyStore {
         if let Some(known) = ring.get(&id) {
             return Ok(known.clone());
         }
-        let row = sqlx::query("SELECT scope, wrapped FROM wrapped_key WHERE key_id = $1")
-            .bind(id.as_slice())
-            .fetch_optional(&self.reader)
-            .await?;
+        let row =
+            db::query("SELECT scope, wrapped FROM wrapped_key WHERE key_id = $1").bind(id.as_slice()).fetch_optional(&self.reader).await?;
         let found = match row {
             Some(row) => Some(self.unwrap(&Scope(row.try_get(0)?), &id, row.try_get(1)?)?.key),
             None => None,
@@ -144,8 +142,8 @@ impl KeyStore {
     /// Takes the keys of `scope` out of use, keeping them until [`Self::destroy`]: what is sealed from
     /// now on gets a new key. Returns every key of the scope, also those retired before.
     pub(crate) async fn retire(&self, scope: &Scope) -> Result<Vec<KeyId>> {
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let ids: Vec<Vec<u8>> = sqlx::query_scalar("UPDATE wrapped_key SET retired = 1 WHERE scope = $1 RETURNING key_id")
+        let mut tx = self.writer.write().await?;
+        let ids: Vec<Vec<u8>> = db::query_scalar("UPDATE wrapped_key SET retired = 1 WHERE scope = $1 RETURNING key_id")
             .bind(&scope.0)
             .fetch_all(&mut *tx)
             .await?;
@@ -155,7 +153,7 @@ impl KeyStore {
 
     /// Every draft that has a key.
     pub(crate) async fn drafts(&self) -> Result<Vec<(DraftId, KeyId)>> {
-        let found = sqlx::query("SELECT scope, key_id FROM wrapped_key WHERE scope >= $1 AND scope < $2")
+        let found = db::query("SELECT scope, key_id FROM wrapped_key WHERE scope >= $1 AND scope < $2")
             .bind(b"D".as_slice())
             .bind(b"E".as_slice())
             .fetch_all(&self.reader)
@@ -174,11 +172,11 @@ impl KeyStore {
         if ids.is_empty() {
             return Ok(());
         }
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut tx = self.writer.write().await?;
         for id in ids {
-            sqlx::query("DELETE FROM wrapped_key WHERE key_id = $1").bind(id.as_slice()).execute(&mut *tx).await?;
+            db::query("DELETE FROM wrapped_key WHERE key_id = $1").bind(id.as_slice()).execute(&mut *tx).await?;
         }
         tx.commit().await?;
-        crate::truncate_wal(&self.writer).await
+        Ok(self.writer.truncate_wal().await?)
     }
 }

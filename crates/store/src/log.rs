@@ -1,5 +1,6 @@
 //! The transparency log over all events: sequencing, signed checkpoints, proofs, and its pages.
 
+use crate::db::{self, Connection, QueryBuilder};
 use crate::events::header_from;
 use crate::rows::{self, gallery_text, signed, stream_key, unsigned};
 use crate::{Result, Store, StoreError, micros, within};
@@ -7,7 +8,6 @@ use casework::ids::LeoId;
 use casework::record::{GalleryId, Header, StreamId};
 use jiff::Timestamp;
 use ledger::{Checkpoint, Hash, Leaf, needs, tree};
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use std::collections::HashMap;
 
 /// Leaves integrated in one transaction.
@@ -112,7 +112,7 @@ impl Store {
         let last = self.last_checkpoint(&mut tx).await?;
         let size = last.as_ref().map_or(0, |c| c.checkpoint.size);
         let waiting: Vec<(i64, Vec<u8>)> =
-            sqlx::query_as("SELECT position, leaf FROM event WHERE log_index IS NULL ORDER BY position LIMIT $1")
+            db::query_as("SELECT position, leaf FROM event WHERE log_index IS NULL ORDER BY position LIMIT $1")
                 .bind(SEQUENCE_BATCH)
                 .fetch_all(&mut *tx)
                 .await?;
@@ -129,20 +129,20 @@ impl Store {
         for (position, leaf) in &waiting {
             let leaf = Leaf(rows::array(leaf, "leaf")?);
             for (index, hash) in tree::append(at, leaf, &hashes)? {
-                sqlx::query("INSERT INTO log_hash (idx, hash) VALUES ($1, $2)")
+                db::query("INSERT INTO log_hash (idx, hash) VALUES ($1, $2)")
                     .bind(signed(index)?)
                     .bind(hash.as_slice())
                     .execute(&mut *tx)
                     .await?;
                 hashes.insert(index, hash);
             }
-            sqlx::query("UPDATE event SET log_index = $1 WHERE position = $2").bind(signed(at)?).bind(position).execute(&mut *tx).await?;
+            db::query("UPDATE event SET log_index = $1 WHERE position = $2").bind(signed(at)?).bind(position).execute(&mut *tx).await?;
             at += 1;
         }
         let key = self.secrets().signing_key();
         let root = tree::root(at, &hashes)?;
         let note = Checkpoint { origin: key.origin().to_owned(), size: at, root }.sign(key)?;
-        sqlx::query("INSERT INTO checkpoint (size, at, note) VALUES ($1, $2, $3)")
+        db::query("INSERT INTO checkpoint (size, at, note) VALUES ($1, $2, $3)")
             .bind(signed(at)?)
             .bind(micros(now))
             .bind(note)
@@ -160,8 +160,8 @@ impl Store {
         self.last_checkpoint(&mut *self.reader().acquire().await?).await
     }
 
-    async fn last_checkpoint(&self, tx: &mut SqliteConnection) -> Result<Option<SignedCheckpoint>> {
-        let found = sqlx::query("SELECT at, note FROM checkpoint ORDER BY size DESC LIMIT 1").fetch_optional(tx).await?;
+    async fn last_checkpoint(&self, tx: &mut Connection) -> Result<Option<SignedCheckpoint>> {
+        let found = db::query("SELECT at, note FROM checkpoint ORDER BY size DESC LIMIT 1").fetch_optional(tx).await?;
         let Some(row) = found else { return Ok(None) };
         let note: String = row.try_get(1)?;
         let checkpoint = Checkpoint::open(&note, &self.verifier_key())?;
@@ -175,7 +175,7 @@ impl Store {
     /// [`StoreError::Ledger`] if the stored tree is incomplete.
     pub async fn inclusion(&self, stream: StreamId, seq: u64) -> Result<Option<Inclusion>> {
         let mut tx = self.reader().begin().await?;
-        let found = sqlx::query("SELECT log_index, leaf FROM event WHERE stream = $1 AND seq = $2")
+        let found = db::query("SELECT log_index, leaf FROM event WHERE stream = $1 AND seq = $2")
             .bind(stream_key(stream).as_slice())
             .bind(signed(seq)?)
             .fetch_optional(&mut *tx)
@@ -210,7 +210,7 @@ impl Store {
     /// [`StoreError::TooLarge`]; database errors.
     pub async fn entries(&self, filter: &EntryFilter) -> Result<Vec<LedgerEntry>> {
         within("page", filter.limit as usize, ENTRIES_PAGE_LIMIT as usize, "entries")?;
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT e.log_index, e.leaf, e.header FROM event e WHERE e.log_index IS NOT NULL");
+        let mut sql = QueryBuilder::new("SELECT e.log_index, e.leaf, e.header FROM event e WHERE e.log_index IS NOT NULL");
         if let Some(kind) = &filter.kind {
             sql.push(" AND e.kind = ").push_bind(kind.clone());
         }
@@ -255,17 +255,17 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn unsequenced(&self) -> Result<u64> {
-        let n: i64 = sqlx::query_scalar("SELECT count(*) FROM event WHERE log_index IS NULL").fetch_one(self.reader()).await?;
+        let n: i64 = db::query_scalar("SELECT count(*) FROM event WHERE log_index IS NULL").fetch_one(self.reader()).await?;
         unsigned(n)
     }
 }
 
 /// The stored hashes at `indexes`; a missing one is left out, and the step that needs it says so.
-async fn read_hashes(tx: &mut SqliteConnection, indexes: &[u64]) -> Result<HashMap<u64, Hash>> {
+async fn read_hashes(tx: &mut Connection, indexes: &[u64]) -> Result<HashMap<u64, Hash>> {
     let mut hashes = HashMap::with_capacity(indexes.len());
     for &index in indexes {
         let hash: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT hash FROM log_hash WHERE idx = $1").bind(signed(index)?).fetch_optional(&mut *tx).await?;
+            db::query_scalar("SELECT hash FROM log_hash WHERE idx = $1").bind(signed(index)?).fetch_optional(&mut *tx).await?;
         if let Some(hash) = hash {
             hashes.insert(index, rows::array(&hash, "log hash")?);
         }

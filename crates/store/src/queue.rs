@@ -3,14 +3,13 @@
 //! A list costs the same however many requests there are: each state asked for is read in order from
 //! an index, at most `offset + limit` rows, and the total is counted up to [`QUEUE_COUNT_LIMIT`].
 
+use crate::db::{self, Connection, QueryBuilder, Row};
 use crate::rows::{self, gallery_from, gallery_text, optional, signed, time, unsigned};
 use crate::{Result, Store, micros, within};
 use casework::ids::{LeoId, PersonId, RequestId, TeamId};
 use casework::record::GalleryId;
 use casework::request::State;
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use std::collections::{BTreeMap, HashMap};
 
 /// Longest page, in rows.
@@ -194,14 +193,14 @@ impl Store {
         within("page", filter.limit as usize, QUEUE_PAGE_LIMIT as usize, "rows")?;
         within("page's start", filter.offset as usize, QUEUE_COUNT_LIMIT as usize, "rows")?;
         within("filter", filter.states.len(), MAX_STATES, "states")?;
-        let mut sql = page_sql(filter);
+        let sql = page_sql(filter);
         let found = sql.build().fetch_all(self.reader()).await?;
         let mut rows = found.iter().map(row_from).collect::<Result<Vec<_>>>()?;
         self.add_people(&mut rows).await?;
 
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT count(*) FROM (");
+        let mut sql = QueryBuilder::new("SELECT count(*) FROM (");
         union(&mut sql, filter, "1", QUEUE_COUNT_LIMIT, false);
-        sql.push(")");
+        sql.push(") u");
         let total: i64 = sql.build_query_scalar().fetch_one(self.reader()).await?;
         Ok((rows, unsigned(total)?.min(u64::from(QUEUE_COUNT_LIMIT))))
     }
@@ -211,7 +210,7 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn queue_row(&self, request: RequestId) -> Result<Option<QueueRow>> {
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT ");
+        let mut sql = QueryBuilder::new("SELECT ");
         sql.push(COLUMNS).push(" FROM request_row r WHERE r.request = ");
         sql.push_bind(request.as_bytes().to_vec());
         let found = sql.build().fetch_optional(self.reader()).await?;
@@ -226,13 +225,12 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn counts(&self, viewer: Option<Viewer>) -> Result<Vec<Counts>> {
-        let open = sqlx::query("SELECT gallery, state, number FROM request_count WHERE sensitive = 0 AND number > 0")
+        let open = db::query("SELECT gallery, state, number FROM request_count WHERE sensitive = 0 AND number > 0")
             .fetch_all(self.reader())
             .await?;
         let hidden = match viewer {
             Some(viewer) => {
-                let mut sql =
-                    QueryBuilder::<Sqlite>::new("SELECT r.gallery, r.state, count(*) FROM request_row r WHERE r.sensitive = 1 AND (");
+                let mut sql = QueryBuilder::new("SELECT r.gallery, r.state, count(*) FROM request_row r WHERE r.sensitive = 1 AND (");
                 may_see(&mut sql, &viewer);
                 sql.push(") GROUP BY r.gallery, r.state");
                 sql.build().fetch_all(self.reader()).await?
@@ -252,11 +250,8 @@ impl Store {
         if rows.is_empty() {
             return Ok(());
         }
-        let mut sql = QueryBuilder::<Sqlite>::new("SELECT request, person, role FROM request_people WHERE request IN (");
-        let mut ids = sql.separated(", ");
-        for row in rows.iter() {
-            ids.push_bind(row.request.as_bytes().to_vec());
-        }
+        let mut sql = QueryBuilder::new("SELECT request, person, role FROM request_people WHERE request IN (");
+        sql.push_list(rows.iter().map(|row| row.request.as_bytes().as_slice()));
         sql.push(") ORDER BY request, person, role");
         let mut people: HashMap<RequestId, Vec<(PersonId, String)>> = HashMap::new();
         for row in sql.build().fetch_all(self.reader()).await? {
@@ -272,8 +267,8 @@ impl Store {
 }
 
 /// The page's query: each state's first rows in order, merged.
-fn page_sql(filter: &QueueFilter) -> QueryBuilder<Sqlite> {
-    let mut sql = QueryBuilder::<Sqlite>::new("SELECT r.* FROM (");
+fn page_sql(filter: &QueueFilter) -> QueryBuilder {
+    let mut sql = QueryBuilder::new("SELECT r.* FROM (");
     union(&mut sql, filter, COLUMNS, filter.offset + filter.limit, true);
     sql.push(") r").push(order(filter.order)).push(" LIMIT ").push_bind(i64::from(filter.limit));
     sql.push(" OFFSET ").push_bind(i64::from(filter.offset));
@@ -281,7 +276,7 @@ fn page_sql(filter: &QueueFilter) -> QueryBuilder<Sqlite> {
 }
 
 /// One branch for each state asked for, so that each can be read in order from an index.
-fn union(sql: &mut QueryBuilder<Sqlite>, filter: &QueueFilter, columns: &str, limit: u32, ordered: bool) {
+fn union(sql: &mut QueryBuilder, filter: &QueueFilter, columns: &'static str, limit: u32, ordered: bool) {
     let mut states: Vec<Option<&str>> = filter.states.iter().map(|s| Some(s.as_str())).collect();
     states.sort_unstable();
     states.dedup();
@@ -294,11 +289,11 @@ fn union(sql: &mut QueryBuilder<Sqlite>, filter: &QueueFilter, columns: &str, li
         if ordered {
             sql.push(order(filter.order));
         }
-        sql.push(" LIMIT ").push_bind(i64::from(limit)).push(")");
+        sql.push(" LIMIT ").push_bind(i64::from(limit)).push(") s");
     }
 }
 
-fn branch(sql: &mut QueryBuilder<Sqlite>, filter: &QueueFilter, columns: &str, state: Option<&str>) {
+fn branch(sql: &mut QueryBuilder, filter: &QueueFilter, columns: &'static str, state: Option<&str>) {
     sql.push("SELECT ").push(columns).push(" FROM ");
     if let Some((person, role)) = &filter.involving {
         // A person has a part in few requests: start from those.
@@ -333,7 +328,7 @@ fn branch(sql: &mut QueryBuilder<Sqlite>, filter: &QueueFilter, columns: &str, s
         }
     }
     if !filter.flagged.is_empty() {
-        sql.push("(0");
+        sql.push("(1 = 0");
         for name in &filter.flagged {
             sql.push(" OR json_extract(r.flags, ").push_bind(format!("$.{name}")).push(")");
         }
@@ -355,9 +350,9 @@ fn branch(sql: &mut QueryBuilder<Sqlite>, filter: &QueueFilter, columns: &str, s
 }
 
 /// Whether a sensitive row `r` may be seen: [`Viewer::sees`] in SQL.
-fn may_see(sql: &mut QueryBuilder<Sqlite>, viewer: &Viewer) {
+fn may_see(sql: &mut QueryBuilder, viewer: &Viewer) {
     if viewer.sees_all {
-        sql.push("1");
+        sql.push("1 = 1");
         return;
     }
     if let Some(gallery) = viewer.oversees {
@@ -378,7 +373,7 @@ fn order(order: QueueOrder) -> &'static str {
     }
 }
 
-fn row_from(row: &SqliteRow) -> Result<QueueRow> {
+fn row_from(row: &Row) -> Result<QueueRow> {
     Ok(QueueRow {
         request: RequestId(rows::uuid(row.try_get("request")?)?),
         version: unsigned(row.try_get("version")?)?,
@@ -400,16 +395,16 @@ fn row_from(row: &SqliteRow) -> Result<QueueRow> {
 }
 
 /// Writes a request's row, its people and the counts, within the deciding transaction.
-pub(crate) async fn put_row(tx: &mut SqliteConnection, row: &QueueRow, version: u64) -> Result<()> {
+pub(crate) async fn put_row(tx: &mut Connection, row: &QueueRow, version: u64) -> Result<()> {
     let request = row.request.as_bytes().as_slice();
     let before =
-        sqlx::query("SELECT gallery, state, sensitive FROM request_row WHERE request = $1").bind(request).fetch_optional(&mut *tx).await?;
+        db::query("SELECT gallery, state, sensitive FROM request_row WHERE request = $1").bind(request).fetch_optional(&mut *tx).await?;
     if let Some(old) = before {
         let (gallery, state, sensitive): (&str, &str, bool) = (old.try_get(0)?, old.try_get(1)?, old.try_get(2)?);
         count(tx, gallery, state, sensitive, -1).await?;
     }
     count(tx, gallery_text(row.gallery), &row.state, row.sensitive, 1).await?;
-    sqlx::query(
+    db::query(
         "INSERT INTO request_row (request, version, gallery, leo, team, state, urgent, sensitive,
            received_at, due_at, changed_at, requester, approver, assignee, flags)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
@@ -437,9 +432,9 @@ pub(crate) async fn put_row(tx: &mut SqliteConnection, row: &QueueRow, version: 
     .bind(&row.flags)
     .execute(&mut *tx)
     .await?;
-    sqlx::query("DELETE FROM request_people WHERE request = $1").bind(request).execute(&mut *tx).await?;
+    db::query("DELETE FROM request_people WHERE request = $1").bind(request).execute(&mut *tx).await?;
     for (person, role) in &row.people {
-        sqlx::query("INSERT INTO request_people (request, person, role) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
+        db::query("INSERT INTO request_people (request, person, role) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
             .bind(request)
             .bind(person.as_bytes().as_slice())
             .bind(role)
@@ -449,8 +444,8 @@ pub(crate) async fn put_row(tx: &mut SqliteConnection, row: &QueueRow, version: 
     Ok(())
 }
 
-async fn count(tx: &mut SqliteConnection, gallery: &str, state: &str, sensitive: bool, by: i64) -> Result<()> {
-    sqlx::query(
+async fn count(tx: &mut Connection, gallery: &str, state: &str, sensitive: bool, by: i64) -> Result<()> {
+    db::query(
         "INSERT INTO request_count (gallery, state, sensitive, number) VALUES ($1, $2, $3, $4)
          ON CONFLICT (gallery, state, sensitive)
            DO UPDATE SET number = request_count.number + excluded.number",
@@ -498,7 +493,7 @@ mod tests {
             (QueueFilter { leo: Some(LeoId::fixed(1)), ..base() }, Some("approved")),
         ];
         for (filter, state) in filters {
-            let mut sql = QueryBuilder::<Sqlite>::new("EXPLAIN QUERY PLAN ");
+            let mut sql = QueryBuilder::new("EXPLAIN QUERY PLAN ");
             branch(&mut sql, &filter, COLUMNS, state);
             sql.push(order(filter.order)).push(" LIMIT 50");
             let steps = sql.build().fetch_all(store.reader()).await.unwrap();

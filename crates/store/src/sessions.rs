@@ -1,11 +1,11 @@
 //! Signed-in sessions, for the web room's session layer: found by the SHA-256 of their id, sealed.
 
+use crate::db;
 use crate::keys::{DataKey, Keyring, Scope};
 use crate::sealing::Aad;
 use crate::{Result, Store, StoreError, micros, within};
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::Timestamp;
-use sqlx::Row;
 
 /// Largest session record, in bytes.
 pub const MAX_SESSION_BYTES: usize = 1024 * 1024;
@@ -24,7 +24,7 @@ impl Store {
     pub async fn create_session(&self, id: &[u8], record: &[u8], expires_at: Timestamp) -> Result<bool> {
         let (hash, key, sealed) = self.seal_session(id, record).await?;
         let mut tx = self.write().await?;
-        let made = sqlx::query(
+        let made = db::query(
             "INSERT INTO session (key, key_id, sealed, expires_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT DO NOTHING",
         )
@@ -45,7 +45,7 @@ impl Store {
     pub async fn put_session(&self, id: &[u8], record: &[u8], expires_at: Timestamp) -> Result<()> {
         let (hash, key, sealed) = self.seal_session(id, record).await?;
         let mut tx = self.write().await?;
-        sqlx::query(
+        db::query(
             "INSERT INTO session (key, key_id, sealed, expires_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT (key) DO UPDATE SET key_id = excluded.key_id, sealed = excluded.sealed,
                expires_at = excluded.expires_at",
@@ -68,7 +68,7 @@ impl Store {
     pub async fn replace_session(&self, id: &[u8], record: &[u8], expires_at: Timestamp) -> Result<bool> {
         let (hash, key, sealed) = self.seal_session(id, record).await?;
         let mut tx = self.write().await?;
-        let done = sqlx::query("UPDATE session SET key_id = $2, sealed = $3, expires_at = $4 WHERE key = $1")
+        let done = db::query("UPDATE session SET key_id = $2, sealed = $3, expires_at = $4 WHERE key = $1")
             .bind(hash.as_slice())
             .bind(key.id.as_slice())
             .bind(sealed)
@@ -85,7 +85,7 @@ impl Store {
     /// [`StoreError::Damaged`] if it does not open.
     pub async fn get_session(&self, id: &[u8], now: Timestamp) -> Result<Option<Vec<u8>>> {
         let hash = session_key(id);
-        let found = sqlx::query("SELECT key_id, sealed FROM session WHERE key = $1 AND expires_at > $2")
+        let found = db::query("SELECT key_id, sealed FROM session WHERE key = $1 AND expires_at > $2")
             .bind(hash.as_slice())
             .bind(micros(now))
             .fetch_optional(self.reader())
@@ -102,7 +102,7 @@ impl Store {
     /// Database errors.
     pub async fn delete_session(&self, id: &[u8]) -> Result<()> {
         let mut tx = self.write().await?;
-        sqlx::query("DELETE FROM session WHERE key = $1").bind(session_key(id).as_slice()).execute(&mut *tx).await?;
+        db::query("DELETE FROM session WHERE key = $1").bind(session_key(id).as_slice()).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -113,7 +113,7 @@ impl Store {
     /// Database errors.
     pub async fn purge_sessions(&self, now: Timestamp) -> Result<u64> {
         let mut tx = self.write().await?;
-        let gone = sqlx::query("DELETE FROM session WHERE expires_at <= $1").bind(micros(now)).execute(&mut *tx).await?;
+        let gone = db::query("DELETE FROM session WHERE expires_at <= $1").bind(micros(now)).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(gone.rows_affected())
     }
