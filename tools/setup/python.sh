@@ -11,6 +11,6 @@ for tool in "$@"; do
     pins=$(sha256sum <"$list")
     [ "$(cat "$stamp" 2>/dev/null)" = "$pins" ] && continue
     echo "python: pip install -r $list"
-    .venv/bin/pip install --disable-pip-version-check --quiet -r "$list"
+    .venv/bin/python -m pip install --disable-pip-version-check --quiet -r "$list"
     echo "$pins" >"$stamp"
 done

@@ -8,5 +8,5 @@ tools/setup/apt.sh browser fonts
 echo "setup for tests: 2/3 test tools"
 tools/setup/cargo-tools.sh nextest deny
 echo "setup for tests: 3/3 Python packages"
-if [ -f tools/api/requirements.txt ]; then tools/setup/python.sh api; fi
+tools/setup/python.sh api nist
 echo "setup for tests: done in $((SECONDS - start)) s"

@@ -38,6 +38,7 @@ fn the_rooms_depend_on_each_other_as_the_plan_says() {
         ("face", &[]),
         ("gallery", &[]),
         ("decoder", &[]),
+        ("nist", &[]),
         ("store", &["casework", "ledger"]),
         ("bureau", &["casework", "decoder", "face", "gallery", "ledger", "store"]),
         ("web", &["bureau", "casework"]),
