@@ -2,9 +2,15 @@
 //!
 //! Images flow through decode → detect → template → keep, several on their way at once; what is ready
 //! is kept together, so that a batch costs one commit and one sync. For another model the same flow
-//! fills a second index from the images that are held, while the first is searched.
+//! fills a second index from the images that are held, while the first is searched. A file of the ANSI/NIST-ITL
+//! exchange format goes the same way, each of its faces as a picture ([`crate::exchange`]).
 
-use crate::{Bureau, BureauError, Result, images::Pixels, sha256};
+use crate::{
+    Bureau, BureauError, Result,
+    exchange::{self, Type2},
+    images::Pixels,
+    sha256,
+};
 use casework::{
     disclosure::Biography,
     ids::{Digest, ReferenceId},
@@ -52,10 +58,10 @@ pub enum Enrolled {
     Already,
 }
 
-/// One refused file.
+/// One refused file, or one refused picture of a file.
 #[derive(Clone, Debug, Serialize)]
 pub struct RefusedFile {
-    /// The file's name within the folder.
+    /// The file's name within the folder, and which of its pictures, where it may have several.
     pub file: String,
     /// Why, in plain words.
     pub why: String,
@@ -155,28 +161,45 @@ impl Bureau {
     /// # Errors
     /// Refused when it is not an acceptable image or does not show exactly one face.
     pub async fn enrol_one(&self, gallery: GalleryId, enrolment: Enrolment) -> Result<Enrolled> {
-        let Some(ready) = self.prepare(gallery, enrolment).await? else { return Ok(Enrolled::Already) };
+        let Some(ready) = self.prepare(gallery, enrolment, None).await? else { return Ok(Enrolled::Already) };
         let id = ready.holding.reference;
         Ok(if self.hold(gallery, vec![ready]).await? == 1 { Enrolled::Added(id) } else { Enrolled::Already })
     }
 
-    /// Enrols every JPEG and PNG of a folder, in name order. `NAME.json` beside an image holds its
-    /// biography. `progress(done, all)` is called whenever some are done.
+    /// Enrols every JPEG, PNG and ANSI/NIST-ITL file of a folder, in name order. `NAME.json` beside an image holds its
+    /// biography; in an ANSI/NIST-ITL file it is Type-2, read by `map`. `progress(done, all)` is called whenever some
+    /// files are done.
     ///
     /// # Errors
     /// When the folder cannot be read or the gallery fails; a refused file is reported, not an error.
-    pub async fn enrol_folder(&self, gallery: GalleryId, folder: &Path, mut progress: impl FnMut(u64, u64)) -> Result<EnrolReport> {
-        let files = image_files(folder)?;
+    pub async fn enrol_folder(
+        &self,
+        gallery: GalleryId,
+        folder: &Path,
+        map: &Type2,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<EnrolReport> {
+        let files = files(folder, &[&PICTURES[..], &exchange::EXTENSIONS].concat())?;
         let all = files.len() as u64;
         let mut report = EnrolReport::default();
         let mut done = 0;
-        let ready = files.iter().map(|file| async move { (file, self.prepare_file(gallery, file).await) });
+        let ready = files.iter().map(|file| async move {
+            if has_extension(file, &exchange::EXTENSIONS) {
+                (file, self.prepare_exchanged(gallery, file, map).await)
+            } else {
+                (file, vec![(None, self.prepare_file(gallery, file).await)])
+            }
+        });
         let mut ready = pin!(side_by_side(ready));
         while let Some(some) = ready.next().await {
             done += some.len() as u64;
             let mut batch = vec![];
-            for (file, outcome) in some {
-                let file = || file.strip_prefix(folder).unwrap_or(file).display().to_string();
+            let pictures = some.into_iter().flat_map(|(file, pictures)| pictures.into_iter().map(move |(which, made)| (file, which, made)));
+            for (file, which, outcome) in pictures {
+                let file = || {
+                    let name = file.strip_prefix(folder).unwrap_or(file).display();
+                    which.as_ref().map_or_else(|| name.to_string(), |which| format!("{name}, {which}"))
+                };
                 match outcome {
                     Ok(Some(one)) => batch.push(one),
                     Ok(None) => report.already += 1,
@@ -301,8 +324,9 @@ impl Bureau {
         ))
     }
 
-    /// From an image to what is kept of it; `None` if it is enrolled.
-    async fn prepare(&self, gallery: GalleryId, enrolment: Enrolment) -> Result<Option<Ready>> {
+    /// From an image to what is kept of it; `None` if it is enrolled. Where the file `says` how large the picture is, it
+    /// has to be so, upright or turned.
+    async fn prepare(&self, gallery: GalleryId, enrolment: Enrolment, says: Option<(u32, u32)>) -> Result<Option<Ready>> {
         let source = sha256(&enrolment.image);
         let id = self.reference_id(gallery, source);
         if self.index(gallery)?.contains(id.as_bytes()).map_err(gallery_error)?
@@ -313,6 +337,12 @@ impl Bureau {
         let began = Instant::now();
         let pixels = self.decode(&enrolment.image).await?;
         let decode = began.elapsed().as_secs_f64();
+        if let Some((width, height)) = says
+            && ![(width, height), (height, width)].contains(&(pixels.width, pixels.height))
+        {
+            let (w, h) = (pixels.width, pixels.height);
+            return Err(not_one(format!("The file says that the picture has {width} × {height} pixels; it has {w} × {h}.")));
+        }
         let made = see(self.engine()?, pixels).await?;
         let attributes = Attributes { synthetic: false, enrolled_at: self.now().as_microsecond(), ..attributes(&enrolment.biography) };
         Ok(Some(Ready {
@@ -358,13 +388,26 @@ impl Bureau {
         ReferenceId(uuid::Builder::from_custom_bytes(bytes).into_uuid())
     }
 
+    /// Each face of an ANSI/NIST-ITL file: which it is, and what is kept of it.
+    async fn prepare_exchanged(&self, gallery: GalleryId, file: &Path, map: &Type2) -> Vec<(Option<String>, Result<Option<Ready>>)> {
+        let bytes = match read(file, nist::FILE_BYTES_MAX) {
+            Ok(bytes) => bytes,
+            Err(e) => return vec![(None, Err(e))],
+        };
+        let mut out = vec![];
+        for (which, face) in exchange::faces(&bytes, map) {
+            let made = match face {
+                Ok(face) => self.prepare(gallery, face.enrolment, Some(face.says)).await,
+                Err(e) => Err(e),
+            };
+            out.push((which, made));
+        }
+        out
+    }
+
     async fn prepare_file(&self, gallery: GalleryId, file: &Path) -> Result<Option<Ready>> {
         let failed = |e: std::io::Error| BureauError::Failed(format!("The file could not be read: {e}."));
-        let size = std::fs::metadata(file).map_err(failed)?.len();
-        if size > decoder::IMAGE_BYTES_MAX as u64 {
-            return Err(BureauError::Failed(format!("The file has {size} bytes; at most {} are allowed.", decoder::IMAGE_BYTES_MAX)));
-        }
-        let image = std::fs::read(file).map_err(failed)?;
+        let image = read(file, decoder::IMAGE_BYTES_MAX)?;
         let sidecar = file.with_extension("json");
         let biography = if sidecar.exists() {
             let length = std::fs::metadata(&sidecar).map_err(failed)?.len();
@@ -380,7 +423,7 @@ impl Bureau {
         } else {
             Biography::default()
         };
-        self.prepare(gallery, Enrolment { image, biography }).await
+        self.prepare(gallery, Enrolment { image, biography }, None).await
     }
 
     /// Fills a gallery up with synthetic references that have no picture and no person behind them.
@@ -485,11 +528,32 @@ fn attributes(biography: &Biography) -> Attributes {
     Attributes { synthetic: false, sex_marker, year_of_birth: year, enrolled_at: 0 }
 }
 
+/// A whole file, if it is not too large.
+fn read(file: &Path, most: usize) -> Result<Vec<u8>> {
+    let failed = |e: std::io::Error| BureauError::Failed(format!("The file could not be read: {e}."));
+    let size = std::fs::metadata(file).map_err(failed)?.len();
+    if size > most as u64 {
+        return Err(BureauError::Failed(format!("The file has {size} bytes; at most {most} are allowed.")));
+    }
+    std::fs::read(file).map_err(failed)
+}
+
+/// Extensions of pictures.
+const PICTURES: [&str; 3] = ["jpg", "jpeg", "png"];
+
+fn has_extension(path: &Path, of: &[&str]) -> bool {
+    path.extension().and_then(|e| e.to_str()).is_some_and(|e| of.contains(&e.to_ascii_lowercase().as_str()))
+}
+
 /// The JPEG and PNG files in a folder and those below it, in name order; links are left out.
 ///
 /// # Errors
 /// When a folder cannot be read.
 pub fn image_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    files(folder, &PICTURES)
+}
+
+fn files(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
     let mut out = vec![];
     let mut waiting = vec![folder.to_owned()];
     while let Some(dir) = waiting.pop() {
@@ -501,11 +565,7 @@ pub fn image_files(folder: &Path) -> Result<Vec<PathBuf>> {
             }
             if path.is_dir() {
                 waiting.push(path);
-            } else if path
-                .extension()
-                .and_then(|e| e.to_str())
-                .is_some_and(|e| ["jpg", "jpeg", "png"].contains(&e.to_ascii_lowercase().as_str()))
-            {
+            } else if has_extension(&path, extensions) {
                 out.push(path);
             }
         }

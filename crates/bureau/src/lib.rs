@@ -10,6 +10,7 @@ pub mod assess;
 pub mod certificate;
 pub mod enhance;
 pub mod enrol;
+pub mod exchange;
 pub mod images;
 pub mod intake;
 pub mod register;

@@ -20,6 +20,7 @@ pub mod crime;
 pub mod decide;
 pub mod disclosure;
 pub mod event;
+pub mod export;
 pub mod form;
 pub mod ids;
 pub mod limits;

@@ -12,3 +12,5 @@ pub const CANDIDATES_MAX: usize = 10;
 pub const EXAMINERS_MAX: usize = 3;
 /// Confirmations that a match needs (M2).
 pub const CONFIRMATIONS_MIN: usize = 2;
+/// References that one export may carry, recorded as one event.
+pub const EXPORT_REFERENCES_MAX: usize = 1_000;

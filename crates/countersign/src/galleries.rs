@@ -3,6 +3,7 @@
 use crate::{
     config::Config,
     enrol::bar,
+    export,
     house::{self, Galleries},
 };
 use bureau::{Bureau, SystemClock};
@@ -39,6 +40,8 @@ pub enum Verb {
     /// searched. Stopped half-way, run it again: it goes on. The second index is searched once the
     /// configuration names its pack (`face.pack`) and `serve` is started again.
     ReEnrol(ReEnrolArgs),
+    /// Write references as ANSI/NIST-ITL files, as the gallery's owner: recorded, with to whom and why, before the first.
+    Export(export::Args),
     /// Measure a search against a plain f32 scan and the memory's bandwidth, in one run. Every measured
     /// list is exact; some are compared with a float64 brute force here.
     Bench(Args),
@@ -93,6 +96,7 @@ pub async fn run(config: impl Fn() -> Result<Config>, verb: &Verb) -> Result<Exi
     match verb {
         Verb::Check => check(&config()?).await,
         Verb::ReEnrol(args) => re_enrol(&config()?, args).await,
+        Verb::Export(args) => export::run(&config()?, args).await,
         Verb::Bench(args) => bench(config, args).await,
     }
 }

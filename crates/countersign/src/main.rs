@@ -7,6 +7,7 @@ mod config;
 mod demo;
 mod enrol;
 mod evaluate;
+mod export;
 mod galleries;
 mod house;
 mod pack;

@@ -8,6 +8,7 @@ mod assess;
 mod certificate;
 mod coverage;
 mod erasure;
+mod export;
 mod intake;
 mod model;
 mod replaced;

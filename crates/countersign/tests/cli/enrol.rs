@@ -10,12 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-fn build(tail: &str) -> PathBuf {
+pub fn build(tail: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../build").join(tail)
 }
 
 /// One large face of a photograph, found by the product's own engine.
-fn portrait() -> Rgb8 {
+pub fn portrait() -> Rgb8 {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let decoder = Decoder::new(crate::run::BINARY.into(), vec!["decode-child".into()]);
     let bytes = fs::read(photograph("sample3.jpg")).unwrap();

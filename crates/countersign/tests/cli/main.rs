@@ -5,6 +5,7 @@ mod certificate;
 mod demo;
 mod enrol;
 mod evaluate;
+mod exchange;
 mod galleries;
 mod killed;
 mod packs;
