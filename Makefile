@@ -3,7 +3,7 @@
 
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test build demo test deb screenshots advisories miri
+.PHONY: help setup setup-test build demo test deb screenshots advisories miri torture
 
 # Further arguments of the demo: make demo ARGS=--headless
 ARGS ?=
@@ -29,6 +29,9 @@ test: setup-test ## every check and test
 screenshots: setup-test build ## pictures of every page in build/screenshots, a few in docs/images, faces blurred
 	@COUNTERSIGN_BIN="$$(tools/setup/binary.sh)" COUNTERSIGN_FRAME_BIN="$$(dirname "$$(tools/setup/binary.sh)")/examples/frame" \
 		tools/setup/step.sh "browser tests, with pictures" node tools/browser/screenshots.mjs
+
+torture: setup ## the crash and fault campaign (CYCLES=1000 SEED=1; docs/TORTURE.md)
+	@cargo run --release --locked -p bureau --example torture -- --cycles $(or $(CYCLES),1000) --seed $(or $(SEED),1)
 
 deb: setup ## a Debian package in build/deb (PROFILE=dev packs the dev build)
 	@packaging/deb.sh

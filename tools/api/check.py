@@ -41,11 +41,12 @@ RUNS = [
     ("leader", "Ruth Adeyemi", 6, ["allocate", "admit", "decide_review", "decide_onward", "close", "colleagues", "list_requests",
                                 "statistics", "ledger", "get_history", "examiners_at_work", "replace_examiner", "failed_tasks",
                                 "try_again", "settings", "confirm_threshold", "decline_threshold"]),
-    ("owner", "Margaret Ellis", 4, ["accuracy", "settings", "propose_threshold", "confirm_threshold", "statistics", "ledger"]),
+    ("owner", "Margaret Ellis", 4, ["accuracy", "settings", "propose_threshold", "confirm_threshold", "statistics", "ledger",
+                                   "processing", "processing_proof"]),
     ("examiner", "Mei Lin", 5, ["list_comparisons", "get_comparison", "take_up_comparison", "get_comparison_probe",
                              "get_candidate_image", "give_visual", "get_informed", "give_informed", "conclude_empty"]),
     ("auditor", "Nadia Rahman", 4, ["me", "policy", "ledger", "verify_ledger", "statistics", "list_requests", "get_request",
-                                 "get_history", "take", "look_up", "sample"]),
+                                 "get_history", "take", "look_up", "sample", "processing", "processing_proof"]),
 ]
 
 

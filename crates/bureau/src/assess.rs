@@ -245,7 +245,13 @@ impl Bureau {
             }
         }
         let found: Vec<_> = out.iter().map(|l| l.reference.as_str()).collect();
-        self.note_house("looked-up", who, &format!("looked a reference up; found: {}", found.join(", ")), actor.gallery).await?;
+        self.note_house(
+            casework::processing::HouseKind::LookedUp,
+            who,
+            &format!("looked a reference up; found: {}", found.join(", ")),
+            actor.gallery,
+        )
+        .await?;
         Ok(out)
     }
 

@@ -220,7 +220,7 @@ impl Bureau {
             progress(done, all);
         }
         let what = format!("{} added, {} already there, {} refused", report.added, report.already, report.refused.len());
-        self.note("enrolled", None, &what, Some(gallery)).await?;
+        self.note(casework::processing::HouseKind::Enrolled, None, &what, Some(gallery)).await?;
         Ok(report)
     }
 
@@ -291,7 +291,7 @@ impl Bureau {
             report.failed,
             report.without_picture
         );
-        self.note("enrolled", None, &what, Some(gallery)).await?;
+        self.note(casework::processing::HouseKind::Enrolled, None, &what, Some(gallery)).await?;
         Ok(report)
     }
 

@@ -8,6 +8,7 @@ use casework::{
     ids::{PersonId, ReferenceId},
     limits::EXPORT_REFERENCES_MAX,
     policy::BioField,
+    processing::HouseKind,
     record::{GalleryId, Header, NewRecord, RetentionClass, StreamId},
 };
 use jiff::civil::Date;
@@ -248,7 +249,7 @@ impl Bureau {
         }
         asked.allowed(&actor)?;
         let header = Header {
-            kind: "exported".into(),
+            kind: HouseKind::Exported.to_string(),
             at: self.now(),
             gallery: Some(wanted.gallery),
             leo: None,
@@ -275,7 +276,7 @@ impl Bureau {
             progress(done.written, all);
         }
         let what = format!("{} of {all} files of an export were written", done.written);
-        self.note_house("export-ended", who, &what, Some(wanted.gallery)).await?;
+        self.note_house(HouseKind::ExportEnded, who, &what, Some(wanted.gallery)).await?;
         outcome.map(|()| done)
     }
 

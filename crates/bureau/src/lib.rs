@@ -13,6 +13,7 @@ pub mod enrol;
 pub mod exchange;
 pub mod images;
 pub mod intake;
+pub mod processing;
 pub mod register;
 pub mod report;
 pub mod respond;

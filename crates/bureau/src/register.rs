@@ -175,7 +175,7 @@ pub fn organisation_of(register: &Register, person: &Person) -> String {
     }
 }
 
-fn in_words(register: &Register, event: &RegisterEvent) -> String {
+pub(crate) fn in_words(register: &Register, event: &RegisterEvent) -> String {
     let person = |p: &PersonId| name_of(register, Who::Person(*p));
     match event {
         RegisterEvent::LeoEntered(l) => format!("Organisation entered: {}", l.name),

@@ -3,21 +3,17 @@
 use crate::{Bureau, Result};
 use casework::{
     access::Action,
-    calendar,
-    ids::{PersonId, RequestId},
-    people::Role,
+    ids::PersonId,
+    people::{Actor, Register, Role},
+    processing::HouseKind,
     record::{GalleryId, Header, NewRecord, RetentionClass, StreamId},
-    report::{self, Counts},
+    report::{self, Counts, Measure},
     request::{Request, State},
 };
-use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 pub use store::EntryFilter;
-use store::{HeaderRow, LedgerEntry, LogReport, SignedCheckpoint};
-
-/// Headers read at a time.
-const HEADERS_AT_ONCE: u32 = 2_000;
+use store::{LedgerEntry, LogReport, SignedCheckpoint};
 
 /// Something that happened in the house outside a request: the sealed payload.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,6 +33,25 @@ pub struct Took {
     pub median_working_days: u32,
     /// The longest.
     pub longest_working_days: u32,
+}
+
+impl Took {
+    /// Out of the number of answers by working days taken.
+    fn of(days: &BTreeMap<u32, u64>) -> Option<Self> {
+        let answers: u64 = days.values().sum();
+        let mut before = 0;
+        let median = days.iter().find_map(|(day, n)| {
+            before += n;
+            (before > answers / 2).then_some(*day)
+        })?;
+        let (longest, _) = days.last_key_value()?;
+        Some(Self { answers: usize::try_from(answers).unwrap_or(usize::MAX), median_working_days: median, longest_working_days: *longest })
+    }
+}
+
+/// The gallery that somebody answers for.
+fn own(actor: &Actor) -> Result<GalleryId> {
+    Ok(actor.gallery.ok_or_else(|| vec![casework::access::unknown()])?)
 }
 
 /// Management information (D4).
@@ -61,6 +76,10 @@ pub struct Replayed {
     pub events: u64,
     /// Requests whose row in the queue is not what their events lead to.
     pub differing: Vec<String>,
+    /// Entries of who did what (s.62) that are not what their event folds to, by index in the log.
+    pub entries_differing: Vec<u64>,
+    /// Whether the figures are not what the headers fold to.
+    pub figures_differ: bool,
 }
 
 /// What an auditor reads about the log's verification.
@@ -90,13 +109,13 @@ pub const SAMPLE_MAX: usize = 100;
 pub const SEED_CHARS_MAX: usize = 100;
 
 impl Bureau {
-    pub(crate) async fn note_house(&self, kind: &str, by: PersonId, what: &str, gallery: Option<GalleryId>) -> Result<()> {
+    pub(crate) async fn note_house(&self, kind: HouseKind, by: PersonId, what: &str, gallery: Option<GalleryId>) -> Result<()> {
         self.note(kind, Some(by), what, gallery).await
     }
 
-    pub(crate) async fn note(&self, kind: &str, by: Option<PersonId>, what: &str, gallery: Option<GalleryId>) -> Result<()> {
+    pub(crate) async fn note(&self, kind: HouseKind, by: Option<PersonId>, what: &str, gallery: Option<GalleryId>) -> Result<()> {
         let header = Header {
-            kind: kind.into(),
+            kind: kind.to_string(),
             at: self.now(),
             gallery,
             leo: None,
@@ -122,7 +141,7 @@ impl Bureau {
             // A SIAO answers for one gallery (R3); one without a gallery for none.
             filter.gallery = Some(actor.gallery.ok_or_else(|| vec![casework::access::unknown()])?);
         }
-        self.note_house("log-read", who, "read the log", actor.gallery).await?;
+        self.note_house(HouseKind::LogRead, who, "read the log", actor.gallery).await?;
         self.store.sequence(self.now()).await?;
         Ok(self.store.entries(&filter).await?)
     }
@@ -134,7 +153,7 @@ impl Bureau {
     pub async fn verify_for(&self, who: PersonId) -> Result<Verified> {
         let (_, actor) = self.actor(who).await?;
         self.house_access(&actor, Action::SeeLedger)?;
-        self.note_house("log-verified", who, "verified the log", actor.gallery).await?;
+        self.note_house(HouseKind::LogVerified, who, "verified the log", actor.gallery).await?;
         self.verify().await
     }
 
@@ -164,7 +183,8 @@ impl Bureau {
         })
     }
 
-    /// Folds every request again and compares the result with its row in the queue. Of a request whose
+    /// Folds every request again and compares the result with its row in the queue; and the whole log, and
+    /// compares with the index of who did what and the figures. Of a request whose
     /// record was erased, only the state is left to compare.
     ///
     /// # Errors
@@ -184,6 +204,7 @@ impl Bureau {
                 out.differing.push(id.reference());
             }
         }
+        (out.entries_differing, out.figures_differ) = self.refold().await?;
         Ok(out)
     }
 
@@ -192,29 +213,9 @@ impl Bureau {
     /// # Errors
     /// Refused to people who may not see statistics.
     pub async fn statistics(&self, who: PersonId) -> Result<BTreeMap<GalleryId, Counts>> {
-        let (_, actor) = self.actor(who).await?;
+        let (register, actor) = self.actor(who).await?;
         self.house_access(&actor, Action::SeeStatistics)?;
-        let mut all = self.counts().await?;
-        if !actor.has(Role::Auditor) {
-            all.retain(|g, _| Some(*g) == actor.gallery);
-        }
-        Ok(all)
-    }
-
-    async fn counts(&self) -> Result<BTreeMap<GalleryId, Counts>> {
-        Ok(report::counts(self.headers().await?.iter().map(|h| &h.header)))
-    }
-
-    async fn headers(&self) -> Result<Vec<HeaderRow>> {
-        let mut headers = vec![];
-        let mut position = 0;
-        loop {
-            let page = self.store.headers(position, HEADERS_AT_ONCE).await?;
-            let Some(last) = page.last() else { break };
-            position = last.position;
-            headers.extend(page);
-        }
-        Ok(headers)
+        Ok(self.figures_of(&actor, &register).await?.galleries)
     }
 
     /// The management information (D4): by gallery, force and month, with how long answers took; all of it
@@ -225,39 +226,44 @@ impl Bureau {
     pub async fn figures(&self, who: PersonId) -> Result<Figures> {
         let (register, actor) = self.actor(who).await?;
         self.house_access(&actor, Action::SeeStatistics)?;
-        let mut rows = self.headers().await?;
-        if !actor.has(Role::Auditor) {
-            rows.retain(|r| r.header.gallery.is_some() && r.header.gallery == actor.gallery);
-        }
-        let headers = || rows.iter().map(|r| &r.header);
-        let force = |id| register.leos.get(&id).map_or_else(|| "No longer on the register".to_owned(), |l| l.name.clone());
-        let mut received: BTreeMap<RequestId, Date> = BTreeMap::new();
-        let mut days: BTreeMap<GalleryId, Vec<u32>> = BTreeMap::new();
-        for row in &rows {
-            let (StreamId::Request(id), Some(gallery)) = (row.stream, row.header.gallery) else { continue };
-            let on = calendar::london_date(row.header.at);
-            match row.header.kind.as_str() {
-                "received" => drop(received.insert(id, on)),
-                "released" => days.entry(gallery).or_default().extend(received.get(&id).map(|from| calendar::working_days(*from, on))),
-                _ => {}
+        self.figures_of(&actor, &register).await
+    }
+
+    /// The figures of the galleries that somebody answers for, read off what is kept in step with the log: only
+    /// what is new is folded.
+    async fn figures_of(&self, actor: &Actor, register: &Register) -> Result<Figures> {
+        self.fold_log().await?;
+        let mut out = Figures { galleries: BTreeMap::new(), forces: vec![], months: vec![], took: BTreeMap::new() };
+        let kept = match (actor.has(Role::Auditor), actor.gallery) {
+            (true, _) => self.store.figures(None).await?,
+            (false, Some(own)) => self.store.figures(Some(own)).await?,
+            (false, None) => return Ok(out),
+        };
+        let force = |id: &str| {
+            let known = id.parse().ok().and_then(|id| register.leos.get(&id));
+            known.map_or_else(|| "No longer on the register".to_owned(), |l| l.name.clone())
+        };
+        let mut forces: BTreeMap<(GalleryId, String), Counts> = BTreeMap::new();
+        let mut months: BTreeMap<(GalleryId, String), Counts> = BTreeMap::new();
+        let mut days: BTreeMap<GalleryId, BTreeMap<u32, u64>> = BTreeMap::new();
+        for (key, n) in kept {
+            let counts = match key.filed.as_str() {
+                "gallery" => out.galleries.entry(key.gallery).or_default(),
+                "force" => forces.entry((key.gallery, force(&key.of))).or_default(),
+                "month" => months.entry((key.gallery, key.of)).or_default(),
+                _ => {
+                    *days.entry(key.gallery).or_default().entry(key.detail.parse().unwrap_or_default()).or_default() += n;
+                    continue;
+                }
+            };
+            if let Ok(measure) = key.measure.parse::<Measure>() {
+                counts.add(measure, &key.detail, u32::try_from(n).unwrap_or(u32::MAX));
             }
         }
-        let took = days.into_iter().filter_map(|(gallery, mut days)| {
-            days.sort_unstable();
-            let median = *days.get(days.len() / 2)?;
-            Some((gallery, Took { answers: days.len(), median_working_days: median, longest_working_days: *days.last()? }))
-        });
-        Ok(Figures {
-            galleries: report::counts(headers()),
-            forces: report::counts_by(headers(), |h| Some((h.gallery?, force(h.leo?)))).into_iter().collect(),
-            months: report::counts_by(headers(), |h| {
-                let on = calendar::london_date(h.at);
-                Some((h.gallery?, format!("{}-{:02}", on.year(), on.month())))
-            })
-            .into_iter()
-            .collect(),
-            took: took.collect(),
-        })
+        out.took = days.into_iter().filter_map(|(gallery, days)| Some((gallery, Took::of(&days)?))).collect();
+        out.forces = forces.into_iter().collect();
+        out.months = months.into_iter().collect();
+        Ok(out)
     }
 
     /// The newest signed checkpoint and the key to check it with, for somebody who may read the log.
@@ -267,7 +273,7 @@ impl Bureau {
     pub async fn checkpoint_for(&self, who: PersonId) -> Result<(Option<String>, String)> {
         let (_, actor) = self.actor(who).await?;
         self.house_access(&actor, Action::SeeLedger)?;
-        self.note_house("checkpoint-taken", who, "took the signed checkpoint", actor.gallery).await?;
+        self.note_house(HouseKind::CheckpointTaken, who, "took the signed checkpoint", actor.gallery).await?;
         self.store.sequence(self.now()).await?;
         Ok((self.store.checkpoint().await?.map(|c| c.note), self.store.verifier_key().to_string()))
     }
@@ -280,12 +286,8 @@ impl Bureau {
     pub async fn sample(&self, who: PersonId, seed: &str, size: usize) -> Result<Vec<crate::views::RequestLine>> {
         let (register, actor) = self.actor(who).await?;
         self.house_access(&actor, Action::SeeStatistics)?;
-        let mut ids: Vec<RequestId> = vec![];
-        for (stream, _) in self.store.streams().await? {
-            if let StreamId::Request(id) = stream {
-                ids.push(id);
-            }
-        }
+        // Sixteen bytes a request, off an index; nothing of the log is read.
+        let ids = self.store.request_ids(if actor.has(Role::Auditor) { None } else { Some(own(&actor)?) }).await?;
         let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, seed.as_bytes());
         let drawn = report::sample(&ids, ids.len(), |id| {
             let mut out = [0; 32];
@@ -304,7 +306,7 @@ impl Bureau {
                 out.push(self.line(&row, &register, who));
             }
         }
-        self.note_house("sample-drawn", who, &format!("{} drawn", out.len()), actor.gallery).await?;
+        self.note_house(HouseKind::SampleDrawn, who, &format!("{} drawn", out.len()), actor.gallery).await?;
         Ok(out)
     }
 }

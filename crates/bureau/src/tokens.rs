@@ -18,7 +18,8 @@ impl Bureau {
         let token = format!("{TOKEN_PREFIX}{}", hex::encode(bytes));
         let until = self.now() + SignedDuration::from_hours(24 * days);
         self.store.create_session(token.as_bytes(), person.as_bytes(), until).await?;
-        self.note("token-issued", None, &format!("an operator issued a token of the API to {person}"), None).await?;
+        self.note(casework::processing::HouseKind::TokenIssued, None, &format!("an operator issued a token of the API to {person}"), None)
+            .await?;
         Ok(token)
     }
 

@@ -407,7 +407,7 @@ fn probe_view(p: &Probe, number: usize, police: bool, sees_candidates: bool) -> 
     }
 }
 
-fn thing_words(thing: Thing) -> &'static str {
+pub(crate) fn thing_words(thing: Thing) -> &'static str {
     match thing {
         Thing::Form => "the request",
         Thing::Probe(_) => "an image of the request",
@@ -450,7 +450,7 @@ fn told_to_the_force(header: &Header) -> bool {
 }
 
 /// An event in words; nothing personal.
-fn words(event: &Event) -> String {
+pub(crate) fn words(event: &Event) -> String {
     match event {
         Event::Prepared { .. } => "Request sent to an approver".into(),
         Event::Returned { .. } => "Returned to the requester".into(),

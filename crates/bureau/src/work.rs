@@ -116,7 +116,7 @@ impl Bureau {
         Ok(())
     }
 
-    /// Does every job that is due, then brings the log up to date.
+    /// Does every job that is due, then brings the log, and what is folded out of it, up to date.
     ///
     /// # Errors
     /// When the store fails. A job's own failure is counted, not returned.
@@ -136,7 +136,7 @@ impl Bureau {
                 }
             }
         }
-        self.store.sequence(self.now()).await?;
+        self.fold_log().await?;
         Ok(worked)
     }
 

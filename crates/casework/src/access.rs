@@ -60,6 +60,7 @@ pub enum Action {
     SeeAnswer,
     SeeHistory,
     SeeLedger,
+    SeeProcessing,
     SeeRegister,
     ChangeRegister,
     SeeStatistics,
@@ -177,6 +178,9 @@ fn row(action: Action) -> Row {
         ),
         A::SeeHistory => (&[R::Requester, R::Assessor, R::TeamLeader, R::Siao, R::Auditor], ANY, Clause::D5),
         A::SeeLedger => (&[R::Siao, R::Auditor], ANY, Clause::D5),
+        // Who did what, with the reasons: for those who answer for a gallery (R3) and the outside assessor (D5).
+        // The people of a case read its history instead; nobody else has a use for it (DPA 2018, s.62(3)).
+        A::SeeProcessing => (&[R::Siao, R::Auditor], ANY, Clause::D5),
         A::SeeRegister => (&[R::Registrar, R::Siao, R::Auditor], ANY, Clause::R3),
         A::ChangeRegister => (&[R::Registrar], ANY, Clause::R3),
         A::SeeStatistics => (&[R::TeamLeader, R::Siao, R::Auditor], ANY, Clause::D4),
@@ -289,6 +293,7 @@ pub fn refusals(request: &Request, action: Action, ctx: &Context<'_>) -> Vec<Ref
                 | Action::SeeCandidates
                 | Action::SeeAnswer
                 | Action::SeeHistory
+                | Action::SeeProcessing
                 | Action::ReplaceExaminer
                 | Action::TryAgain
         )

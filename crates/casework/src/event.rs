@@ -137,7 +137,7 @@ pub enum ReviewResult {
 }
 
 /// An event in the life of a request.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, strum::IntoStaticStr)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantNames)]
 #[serde(rename_all = "kebab-case", tag = "event")]
 #[strum(serialize_all = "kebab-case")]
 #[allow(missing_docs)] // fields carry the names of the words they record

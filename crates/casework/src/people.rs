@@ -217,7 +217,7 @@ pub struct Delegation {
 }
 
 /// A change to the register.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, strum::IntoStaticStr)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantNames)]
 #[serde(rename_all = "kebab-case", tag = "event")]
 #[strum(serialize_all = "kebab-case")]
 pub enum RegisterEvent {

@@ -29,6 +29,65 @@ pub struct Counts {
     pub declines_by_clause: BTreeMap<String, u32>,
 }
 
+/// What is counted of a request's headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, strum::Display, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "kebab-case")]
+pub enum Measure {
+    /// Submitted to us.
+    Received,
+    /// Of those, urgent.
+    Urgent,
+    /// Rejected as off-template or incomplete.
+    Rejected,
+    /// Images authorised to be searched.
+    Authorised,
+    /// Images declined.
+    Declined,
+    /// Declines that cite a clause: which one is the detail.
+    DeclinedCiting,
+    /// Answers: the outcome is the detail.
+    Answered,
+}
+
+/// What one header adds one to, each with its detail (empty where the measure has none).
+#[must_use]
+pub fn measures(h: &Header) -> Vec<(Measure, String)> {
+    let plain = |m| vec![(m, String::new())];
+    match h.kind.as_str() {
+        "submitted" => {
+            let mut out = plain(Measure::Received);
+            if h.outcome.as_deref() == Some("urgent") {
+                out.extend(plain(Measure::Urgent));
+            }
+            out
+        }
+        "rejected" => plain(Measure::Rejected),
+        "authorised" => plain(Measure::Authorised),
+        "declined" => {
+            let mut out = plain(Measure::Declined);
+            out.extend(h.clauses.iter().map(|c| (Measure::DeclinedCiting, c.clone())));
+            out
+        }
+        "released" => vec![(Measure::Answered, h.outcome.clone().unwrap_or_default())],
+        _ => vec![],
+    }
+}
+
+impl Counts {
+    /// Adds `n` to a measure.
+    pub fn add(&mut self, measure: Measure, detail: &str, n: u32) {
+        match measure {
+            Measure::Received => self.received += n,
+            Measure::Urgent => self.urgent += n,
+            Measure::Rejected => self.rejected += n,
+            Measure::Authorised => self.authorised += n,
+            Measure::Declined => self.declined += n,
+            Measure::DeclinedCiting => *self.declines_by_clause.entry(detail.to_owned()).or_default() += n,
+            Measure::Answered => *self.answered.entry(detail.to_owned()).or_default() += n,
+        }
+    }
+}
+
 /// Folds headers into counts by gallery. Order does not matter; payloads are not needed, so erased requests count.
 #[must_use]
 pub fn counts<'a>(headers: impl IntoIterator<Item = &'a Header>) -> BTreeMap<GalleryId, Counts> {
@@ -42,21 +101,8 @@ pub fn counts_by<'a, K: Ord>(headers: impl IntoIterator<Item = &'a Header>, key:
     for h in headers {
         let Some(key) = key(h) else { continue };
         let c = out.entry(key).or_default();
-        match h.kind.as_str() {
-            "submitted" => {
-                c.received += 1;
-                c.urgent += u32::from(h.outcome.as_deref() == Some("urgent"));
-            }
-            "rejected" => c.rejected += 1,
-            "authorised" => c.authorised += 1,
-            "declined" => {
-                c.declined += 1;
-                for clause in &h.clauses {
-                    *c.declines_by_clause.entry(clause.clone()).or_default() += 1;
-                }
-            }
-            "released" => *c.answered.entry(h.outcome.clone().unwrap_or_default()).or_default() += 1,
-            _ => {}
+        for (measure, detail) in measures(h) {
+            c.add(measure, &detail, 1);
         }
     }
     out

@@ -2,8 +2,13 @@
 
 use crate::{config::Config, house};
 use clap::Subcommand;
-use miette::{IntoDiagnostic, Result};
-use std::process::ExitCode;
+use ledger::{EntryProof, MAX_PROOF_BYTES, VerifierKey};
+use miette::{IntoDiagnostic, Result, WrapErr};
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 /// `audit …`
 #[derive(Subcommand)]
@@ -14,11 +19,19 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Fold every request again from its events and compare with what the queues say.
+    /// Fold every request and the whole log again, and compare with the queues, the figures and who did what.
     Replay {
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
+    },
+    /// Check the proof that an entry is in the log. Needs the file and the log's public key, and no data.
+    Check {
+        /// The proof, as downloaded (a C2SP tlog-proof).
+        file: PathBuf,
+        /// The log's public key, as `audit verify` and the page on verification show it.
+        #[arg(long)]
+        key: String,
     },
 }
 
@@ -26,7 +39,11 @@ pub enum Verb {
 ///
 /// # Errors
 /// When the data cannot be opened.
-pub async fn run(config: &Config, verb: &Verb) -> Result<ExitCode> {
+pub async fn run(config: impl FnOnce() -> Result<Config>, verb: &Verb) -> Result<ExitCode> {
+    if let Verb::Check { file, key } = verb {
+        return check(file, key);
+    }
+    let config = &config()?;
     let bureau = house::record(config, false).await?;
     let ok = match verb {
         Verb::Verify { json } => {
@@ -52,9 +69,38 @@ pub async fn run(config: &Config, verb: &Verb) -> Result<ExitCode> {
                 for reference in &r.differing {
                     println!("  {reference}");
                 }
+                println!("Who did what: {} entries differ", r.entries_differing.len());
+                for index in &r.entries_differing {
+                    println!("  {index}");
+                }
+                println!("Figures: {}", if r.figures_differ { "DIFFER from the headers" } else { "as the headers have them" });
             }
-            r.differing.is_empty()
+            r.differing.is_empty() && r.entries_differing.is_empty() && !r.figures_differ
         }
+        Verb::Check { .. } => false, // done above, without data
     };
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Checks a proof; an outsider can, with this program or another that knows the format.
+fn check(file: &Path, key: &str) -> Result<ExitCode> {
+    let key = VerifierKey::parse(key.trim()).into_diagnostic()?;
+    let mut text = String::new();
+    std::fs::File::open(file)
+        .and_then(|f| f.take(MAX_PROOF_BYTES as u64 + 1).read_to_string(&mut text))
+        .into_diagnostic()
+        .wrap_err_with(|| format!("{} cannot be read as a proof", file.display()))?;
+    match EntryProof::parse(&text).and_then(|p| Ok((p.check(&key)?, p))) {
+        Ok((checkpoint, proof)) => {
+            println!("Entry {} is in the log {} under its checkpoint of {} leaves.", proof.index, checkpoint.origin, checkpoint.size);
+            // The header follows the stream's name (17 bytes) and the position in it (8).
+            let header = proof.header.get(25..).map(String::from_utf8_lossy).unwrap_or_default();
+            println!("leaf   {}\nheader {header}", hex::encode(proof.leaf().0));
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            println!("WRONG: {error}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! `bench request`: ratios and counts, printed; nothing here is a test.
+//! `bench request` and `bench record`: ratios and counts, printed; nothing here is a test.
 
 use crate::demo::{
     self,
@@ -38,6 +38,9 @@ const AT_ONCE: usize = 8;
 pub enum Verb {
     /// A whole request's server time by step, and a page's with many requests held against few.
     Request(Args),
+    /// What the record costs: a commit against a bare insert, proofs and checks of a log ten times as long, a
+    /// page of a full work queue against an almost empty one.
+    Record(crate::bench_record::Args),
 }
 
 /// `bench request`
@@ -62,9 +65,11 @@ pub struct Args {
 /// # Errors
 /// When the set-up is missing or a story does not come out.
 pub async fn run(verb: &Verb) -> Result<ExitCode> {
-    let Verb::Request(args) = verb;
     let folder = std::env::temp_dir().join(format!("countersign-bench-{}", std::process::id()));
-    let out = measure(args, &folder).await;
+    let out = match verb {
+        Verb::Request(args) => measure(args, &folder).await,
+        Verb::Record(args) => crate::bench_record::run(args, &folder).await,
+    };
     let _ = std::fs::remove_dir_all(&folder); // a bench leaves nothing behind; a failure to clean up is not its result
     out.map(|()| ExitCode::SUCCESS)
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod bench;
+mod bench_record;
 mod certificate;
 mod config;
 mod demo;
@@ -101,7 +102,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Verb::Evaluate(args) => evaluate::run(&config()?, args).await,
             Verb::Register(verb) => register::run(&config()?, verb).await,
             Verb::Policy(verb) => policy::run(verb),
-            Verb::Audit(verb) => audit::run(&config()?, verb).await,
+            Verb::Audit(verb) => audit::run(config, verb).await,
             Verb::Token(args) => serve::token(&config()?, args).await,
             Verb::Certificate(verb) => certificate::run(&config()?, verb).await,
             Verb::Pack(verb) => pack::run(&config()?, verb),

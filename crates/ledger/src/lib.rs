@@ -39,11 +39,13 @@ mod checkpoint;
 mod leaf;
 pub mod needs;
 pub mod note;
+mod proof;
 pub mod tree;
 pub mod verify;
 
 pub use checkpoint::{Checkpoint, SigningKey, VerifierKey};
 pub use leaf::{Commitment, Leaf};
+pub use proof::{EntryProof, MAX_PROOF_BYTES};
 pub use tree::{Hash, Hashes};
 
 /// Why the log refused. Never holds anything that was logged.
@@ -80,6 +82,9 @@ pub enum LedgerError {
     /// A note that is not a well-formed checkpoint.
     #[error("the checkpoint is malformed: {0}")]
     MalformedCheckpoint(&'static str),
+    /// A file that is not a well-formed proof of one of our entries.
+    #[error("this is not the proof of an entry: {0}")]
+    MalformedProof(&'static str),
     /// A checkpoint that the expected key did not sign.
     #[error("it is not signed by the expected key")]
     BadSignature,

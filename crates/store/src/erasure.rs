@@ -90,6 +90,7 @@ impl Store {
                     .await?,
             );
         }
+        crate::processing::forget_parties(&mut tx, stream).await?;
         if let StreamId::Request(request) = rows::stream_from(stream)? {
             erased.lookups = db::query("DELETE FROM lookup WHERE request = $1 AND class = $2")
                 .bind(request.as_bytes().as_slice())

@@ -25,6 +25,8 @@
 //! * **Look-ups** ([`lookups`]): [`Store::lookup`].
 //! * **Log** ([`log`], [`audit`]): [`Store::sequence`], [`Store::checkpoint`], [`Store::inclusion`],
 //!   [`Store::consistency`], [`Store::entries`], [`Store::verify_log`].
+//! * **Who did what, and the figures** ([`processing`]): [`Store::fold`] keeps them in step with the log,
+//!   [`Store::processing`], [`Store::logged`], [`Store::figures`].
 //! * **Erasure** ([`erasure`]): [`Store::erase`], [`Store::erased`].
 //!
 //! # Invariants
@@ -35,6 +37,7 @@
 //! * `now` is always an argument; randomness is the operating system's, through aws-lc-rs.
 
 pub mod audit;
+pub mod bare;
 pub mod blobs;
 mod db;
 pub mod drafts;
@@ -45,6 +48,7 @@ pub mod jobs;
 mod keys;
 pub mod log;
 pub mod lookups;
+pub mod processing;
 pub mod queue;
 mod rows;
 mod sealing;
@@ -52,6 +56,7 @@ mod secrets;
 pub mod sessions;
 
 pub use audit::{LogFault, LogReport};
+pub use bare::Bare;
 pub use blobs::{MAX_BLOB_BYTES, Swept};
 pub use drafts::{Draft, DraftSummary, MAX_DRAFT_BYTES, PutDraft};
 pub use erasure::Erased;
@@ -61,6 +66,7 @@ pub use jobs::{Job, JobId, NewJob};
 pub use ledger::{Checkpoint, VerifierKey};
 pub use log::{EntryFilter, Inclusion, LedgerEntry, Sequenced, SignedCheckpoint};
 pub use lookups::LookupEntry;
+pub use processing::{Below, FOLD_BATCH, FigureKey, LoggedRecord, Opening, PROCESSING_PAGE_LIMIT, ProcessingFilter, ProcessingRow};
 pub use queue::{Assigned, Counts, QUEUE_COUNT_LIMIT, QUEUE_PAGE_LIMIT, QueueFilter, QueueOrder, QueueRow, Viewer};
 pub use sessions::MAX_SESSION_BYTES;
 

@@ -184,6 +184,19 @@ const COLUMNS: &str = "r.request, r.version, r.gallery, r.leo, r.team, r.state, 
     r.received_at, r.due_at, r.changed_at, r.requester, r.approver, r.assignee, r.flags";
 
 impl Store {
+    /// Every request that was ever recorded, of one gallery or of all, in no particular order.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn request_ids(&self, gallery: Option<GalleryId>) -> Result<Vec<RequestId>> {
+        let mut sql = QueryBuilder::new("SELECT request FROM request_row");
+        if let Some(gallery) = gallery {
+            sql.push(" WHERE gallery = ").push_bind(gallery_text(gallery));
+        }
+        let found = sql.build_query_scalar::<Vec<u8>>().fetch_all(self.reader()).await?;
+        found.iter().map(|id| rows::uuid(id).map(RequestId)).collect()
+    }
+
     /// One page of a list, and how many rows the whole list has (counted up to
     /// [`QUEUE_COUNT_LIMIT`], which then means *that many or more*).
     ///

@@ -484,6 +484,7 @@ impl House {
         assert!(verified.verified, "{:?}", verified.fault);
         let replayed = self.bureau.replay().await.unwrap();
         assert!(replayed.differing.is_empty(), "{:?}", replayed.differing);
+        assert!(replayed.entries_differing.is_empty() && !replayed.figures_differ, "{replayed:?}");
     }
 }
 

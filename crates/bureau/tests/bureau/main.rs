@@ -8,6 +8,7 @@ mod house;
 mod images;
 #[path = "../common/measured.rs"]
 mod measured;
+mod processing;
 mod record;
 mod search;
 mod together;

@@ -6,7 +6,7 @@
 //! | [`call`] | who calls, what they sent, how a step is carried out |
 //! | [`problem`] | what goes wrong, as RFC 9457 problem+json with clause ids |
 //! | [`words`] | the field's words as they are written in JSON, in step with `casework` by compilation |
-//! | [`intake`], [`assess`], [`review`], [`respond`], [`report`], [`accuracy`] | the endpoints, one file per word of the flow, and accuracy |
+//! | [`intake`], [`assess`], [`review`], [`respond`], [`report`], [`processing`], [`accuracy`] | the endpoints, one file per word of the flow, and accuracy |
 //! | [`form`], [`request`] | the form and the request, as sent and as shown |
 //! | [`spec`] | the OpenAPI document: from the endpoints, plus what is true of all of them |
 //!
@@ -20,6 +20,7 @@ pub(crate) mod call;
 pub(crate) mod form;
 pub(crate) mod intake;
 pub(crate) mod problem;
+mod processing;
 pub(crate) mod report;
 pub(crate) mod request;
 pub(crate) mod respond;
@@ -44,6 +45,7 @@ fn endpoints() -> OpenApiRouter<AppState> {
         .merge(review::routes())
         .merge(respond::routes())
         .merge(report::routes())
+        .merge(processing::routes())
         .merge(accuracy::routes())
 }
 

@@ -50,6 +50,7 @@ mod answers;
 mod assess;
 mod intake;
 mod oversee;
+pub(crate) mod processing;
 mod quality;
 mod register;
 mod report;
@@ -108,6 +109,7 @@ pub fn routes() -> Routes {
         .and(review::routes())
         .and(register::routes())
         .and(report::routes())
+        .and(processing::routes())
         .and(accuracy::routes())
         .and(retain::routes())
         .and(assess::routes())

@@ -57,11 +57,11 @@ pub(crate) fn routes() -> Routes {
     )
 }
 
-fn me(page: &Page) -> PersonId {
+pub(super) fn me(page: &Page) -> PersonId {
     PersonId(page.person.id)
 }
 
-fn house(page: &Page) -> Result<Arc<Bureau>, PageError> {
+pub(super) fn house(page: &Page) -> Result<Arc<Bureau>, PageError> {
     page.state.bureau().cloned()
 }
 
@@ -70,6 +70,7 @@ pub(super) fn tabs(current: &str) -> Vec<Value> {
         ("Figures", "/report"),
         ("Accuracy", "/report/accuracy"),
         ("Sample", "/report/sample"),
+        ("Who did what", "/report/processing"),
         ("Log", "/report/ledger"),
         ("Verify", "/report/verify"),
     ]
@@ -132,15 +133,19 @@ async fn overview(page: Page) -> Result<Response, PageError> {
         .await
 }
 
-fn csv(name: &str, text: String) -> Response {
+pub(super) fn csv(name: &str, text: String) -> Response {
     let disposition = format!("attachment; filename=\"{name}\"");
     ([(header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (header::CONTENT_DISPOSITION, disposition)], text).into_response()
 }
 
 /// One line of CSV. A value that a spreadsheet would run as a formula is quoted as text.
-fn csv_line(out: &mut String, values: &[String]) {
+pub(super) fn csv_line(out: &mut String, values: &[String]) {
     for (n, value) in values.iter().enumerate() {
-        let safe = if value.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{value}") } else { value.clone() };
+        let safe = if value.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠']) {
+            format!("'{value}")
+        } else {
+            value.clone()
+        };
         let comma = if n == 0 { "" } else { "," };
         let _ = write!(out, "{comma}\"{}\"", safe.replace('"', "\"\""));
     }

@@ -189,12 +189,31 @@ async fn m2_a_whole_story_through_the_api_tells_nobody_a_score_or_anothers_opini
         (AUDITOR, "/statistics".into()),
         (AUDITOR, "/sample?seed=spring&size=3".into()),
         (AUDITOR, "/me".into()),
+        (AUDITOR, "/processing".into()),
+        (desk.siao, "/processing?gallery=passport&from=2020-01-01T00:00:00Z".into()),
+        (AUDITOR, "/processing/0/proof".into()),
         (AUDITOR, "/ledger?kind=released&gallery=passport&until=2030-01-01T00:00:00Z".into()),
         (REQUESTER, "/requests".into()),
         (desk.leader, "/colleagues".into()),
         (holder, "/requests?list=ended&state=answered".into()),
     ] {
         house.get(who, &path).await.is(200);
+    }
+    // D5: who got what, and the next page begins where this one ended.
+    let got = house.get(AUDITOR, &format!("/processing?operation=disclosure&request={id}")).await.is(200).json();
+    let disclosed = got["entries"].as_array().unwrap();
+    assert!(disclosed.len() >= 3 && disclosed.iter().all(|e| e["to"].is_string() && e["operation"] == "disclosure"), "{got}");
+    let first_page = house.get(AUDITOR, "/processing").await.is(200).json();
+    let next = first_page["next"].as_str().expect("there are more than fifty").to_owned();
+    let second_page = house.get(AUDITOR, &format!("/processing?below={next}")).await.is(200).json();
+    let last = &first_page["entries"].as_array().unwrap().last().unwrap()["index"];
+    assert!(second_page["entries"][0]["index"].as_u64().unwrap() < last.as_u64().unwrap());
+    house.get(AUDITOR, "/processing?below=nonsense").await.is(400);
+    house.get(AUDITOR, "/processing?operation=peeping").await.is(400);
+    house.get(AUDITOR, "/processing/999999/proof").await.is(404);
+    for who in [REQUESTER, APPROVER, holder, first, desk.leader] {
+        assert!(house.get(who, "/processing").await.status.is_client_error());
+        assert!(house.get(who, "/processing/0/proof").await.status.is_client_error());
     }
     let verified = house.empty(AUDITOR, "POST", "/ledger/verify").await.is(200).json();
     assert_eq!(verified["verified"], true);
