@@ -33,7 +33,7 @@ use casework::{
     policy::Policy,
     record::{GalleryId, Header, NewRecord, RetentionClass, StreamId},
     refusal::Refusal,
-    request::{FoldError, Request},
+    request::{FoldError, Request, State},
 };
 use decoder::Decoder;
 use face::{Engine, ImageSpecification};
@@ -282,7 +282,10 @@ impl Bureau {
             class: RetentionClass::Record,
         };
         let payload = serde_json::to_vec(&Consulted { by, thing, why: why.into() })?;
-        self.store.append(StreamId::Consulted(request.id), vec![NewRecord { header, payload }]).await?;
+        // Who looks at what is left of an erased record is noted in the house's own stream, whose notes go in their
+        // time; the request's would not be erased again.
+        let stream = if request.state == State::Erased { StreamId::House } else { StreamId::Consulted(request.id) };
+        self.store.append(stream, vec![NewRecord { header, payload }]).await?;
         self.sittings.lock().unwrap_or_else(PoisonError::into_inner).insert(key, now);
         Ok(())
     }

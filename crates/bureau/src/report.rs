@@ -3,6 +3,7 @@
 use crate::{Bureau, Result};
 use casework::{
     access::Action,
+    clause::Clause,
     ids::PersonId,
     people::{Actor, Register, Role},
     processing::HouseKind,
@@ -114,13 +115,25 @@ impl Bureau {
     }
 
     pub(crate) async fn note(&self, kind: HouseKind, by: Option<PersonId>, what: &str, gallery: Option<GalleryId>) -> Result<()> {
+        self.note_about(kind, by, what, gallery, &[Clause::D5], None).await
+    }
+
+    pub(crate) async fn note_about(
+        &self,
+        kind: HouseKind,
+        by: Option<PersonId>,
+        what: &str,
+        gallery: Option<GalleryId>,
+        clauses: &[Clause],
+        outcome: Option<&str>,
+    ) -> Result<()> {
         let header = Header {
             kind: kind.to_string(),
             at: self.now(),
             gallery,
             leo: None,
-            clauses: vec!["D5".into()],
-            outcome: None,
+            clauses: clauses.iter().map(ToString::to_string).collect(),
+            outcome: outcome.map(Into::into),
             state: None,
             policy: self.policy().version.clone(),
             class: RetentionClass::Record,

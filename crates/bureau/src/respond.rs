@@ -6,7 +6,7 @@ use casework::{
     access::{self, Action},
     clause::Clause,
     command::Command,
-    disclosure::{Disclosure, Held, Picture, Sealed},
+    disclosure::{Biography, Disclosure, Held, Picture, Sealed},
     event::{Sharing, Thing, Who},
     ids::{CandidateId, PersonId, RequestId},
     people::Role,
@@ -57,7 +57,8 @@ impl Deref for Answer {
 }
 
 impl Bureau {
-    /// The matches of a request, with the fields that may be shared of each, for the person who holds it.
+    /// The matches of a request, with the fields that may be shared of each, for the person who holds it; once the
+    /// answer has left, with those that left.
     ///
     /// # Errors
     /// Refused to everybody else.
@@ -67,18 +68,35 @@ impl Bureau {
             return Err(vec![refuse(&[Clause::R1], "Assign the request to yourself first.")].into());
         }
         let Some(gallery) = request.gallery else { return Err(vec![access::unknown()].into()) };
+        // Once the answer has left, a match is what left of it: what the gallery holds of the person is opened no more.
+        let left_with = request.released_at.map(|_| left(&request));
         let rules = &self.policy().gallery(gallery).fields;
         let mut out = vec![];
         for c in request.probes.iter().flat_map(casework::request::Probe::matches) {
-            self.consult(who, &request, Thing::Biography(c.id), "deciding what is shared").await?;
-            let held = self.held_biography(&request, c.id).await?;
+            let (held, has_image) = match &left_with {
+                None => {
+                    self.consult(who, &request, Thing::Biography(c.id), "deciding what is shared").await?;
+                    (self.held_biography(&request, c.id).await?, self.held_image(&request, c.id).await?.is_some())
+                }
+                Some(Ok(answer)) => {
+                    self.consult(who, &request, Thing::Answer, "reading what was shared").await?;
+                    answer
+                        .probes()
+                        .iter()
+                        .flat_map(|p| &p.shared)
+                        .find(|s| s.candidate == c.id)
+                        .map(|s| (Biography(s.fields.iter().map(|(f, _, value)| (*f, value.clone())).collect()), s.image))
+                        .unwrap_or_default()
+                }
+                Some(Err(_)) => (Biography::default(), false),
+            };
             out.push(MatchView {
                 candidate: c.id,
                 fields: rules
                     .iter()
                     .filter_map(|r| held.0.get(&r.field).map(|v| (r.field, r.field.label(), v.clone(), r.clause)))
                     .collect(),
-                has_image: self.held_image(&request, c.id).await?.is_some(),
+                has_image,
                 sharing: c.sharing.clone(),
             });
         }

@@ -3,9 +3,11 @@
 use crate::{Bureau, Result, views::RequestLine};
 use casework::{
     access::Action,
+    clause::Clause,
     command::Command,
     ids::{PersonId, RequestId},
     people::Role,
+    processing::HouseKind,
     record::{RetentionClass, StreamId},
     request::State,
     retain,
@@ -60,6 +62,22 @@ impl Bureau {
             self.store.erase(StreamId::Consulted(id), class, self.now()).await?;
         }
         self.store.erase(StreamId::Request(id), class, self.now()).await?;
+        Ok(())
+    }
+
+    /// Erases notes of the house (looks at the log, references looked up, looks at erased records) that are as old
+    /// as a record may be (D3), and notes that they went.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn forget_notes(&self) -> Result<()> {
+        let now = self.now();
+        let before = retain::notes_before(casework::calendar::london_date(now), self.policy());
+        let gone = self.store.erase_notes_before(RetentionClass::Record, before, now).await?;
+        if gone.payloads > 0 {
+            let what = format!("{} notes of the house went with their keys", gone.payloads);
+            self.note_about(HouseKind::NotesErased, None, &what, None, &[Clause::D3], None).await?;
+        }
         Ok(())
     }
 

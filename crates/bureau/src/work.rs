@@ -46,6 +46,8 @@ pub(crate) fn jobs_for(event: &Event, now: Timestamp) -> Result<Vec<NewJob>> {
         Event::SearchStarted { probe, authorisation } => (Task::Search { probe: *probe, authorisation: *authorisation }, now),
         Event::Authorised { authorisation, .. } => (Task::Expire { probe: authorisation.probe }, authorisation.expires),
         Event::AnswerPrepared { .. } => (Task::Release, now),
+        // Recorded as gone, the key and the bytes still have to go: owed until it is done, whoever is killed meanwhile.
+        Event::Erased { class } => (Task::Erase { class: *class }, now),
         _ => return Ok(vec![]),
     };
     Ok(vec![job(task, at)?])
@@ -140,8 +142,9 @@ impl Bureau {
         Ok(worked)
     }
 
-    /// Takes away drafts that nobody has saved for the policy's time, and what belongs to nothing any more: images that no form and no request names, sessions
-    /// and tokens that are over, failed jobs that nothing asks for. Once an hour is enough; more often is harmless.
+    /// Takes away drafts that nobody has saved for the policy's time, notes of the house as old as a record may be,
+    /// and what belongs to nothing any more: images that no form and no request names, sessions and tokens that are
+    /// over, failed jobs that nothing asks for. Leaves no trace of what went in the databases' files. Once an hour is enough; more often is harmless.
     ///
     /// # Errors
     /// When the store fails; what was done stays done.
@@ -154,6 +157,8 @@ impl Bureau {
         self.store.purge_sessions(now).await?;
         self.store.purge_idempotency(before(TOKENS_KEPT)).await?;
         self.forget_void_jobs().await?;
+        self.forget_notes().await?;
+        self.store.scrub().await?;
         Ok(())
     }
 

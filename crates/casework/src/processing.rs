@@ -96,6 +96,8 @@ pub enum HouseKind {
     ProcessingTaken,
     /// Somebody took the proof that an entry is in the log.
     ProofTaken,
+    /// Notes of the house went at the end of their time.
+    NotesErased,
 }
 
 /// The looks at what belongs to a request: the only kind of its stream.
@@ -175,6 +177,7 @@ pub const TABLE: &[(&str, Operation)] = &[
     ("processing-read", Operation::Consultation),
     ("processing-taken", Operation::Consultation),
     ("proof-taken", Operation::Consultation),
+    ("notes-erased", Operation::Erasure),
 ];
 
 /// Why it was done, where the event itself says so, in the words of whoever did it; elsewhere the clauses that

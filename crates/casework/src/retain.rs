@@ -101,6 +101,27 @@ pub fn draft_goes(saved: Timestamp, policy: &Policy) -> Date {
 /// The instant before which a draft was last saved if it goes today or went before.
 #[must_use]
 pub fn drafts_saved_before(today: Date, policy: &Policy) -> Timestamp {
-    let last = today.checked_sub(i64::from(policy.draft_days_after_saving).days()).and_then(Date::tomorrow);
-    last.map_or(Timestamp::MIN, calendar::start_of)
+    over_before(today, Period::Days(policy.draft_days_after_saving))
+}
+
+/// The instant before which something was noted outside any request (a look at the log, a reference looked up) if
+/// it goes today or went before: as long as a record lives after its closing.
+#[must_use]
+pub fn notes_before(today: Date, policy: &Policy) -> Timestamp {
+    over_before(today, Period::Years(policy.record_years_after_closing))
+}
+
+/// The instant after the last London date from which the period is over today.
+fn over_before(today: Date, period: Period) -> Timestamp {
+    let back = match period {
+        Period::Days(n) | Period::WorkingDays(n) => i64::from(n).days(),
+        Period::Years(n) => i64::from(n).years(),
+    };
+    let mut next = today.checked_sub(back).unwrap_or(Date::MIN);
+    // A period that began on 29 February ends on the 28th: then two days end on one.
+    while calendar::after(next, period) <= today {
+        let Ok(tomorrow) = next.tomorrow() else { return Timestamp::MAX };
+        next = tomorrow;
+    }
+    calendar::start_of(next)
 }

@@ -13,6 +13,7 @@ use casework::ids::{BlobId, DraftId};
 use casework::record::{RetentionClass, StreamId};
 use jiff::Timestamp;
 use object_store::{ObjectStoreExt, path::Path};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use uuid::Uuid;
 
@@ -128,9 +129,9 @@ impl Store {
     pub async fn sweep_orphans(&self, older_than: Timestamp) -> Result<Swept> {
         let mut swept = Swept::default();
         let mut tx = self.write().await?;
-        let gone: Vec<Vec<u8>> = db::query_scalar(
+        let gone: Vec<(Vec<u8>, Vec<u8>)> = db::query_as(
             "DELETE FROM blob WHERE bound = 0 AND created_at < $1
-               AND NOT EXISTS (SELECT 1 FROM draft_blob d WHERE d.blob = blob.id) RETURNING id",
+               AND NOT EXISTS (SELECT 1 FROM draft_blob d WHERE d.blob = blob.id) RETURNING id, stream",
         )
         .bind(micros(older_than))
         .fetch_all(&mut *tx)
@@ -144,10 +145,22 @@ impl Store {
                 lost.push(key);
             }
         }
+        swept.draft_keys = lost.len() as u64;
+        // What the images of a form that was never sent were sealed under goes with the last of them.
+        for stream in gone.iter().map(|(_, stream)| stream).collect::<BTreeSet<_>>() {
+            let kept: Option<i64> = db::query_scalar(
+                "SELECT 1 WHERE EXISTS (SELECT 1 FROM stream WHERE stream = $1) OR EXISTS (SELECT 1 FROM blob WHERE stream = $1)",
+            )
+            .bind(stream)
+            .fetch_optional(&mut *tx)
+            .await?;
+            if kept.is_none() {
+                lost.extend(self.keys().of_stream(&rows::array(stream, "stream name")?).await?);
+            }
+        }
         self.keys().destroy(&lost).await?;
         tx.commit().await?;
-        swept.draft_keys = lost.len() as u64;
-        for id in &gone {
+        for (id, _) in &gone {
             self.remove_file(id).await?;
             swept.blobs += 1;
         }

@@ -5,7 +5,7 @@
 //! recorded from now on gets a new key; (2) the keys are destroyed; (3) sealed bytes and look-ups go;
 //! (4) blob files, then their rows; (5) the write-ahead log is emptied; (6) marked done.
 
-use crate::db;
+use crate::db::{self, Connection};
 use crate::keys::{KeyId, Scope};
 use crate::rows::{self, class_text, stream_key, time};
 use crate::{Result, Store, micros};
@@ -36,19 +36,60 @@ impl Store {
         let mut tx = self.write().await?;
         let ids = self.keys().retire(&Scope::stream(&key, class)).await?;
         for id in &ids {
-            db::query(
-                "INSERT INTO erasure (key_id, stream, class, at, done) VALUES ($1, $2, $3, $4, 0)
-                 ON CONFLICT DO NOTHING",
-            )
-            .bind(id.as_slice())
-            .bind(key.as_slice())
-            .bind(class_text(class))
-            .bind(micros(now))
-            .execute(&mut *tx)
-            .await?;
+            write_down(&mut tx, id, &key, class, now).await?;
         }
         tx.commit().await?;
         self.finish_erasure(&key, class, &ids).await
+    }
+
+    /// Erases what was noted in the house's own stream before an instant, key by key (one for each London day):
+    /// a key goes once everything that it sealed is that old.
+    ///
+    /// # Errors
+    /// Database errors; call again to finish.
+    pub async fn erase_notes_before(&self, class: RetentionClass, before: Timestamp, now: Timestamp) -> Result<Erased> {
+        let key = stream_key(StreamId::House);
+        let mut tx = self.write().await?;
+        let old: Vec<Vec<u8>> = db::query_scalar(
+            "SELECT key_id FROM event WHERE stream = $1 AND class = $2 AND sealed IS NOT NULL
+             GROUP BY key_id HAVING max(at) < $3",
+        )
+        .bind(key.as_slice())
+        .bind(class_text(class))
+        .bind(micros(before))
+        .fetch_all(&mut *tx)
+        .await?;
+        let mut ids = Vec::with_capacity(old.len());
+        for id in &old {
+            ids.push(self.keys().retire_one(id).await?);
+            write_down(&mut tx, id, &key, class, now).await?;
+        }
+        tx.commit().await?;
+        if ids.is_empty() {
+            return Ok(Erased::default());
+        }
+        self.finish_erasure(&key, class, &ids).await
+    }
+
+    /// Leaves no trace in the files of what was deleted: the write-ahead logs are emptied, and the key store is
+    /// written anew if a key was destroyed. Once an hour is enough.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn scrub(&self) -> Result<()> {
+        self.keys().scrub().await?;
+        self.truncate_wal().await
+    }
+
+    /// Writes the whole database of records anew. Deleted bytes are zeroed where they lay (`secure_delete`), but a
+    /// page that was split may keep a copy of a row in its unused part: sealed bytes, under a key that is
+    /// destroyed. This leaves not even those. It takes as much free space again as the file has, and writers wait.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn compact(&self) -> Result<()> {
+        self.inner.writer.write_anew().await?;
+        self.scrub().await
     }
 
     /// When a class of a stream was (last) erased; `None` if never.
@@ -103,6 +144,9 @@ impl Store {
             // The row keeps what the clear headers tell; who had a part in it goes with the record.
             let id = request.as_bytes().as_slice();
             db::query("DELETE FROM request_people WHERE request = $1").bind(id).execute(&mut *tx).await?;
+            for belonging in ["DELETE FROM job WHERE stream = $1", "DELETE FROM idempotency WHERE stream = $1"] {
+                db::query(belonging).bind(stream.as_slice()).execute(&mut *tx).await?;
+            }
             db::query("UPDATE request_row SET requester = $2, approver = NULL, assignee = NULL WHERE request = $1")
                 .bind(id)
                 .bind([0; 16].as_slice())
@@ -136,4 +180,19 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Writes down that a key is being destroyed on purpose.
+async fn write_down(tx: &mut Connection, id: &[u8], stream: &[u8; 17], class: RetentionClass, now: Timestamp) -> Result<()> {
+    db::query(
+        "INSERT INTO erasure (key_id, stream, class, at, done) VALUES ($1, $2, $3, $4, 0)
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(id)
+    .bind(stream.as_slice())
+    .bind(class_text(class))
+    .bind(micros(now))
+    .execute(tx)
+    .await?;
+    Ok(())
 }

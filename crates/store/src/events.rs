@@ -372,7 +372,7 @@ impl Store {
             let key = match keys.get(&header.class) {
                 Some(key) => key.clone(),
                 None => {
-                    let key = self.keys().current(&Scope::stream(stream, header.class)).await?;
+                    let key = self.keys().current(&scope_of(stream, header)?).await?;
                     keys.insert(header.class, key.clone());
                     key
                 }
@@ -428,6 +428,15 @@ impl Store {
         let (salt, payload) = plain.split_first_chunk::<32>().ok_or(StoreError::Damaged { what: "payload of an event" })?;
         Ok(Some((*salt, payload.to_vec())))
     }
+}
+
+/// What the key of an event is for. The house's own stream never ends, so its keys are for a London day each; a
+/// commit to it is of one instant.
+fn scope_of(stream: &[u8; 17], header: &Header) -> Result<Scope> {
+    Ok(match rows::stream_from(stream)? {
+        StreamId::House => Scope::stream_on(stream, header.class, casework::calendar::london_date(header.at)),
+        _ => Scope::stream(stream, header.class),
+    })
 }
 
 struct SealedEvent {

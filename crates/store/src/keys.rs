@@ -5,6 +5,8 @@ use crate::sealing::{Aad, SealingKey, Secret, random};
 use crate::{BUSY_TIMEOUT_SECONDS, Result, StoreError, rows};
 use casework::ids::DraftId;
 use casework::record::{GalleryId, RetentionClass};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, civil::Date};
 use sqlx::sqlite::SqlitePoolOptions;
 use std::collections::HashMap;
 use std::path::Path;
@@ -24,6 +26,16 @@ impl Scope {
     pub(crate) fn stream(stream: &[u8; 17], class: RetentionClass) -> Self {
         Self([b"S", stream.as_slice(), rows::class_text(class).as_bytes()].concat())
     }
+    /// The same for one London day of a stream that never ends: its keys go day by day.
+    pub(crate) fn stream_on(stream: &[u8; 17], class: RetentionClass, day: Date) -> Self {
+        let mut scope = Self::stream(stream, class);
+        scope.0.extend_from_slice(format!(" {day}").as_bytes());
+        scope
+    }
+    /// Every key of a stream, of all classes and days: what begins with this.
+    fn whole_stream(stream: &[u8; 17]) -> Self {
+        Self([b"S", stream.as_slice()].concat())
+    }
     /// `'D'`, the draft's id.
     pub(crate) fn draft(id: DraftId) -> Self {
         Self([b"D", id.as_bytes().as_slice()].concat())
@@ -36,9 +48,21 @@ impl Scope {
     pub(crate) fn check() -> Self {
         Self(b"K".to_vec())
     }
-    /// `'N'`: one key for all sessions.
-    pub(crate) fn sessions() -> Self {
-        Self(b"N".to_vec())
+    /// `'N'`, the UTC day on which they expire: one key for all sessions of a day, which goes with the last.
+    pub(crate) fn sessions(expires: Timestamp) -> Self {
+        Self([b"N", expires.to_zoned(TimeZone::UTC).date().to_string().as_bytes()].concat())
+    }
+    /// What begins with this scope: from here to there, the end left out.
+    fn range(&self) -> (Vec<u8>, Vec<u8>) {
+        let mut end = self.0.clone();
+        // No scope ends in 0xFF: each begins with a letter.
+        while let Some(last) = end.pop() {
+            if last < 0xFF {
+                end.push(last + 1);
+                break;
+            }
+        }
+        (self.0.clone(), end)
     }
 }
 
@@ -151,23 +175,48 @@ impl KeyStore {
         ids.iter().map(|id| rows::array(id, "key id")).collect()
     }
 
+    /// Takes one key out of use, as [`Self::retire`] does.
+    pub(crate) async fn retire_one(&self, id: &[u8]) -> Result<KeyId> {
+        let mut tx = self.writer.write().await?;
+        db::query("UPDATE wrapped_key SET retired = 1 WHERE key_id = $1").bind(id).execute(&mut *tx).await?;
+        tx.commit().await?;
+        rows::array(id, "key id")
+    }
+
     /// Every draft that has a key.
     pub(crate) async fn drafts(&self) -> Result<Vec<(DraftId, KeyId)>> {
-        let found = db::query("SELECT scope, key_id FROM wrapped_key WHERE scope >= $1 AND scope < $2")
-            .bind(b"D".as_slice())
-            .bind(b"E".as_slice())
-            .fetch_all(&self.reader)
-            .await?;
-        let mut drafts = Vec::with_capacity(found.len());
-        for row in found {
-            if let Some(id) = crate::blobs::draft_of(row.try_get(0)?) {
-                drafts.push((id, rows::array(row.try_get(1)?, "key id")?));
+        let mut drafts = Vec::new();
+        for (scope, id) in self.beginning(&Scope(b"D".to_vec())).await? {
+            if let Some(draft) = crate::blobs::draft_of(&scope) {
+                drafts.push((draft, id));
             }
         }
         Ok(drafts)
     }
 
-    /// Destroys keys. The freed pages are zeroed and the write-ahead log is emptied.
+    /// Every key of a stream.
+    pub(crate) async fn of_stream(&self, stream: &[u8; 17]) -> Result<Vec<KeyId>> {
+        Ok(self.beginning(&Scope::whole_stream(stream)).await?.into_iter().map(|(_, id)| id).collect())
+    }
+
+    /// Every key of sessions that have all expired by `now`.
+    pub(crate) async fn of_past_sessions(&self, now: Timestamp) -> Result<Vec<KeyId>> {
+        let today = Scope::sessions(now).0;
+        let found = self.beginning(&Scope(b"N".to_vec())).await?;
+        Ok(found.into_iter().filter(|(scope, _)| *scope < today).map(|(_, id)| id).collect())
+    }
+
+    async fn beginning(&self, scope: &Scope) -> Result<Vec<(Vec<u8>, KeyId)>> {
+        let (from, to) = scope.range();
+        let found = db::query("SELECT scope, key_id FROM wrapped_key WHERE scope >= $1 AND scope < $2")
+            .bind(from)
+            .bind(to)
+            .fetch_all(&self.reader)
+            .await?;
+        found.iter().map(|row| Ok((row.try_get(0)?, rows::array(row.try_get(1)?, "key id")?))).collect()
+    }
+
+    /// Destroys keys. Their bytes are zeroed where they lay and the write-ahead log is emptied.
     pub(crate) async fn destroy(&self, ids: &[KeyId]) -> Result<()> {
         if ids.is_empty() {
             return Ok(());
@@ -176,7 +225,21 @@ impl KeyStore {
         for id in ids {
             db::query("DELETE FROM wrapped_key WHERE key_id = $1").bind(id.as_slice()).execute(&mut *tx).await?;
         }
+        db::query("INSERT INTO fact (name, value) VALUES ('worn', '1') ON CONFLICT DO NOTHING").execute(&mut *tx).await?;
         tx.commit().await?;
+        Ok(self.writer.truncate_wal().await?)
+    }
+
+    /// Writes the whole file anew if a key was destroyed since it was last done, so that no copy of a row that a
+    /// page kept when it was split is left; and empties the write-ahead log.
+    pub(crate) async fn scrub(&self) -> Result<()> {
+        let worn: Option<i64> = db::query_scalar("SELECT 1 FROM fact WHERE name = 'worn'").fetch_optional(&self.reader).await?;
+        if worn.is_some() {
+            self.writer.write_anew().await?;
+            let mut tx = self.writer.write().await?;
+            db::query("DELETE FROM fact WHERE name = 'worn'").execute(&mut *tx).await?;
+            tx.commit().await?;
+        }
         Ok(self.writer.truncate_wal().await?)
     }
 }

@@ -27,7 +27,8 @@
 //!   [`Store::consistency`], [`Store::entries`], [`Store::verify_log`].
 //! * **Who did what, and the figures** ([`processing`]): [`Store::fold`] keeps them in step with the log,
 //!   [`Store::processing`], [`Store::logged`], [`Store::figures`].
-//! * **Erasure** ([`erasure`]): [`Store::erase`], [`Store::erased`].
+//! * **Erasure** ([`erasure`]): [`Store::erase`], [`Store::erase_notes_before`], [`Store::erased`], [`Store::scrub`],
+//!   [`Store::compact`].
 //!
 //! # Invariants
 //! * Every write transaction is `BEGIN IMMEDIATE`, on the one write connection of this process; other

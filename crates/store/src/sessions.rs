@@ -22,7 +22,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::TooLarge`]; database errors.
     pub async fn create_session(&self, id: &[u8], record: &[u8], expires_at: Timestamp) -> Result<bool> {
-        let (hash, key, sealed) = self.seal_session(id, record).await?;
+        let (hash, key, sealed) = self.seal_session(id, record, expires_at).await?;
         let mut tx = self.write().await?;
         let made = db::query(
             "INSERT INTO session (key, key_id, sealed, expires_at) VALUES ($1, $2, $3, $4)
@@ -43,7 +43,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::TooLarge`]; database errors.
     pub async fn put_session(&self, id: &[u8], record: &[u8], expires_at: Timestamp) -> Result<()> {
-        let (hash, key, sealed) = self.seal_session(id, record).await?;
+        let (hash, key, sealed) = self.seal_session(id, record, expires_at).await?;
         let mut tx = self.write().await?;
         db::query(
             "INSERT INTO session (key, key_id, sealed, expires_at) VALUES ($1, $2, $3, $4)
@@ -66,7 +66,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::TooLarge`]; database errors.
     pub async fn replace_session(&self, id: &[u8], record: &[u8], expires_at: Timestamp) -> Result<bool> {
-        let (hash, key, sealed) = self.seal_session(id, record).await?;
+        let (hash, key, sealed) = self.seal_session(id, record, expires_at).await?;
         let mut tx = self.write().await?;
         let done = db::query("UPDATE session SET key_id = $2, sealed = $3, expires_at = $4 WHERE key = $1")
             .bind(hash.as_slice())
@@ -107,21 +107,26 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes sessions that have expired by `now`; returns how many.
+    /// Deletes sessions that have expired by `now`, and destroys the keys of the days before; returns how many.
     ///
     /// # Errors
     /// Database errors.
     pub async fn purge_sessions(&self, now: Timestamp) -> Result<u64> {
         let mut tx = self.write().await?;
         let gone = db::query("DELETE FROM session WHERE expires_at <= $1").bind(micros(now)).execute(&mut *tx).await?;
+        // Within the write transaction, so that no session is being sealed for one of those days meanwhile.
+        let mut over = self.keys().of_past_sessions(now).await?;
+        let used: Vec<Vec<u8>> = db::query_scalar("SELECT DISTINCT key_id FROM session").fetch_all(&mut *tx).await?;
+        over.retain(|id| !used.iter().any(|u| u == id));
+        self.keys().destroy(&over).await?;
         tx.commit().await?;
         Ok(gone.rows_affected())
     }
 
-    async fn seal_session(&self, id: &[u8], record: &[u8]) -> Result<([u8; 32], DataKey, Vec<u8>)> {
+    async fn seal_session(&self, id: &[u8], record: &[u8], expires_at: Timestamp) -> Result<([u8; 32], DataKey, Vec<u8>)> {
         within("session", record.len(), MAX_SESSION_BYTES, "bytes")?;
         let hash = session_key(id);
-        let key = self.keys().current(&Scope::sessions()).await?;
+        let key = self.keys().current(&Scope::sessions(expires_at)).await?;
         let sealed = key.key.seal(&Aad::session(&hash), record)?;
         Ok((hash, key, sealed))
     }

@@ -3,6 +3,7 @@
 
 mod again;
 mod certificate;
+mod erased;
 mod hidden;
 mod house;
 mod images;

@@ -166,4 +166,14 @@ impl Pool {
         tracing::warn!("the write-ahead log could not be emptied now; it will be later");
         Ok(())
     }
+
+    /// SQLite: writes the whole file anew, so that no unused part of a page keeps what was deleted. Writers wait,
+    /// and it takes as much free space again. PostgreSQL does it in its own time (autovacuum), or its
+    /// administrator does.
+    pub(crate) async fn write_anew(&self) -> Result<()> {
+        if matches!(self, Self::Sqlite(_)) {
+            super::query("VACUUM").execute(self).await?;
+        }
+        Ok(())
+    }
 }
