@@ -64,6 +64,8 @@ pub(crate) struct With {
     pub(crate) drop_draft: Option<(DraftId, u64)>,
     pub(crate) once: Option<Once>,
     pub(crate) retry: Option<JobId>,
+    /// It happens no earlier than this, whatever the clock says.
+    pub(crate) not_before: Option<Timestamp>,
 }
 
 impl Bureau {
@@ -137,9 +139,14 @@ impl Bureau {
         seen: Option<u64>,
         with: &With,
     ) -> Result<Done> {
+        let mut with = with.clone();
+        if *command == Command::Close {
+            // Everything is kept for a time after closing: with the clock set back, it would go too early.
+            with.not_before = self.store.last_recorded().await?;
+        }
         for _ in 0..RETRIES_MAX {
             let request = self.open(id).await?;
-            let (commit, next, events) = self.decided(actor, register, &request, command, seen, with)?;
+            let (commit, next, events) = self.decided(actor, register, &request, command, seen, &with)?;
             match self.store.commit(commit).await {
                 Ok(_) => return Ok(Done { request: next, events }),
                 Err(CommitError::Duplicate { .. }) => {
@@ -167,7 +174,7 @@ impl Bureau {
         seen: Option<u64>,
         with: &With,
     ) -> Result<(Commit, Request, Vec<Event>)> {
-        let now = self.now();
+        let now = with.not_before.map_or(self.now(), |t| t.max(self.now()));
         let policy = self.policy();
         let running = request.gallery.and_then(|g| self.running(g).ok());
         let ctx = Context { actor, register, policy, now, running: running.as_ref().map(|(r, n)| (r, *n)) };
@@ -223,6 +230,7 @@ fn row(request: &Request, now: Timestamp) -> Option<QueueRow> {
         onward_asked: request.onward.iter().any(|o| o.decision.is_none()),
         outcome: request.outcome.map(|o| o.to_string()),
         collected: request.collected_at.is_some(),
+        held: request.hold.is_some(),
     };
     Some(QueueRow {
         request: request.id,
@@ -280,6 +288,9 @@ pub struct Flags {
     pub outcome: Option<String>,
     /// Whether the force has opened the answer.
     pub collected: bool,
+    /// Whether a legal hold keeps it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
 }
 
 /// Look-ups to the request, by keyed HMAC in the store.

@@ -8,6 +8,7 @@
 mod act;
 pub mod assess;
 pub mod certificate;
+mod copies;
 pub mod enhance;
 pub mod enrol;
 pub mod exchange;
@@ -141,6 +142,8 @@ pub struct Bureau {
     pack_digest: String,
     sittings: Mutex<HashMap<(PersonId, RequestId, Thing), Timestamp>>,
     register: RwLock<Option<Arc<Register>>>,
+    /// The London day of the last sweep for what is due.
+    swept: Mutex<Option<jiff::civil::Date>>,
 }
 
 impl Bureau {
@@ -165,6 +168,7 @@ impl Bureau {
             pack_digest: String::new(),
             sittings: Mutex::default(),
             register: RwLock::default(),
+            swept: Mutex::default(),
         }
     }
 

@@ -154,8 +154,25 @@ pub struct RequestView {
     pub collected_at: Option<Timestamp>,
     /// When it was due, in words.
     pub due: Option<String>,
+    /// The legal hold that keeps it, for staff.
+    pub hold: Option<Held>,
     /// What the viewer may do now.
     pub may: BTreeSet<Action>,
+}
+
+/// A legal hold, for staff.
+#[derive(Clone, Debug, Serialize)]
+pub struct Held {
+    /// Who answers for it.
+    pub owner: PersonId,
+    /// Their name.
+    pub owner_name: String,
+    /// Why.
+    pub reason: String,
+    /// The London date on which it is to be looked at again.
+    pub review: Date,
+    /// Whether that has passed.
+    pub overdue: bool,
 }
 
 /// One line of a request's history.
@@ -295,6 +312,13 @@ impl Bureau {
             released_at: request.released_at,
             collected_at: request.collected_at,
             due: request.due.map(calendar::date_in_words),
+            hold: request.hold.as_ref().filter(|_| !police).map(|h| Held {
+                owner: h.owner,
+                owner_name: name_of(&register, Who::Person(h.owner)),
+                reason: h.reason.clone(),
+                review: h.review,
+                overdue: h.overdue(ctx.today()),
+            }),
             may,
         })
     }
@@ -510,6 +534,9 @@ pub(crate) fn words(event: &Event) -> String {
             }
         }
         Event::TriedAgain { task } => format!("Asked a worker to try again what had failed: {}", task.kind()),
+        Event::HoldPlaced { review, .. } => format!("Placed under a legal hold, to be reviewed on {}", calendar::date_in_words(*review)),
+        Event::HoldReviewed { review, .. } => format!("Legal hold reviewed; again on {}", calendar::date_in_words(*review)),
+        Event::HoldLifted { .. } => "Legal hold lifted".into(),
         Event::Closed => "Closed".into(),
         Event::Erased { class } => format!("Erased: {class}"),
     }

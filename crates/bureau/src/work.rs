@@ -158,6 +158,7 @@ impl Bureau {
         self.store.purge_idempotency(before(TOKENS_KEPT)).await?;
         self.forget_void_jobs().await?;
         self.forget_notes().await?;
+        self.sweep_due().await?;
         self.store.scrub().await?;
         Ok(())
     }

@@ -51,6 +51,9 @@ pub enum Action {
     AskOnward,
     DecideOnward,
     TryAgain,
+    PlaceHold,
+    ReviewHold,
+    LiftHold,
     Close,
     Erase,
     SeeRequest,
@@ -165,6 +168,7 @@ fn row(action: Action) -> Row {
         A::DecideOnward => (&[R::Assessor, R::TeamLeader], &[State::Answered, State::Closed], Clause::V3),
         A::TryAgain => (&[R::TeamLeader], ANY, Clause::R3),
         A::Close => (&[R::Assessor, R::TeamLeader], &[State::Answered, State::Rejected, State::Withdrawn], Clause::D3),
+        A::PlaceHold | A::ReviewHold | A::LiftHold => (&[R::TeamLeader, R::Siao], SUBMITTED, Clause::D3),
         // What only a worker does, carrying out what people decided (P2).
         A::RecordSearch | A::ExpireAuthorisation | A::Release | A::Erase => (&[], &[], Clause::P2),
         A::SeeRequest => (&[R::Requester, R::Approver, R::Assessor, R::TeamLeader, R::Siao, R::Auditor], RECORDED, Clause::D5),

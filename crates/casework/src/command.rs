@@ -11,6 +11,7 @@ use crate::{
     review::{Informed, Visual},
     task::Task,
 };
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 /// A command. Ids and orders that need randomness are made by the caller and travel inside.
@@ -89,6 +90,12 @@ pub enum Command {
     DecideOnward { allowed: bool, reasons: String },
     /// Let a worker do again what failed for good.
     TryAgain { task: Task },
+    /// Keep everything of it from being erased, in somebody's name, until it is looked at again on a London date.
+    PlaceHold { owner: PersonId, reason: String, review: Date },
+    /// Say anew why it is kept, in whose name, and until when.
+    ReviewHold { owner: PersonId, reason: String, review: Date },
+    /// Keep it no longer.
+    LiftHold { reason: String },
     /// Close it.
     Close,
     /// Destroy a class of data (worker).
@@ -131,6 +138,9 @@ impl Command {
             Self::AskOnward { .. } => Action::AskOnward,
             Self::DecideOnward { .. } => Action::DecideOnward,
             Self::TryAgain { .. } => Action::TryAgain,
+            Self::PlaceHold { .. } => Action::PlaceHold,
+            Self::ReviewHold { .. } => Action::ReviewHold,
+            Self::LiftHold { .. } => Action::LiftHold,
             Self::Close => Action::Close,
             Self::Erase { .. } => Action::Erase,
         }

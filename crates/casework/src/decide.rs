@@ -89,6 +89,9 @@ pub fn decide(request: &Request, command: &Command, ctx: &Context<'_>) -> Result
         | Command::AskOnward { .. }
         | Command::DecideOnward { .. }
         | Command::TryAgain { .. }
+        | Command::PlaceHold { .. }
+        | Command::ReviewHold { .. }
+        | Command::LiftHold { .. }
         | Command::Close
         | Command::Erase { .. } => respond::decide(request, command, ctx),
     };

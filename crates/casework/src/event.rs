@@ -228,6 +228,12 @@ pub enum Event {
     OnwardDecided { allowed: bool, reasons: String },
     /// A team leader let a worker do again what had failed for good.
     TriedAgain { task: Task },
+    /// A legal hold: nothing of it is erased until somebody lifts it; looked at again on this London date.
+    HoldPlaced { owner: PersonId, reason: String, review: Date },
+    /// It was looked at again, and goes on.
+    HoldReviewed { owner: PersonId, reason: String, review: Date },
+    /// It ended.
+    HoldLifted { reason: String },
     /// Nothing more is to be done.
     Closed,
     /// A class of data was destroyed (D3).
@@ -278,7 +284,7 @@ impl Event {
             Self::OnwardAsked { .. } | Self::OnwardDecided { .. } => vec![Clause::V3],
             Self::ReviewAsked { .. } => vec![Clause::W2],
             Self::ReviewDecided { .. } => vec![Clause::W4, Clause::W5],
-            Self::Erased { .. } => vec![Clause::D3],
+            Self::HoldPlaced { .. } | Self::HoldReviewed { .. } | Self::HoldLifted { .. } | Self::Erased { .. } => vec![Clause::D3],
             Self::TriedAgain { task } => vec![task.clause()],
             _ => vec![],
         };

@@ -10,6 +10,7 @@
 //! `retain.rs`; D4 `report.rs`; P1 `certificate.rs`; D5 `processing.rs`; who may do what `access.rs`. Words and numbers: `policy/v1.toml`.
 
 pub mod access;
+pub mod asked;
 pub mod assess;
 pub mod calendar;
 pub mod certificate;
@@ -22,6 +23,7 @@ pub mod disclosure;
 pub mod event;
 pub mod export;
 pub mod form;
+pub mod hold;
 pub mod ids;
 pub mod limits;
 pub mod people;

@@ -6,7 +6,7 @@ use crate::{
     clause::{Clause, Strength},
     form::Nationality,
     people::{Post, Rank},
-    record::GalleryId,
+    record::{GalleryId, RetentionClass},
 };
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -163,6 +163,32 @@ pub struct AccuracyPolicy {
     pub references_factor_max: u64,
 }
 
+/// How long things live after a request closes (D3), from a London date until the next rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct RetentionRule {
+    /// The London date from which it applies.
+    pub from: Date,
+    /// Days that images and templates live after closing.
+    pub images_days_after_closing: u16,
+    /// Days that the answer as released lives after closing.
+    pub disclosure_days_after_closing: u16,
+    /// Years that the record lives after closing (a ceiling).
+    pub record_years_after_closing: u8,
+}
+
+impl RetentionRule {
+    /// How long a class lives after closing; none for what does not wait for it.
+    #[must_use]
+    pub fn period(&self, class: RetentionClass) -> Option<Period> {
+        match class {
+            RetentionClass::Record => Some(Period::Years(self.record_years_after_closing)),
+            RetentionClass::Images => Some(Period::Days(self.images_days_after_closing)),
+            RetentionClass::Disclosure => Some(Period::Days(self.disclosure_days_after_closing)),
+            RetentionClass::Candidates | RetentionClass::Mail => None,
+        }
+    }
+}
+
 /// One version of the policy.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Policy {
@@ -180,12 +206,10 @@ pub struct Policy {
     pub close_after_idle_days: u16,
     /// Days that an unsent draft lives after it was last saved.
     pub draft_days_after_saving: u16,
-    /// Days that images and templates live after closing.
-    pub images_days_after_closing: u16,
-    /// Days that the answer as released lives after closing.
-    pub disclosure_days_after_closing: u16,
-    /// Years that the record lives after closing (D3: a ceiling).
-    pub record_years_after_closing: u8,
+    /// Days within which a legal hold is looked at again.
+    pub hold_review_days_max: u16,
+    /// How long things live after closing, by the London date from which each rule applies, oldest first. Never empty.
+    pub retention: Vec<RetentionRule>,
     /// The lowest rank that may approve (S9).
     pub approving_rank: Rank,
     /// What an accuracy certificate must rest on (P1).
@@ -228,6 +252,17 @@ impl Policy {
         &DEFERRED
     }
 
+    /// The rule of retention in force on a London date.
+    ///
+    /// # Panics
+    /// Never: the test `the_embedded_policy_parses` holds that there is one.
+    #[must_use]
+    #[allow(clippy::expect_used)]
+    pub fn retention_on(&self, date: Date) -> &RetentionRule {
+        let first = self.retention.first().expect("there is a rule");
+        self.retention.iter().rev().find(|r| r.from <= date).unwrap_or(first)
+    }
+
     /// What differs for this gallery.
     ///
     /// # Panics
@@ -261,6 +296,8 @@ mod tests {
         let ids: Vec<_> = V1.clauses.iter().map(|c| c.id).collect();
         assert_eq!(ids, Clause::iter().collect::<Vec<_>>(), "each clause once, in order");
         assert!(DEFERRED.len() < ids.len());
+        assert!(!V1.retention.is_empty() && V1.retention.is_sorted_by(|a, b| a.from < b.from), "oldest first");
+        assert!(V1.retention.iter().all(|r| (1..=6).contains(&r.record_years_after_closing)), "D3: a ceiling of six years");
     }
 
     #[test]

@@ -98,6 +98,10 @@ pub enum HouseKind {
     ProofTaken,
     /// Notes of the house went at the end of their time.
     NotesErased,
+    /// An operator copied the records, and perhaps the keys.
+    Copied,
+    /// An operator brought a copy back.
+    Restored,
 }
 
 /// The looks at what belongs to a request: the only kind of its stream.
@@ -148,6 +152,9 @@ pub const TABLE: &[(&str, Operation)] = &[
     ("onward-asked", Operation::Collection),
     ("onward-decided", Operation::Disclosure),
     ("tried-again", Operation::Alteration),
+    ("hold-placed", Operation::Alteration),
+    ("hold-reviewed", Operation::Alteration),
+    ("hold-lifted", Operation::Alteration),
     ("closed", Operation::Alteration),
     ("erased", Operation::Erasure),
     // The looks at it.
@@ -178,6 +185,8 @@ pub const TABLE: &[(&str, Operation)] = &[
     ("processing-taken", Operation::Consultation),
     ("proof-taken", Operation::Consultation),
     ("notes-erased", Operation::Erasure),
+    ("copied", Operation::Consultation),
+    ("restored", Operation::Alteration),
 ];
 
 /// Why it was done, where the event itself says so, in the words of whoever did it; elsewhere the clauses that
@@ -198,7 +207,10 @@ pub fn why(event: &Event) -> Option<String> {
         Event::Withdrawn { reason }
         | Event::Allocated { reason, .. }
         | Event::Admitted { reason, .. }
-        | Event::ExaminerReplaced { reason, .. } => reason.clone(),
+        | Event::ExaminerReplaced { reason, .. }
+        | Event::HoldPlaced { reason, .. }
+        | Event::HoldReviewed { reason, .. }
+        | Event::HoldLifted { reason } => reason.clone(),
         Event::ClarificationAsked { question } => question.clone(),
         Event::Declined { explanation, .. } => explanation.clone(),
         Event::SharingDecided { sharing: Sharing::Share { reasons, .. } | Sharing::Withhold { reasons }, .. } => reasons.clone(),

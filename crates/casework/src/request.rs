@@ -113,36 +113,9 @@ pub enum Outcome {
     Withheld,
 }
 
+pub use crate::asked::{Clarification, Onward, Review};
+pub use crate::hold::Hold;
 pub use crate::probe::{Candidate, Examiner, Opinion, Probe, ProbeState};
-
-/// A question put to the force and its answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Clarification {
-    /// What was asked.
-    pub question: String,
-    /// What was answered.
-    pub answer: Option<String>,
-}
-
-/// A review asked for, and its result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Review {
-    /// The force's reasons.
-    pub reasons: String,
-    /// The leader's result and reasons.
-    pub result: Option<(ReviewResult, String)>,
-}
-
-/// Asked-for onward sharing of a sensitive answer (V3).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Onward {
-    /// To whom.
-    pub to: String,
-    /// Why.
-    pub reasons: String,
-    /// The answer.
-    pub decision: Option<(bool, String)>,
-}
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -227,8 +200,10 @@ pub struct Request {
     pub withdrawn: bool,
     /// When anything last happened to it.
     pub changed_at: Option<Timestamp>,
-    /// When it was closed.
+    /// When it was closed: by the clock, and never before what happened last.
     pub closed_at: Option<Timestamp>,
+    /// The legal hold that keeps it from being erased.
+    pub hold: Option<Hold>,
     /// The classes that are gone.
     pub erased: BTreeSet<RetentionClass>,
 }
@@ -306,6 +281,7 @@ impl Request {
             withdrawn: false,
             changed_at: None,
             closed_at: None,
+            hold: None,
             erased: BTreeSet::new(),
         }
     }
@@ -456,8 +432,14 @@ impl Request {
     /// than panicked on, and `audit replay` shows the difference.
     pub fn apply(&mut self, entry: &Entry, at: Timestamp) {
         self.version += 1;
-        // That a worker is to try again changes nothing: what was due to be done stays due.
-        if !matches!(entry.event, Event::TriedAgain { .. }) {
+        // The clock may have been set back since: what closes now closes after what happened before.
+        let not_before = self.changed_at.map_or(at, |c| c.max(at));
+        // That a worker is to try again, or that it is kept, changes nothing: what was due to be done stays due.
+        let beside = matches!(
+            entry.event,
+            Event::TriedAgain { .. } | Event::HoldPlaced { .. } | Event::HoldReviewed { .. } | Event::HoldLifted { .. }
+        );
+        if !beside {
             self.changed_at = Some(at);
         }
         match entry.event.clone() {
@@ -695,9 +677,16 @@ impl Request {
             }
             // A worker is to do again what was decided before: nothing about the request changes by it.
             Event::TriedAgain { .. } => {}
+            Event::HoldPlaced { owner, reason, review } => self.hold = Some(Hold { owner, reason, review, since: at }),
+            Event::HoldReviewed { owner, reason, review } => {
+                if let Some(hold) = &mut self.hold {
+                    *hold = Hold { owner, reason, review, since: hold.since };
+                }
+            }
+            Event::HoldLifted { .. } => self.hold = None,
             Event::Closed => {
                 self.state = State::Closed;
-                self.closed_at = Some(at);
+                self.closed_at = Some(not_before);
             }
             Event::Erased { class } => {
                 self.erased.insert(class);

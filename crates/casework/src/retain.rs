@@ -3,7 +3,7 @@
 use crate::{
     calendar::{self, Period},
     clause::Clause,
-    policy::Policy,
+    policy::{Policy, RetentionRule},
     record::RetentionClass,
     request::{ProbeState, Request, State},
 };
@@ -16,49 +16,62 @@ pub struct Due {
     pub class: RetentionClass,
     /// Since which London date.
     pub since: Date,
+    /// The rule that says so, by the London date from which it applies; none for what goes at once.
+    pub rule: Option<Date>,
     /// Why, in plain words.
     pub why: &'static str,
     /// The clause.
     pub clause: Clause,
 }
 
-/// What of a request is due on a London date and not yet gone.
+/// What of a request is due on a London date and not yet gone. Nothing while a legal hold keeps it.
 #[must_use]
 pub fn due(request: &Request, policy: &Policy, today: Date) -> Vec<Due> {
     let mut out = vec![];
-    let mut add = |class, since: Date, why| {
-        if since <= today && !request.erased.contains(&class) {
-            out.push(Due { class, since, why, clause: Clause::D3 });
-        }
-    };
-    if candidates_go(request) {
-        add(RetentionClass::Candidates, today, "Nobody confirmed these candidates, so they go at once.");
+    if request.hold.is_some() {
+        return out;
     }
-    // A review that waits could need the images again; nothing keeps the record past its six years.
+    if candidates_go(request) && !request.erased.contains(&RetentionClass::Candidates) {
+        let why = "Nobody confirmed these candidates, so they go at once.";
+        out.push(Due { class: RetentionClass::Candidates, since: today, rule: None, why, clause: Clause::D3 });
+    }
+    // A review that waits could need the images again; nothing keeps the record past its time.
     let waiting = request.reviews.iter().any(|r| r.result.is_none());
-    if let Some(closed) = request.closed_at.map(calendar::london_date) {
-        if !waiting {
-            add(
-                RetentionClass::Images,
-                calendar::after(closed, Period::Days(policy.images_days_after_closing)),
-                "Images go a set time after closing.",
-            );
+    for (class, since, rule) in timetable(request, policy) {
+        if since > today || request.erased.contains(&class) || (waiting && class != RetentionClass::Record) {
+            continue;
         }
-        // Nothing is there to erase of a request that was never answered.
-        if request.answered && !waiting {
-            add(
-                RetentionClass::Disclosure,
-                calendar::after(closed, Period::Days(policy.disclosure_days_after_closing)),
-                "The answer as released goes a set time after closing.",
-            );
-        }
-        add(
-            RetentionClass::Record,
-            calendar::after(closed, Period::Years(policy.record_years_after_closing)),
-            "The record goes six years after closing.",
-        );
+        let why = match class {
+            RetentionClass::Disclosure => "The answer as released goes a set time after closing.",
+            RetentionClass::Record => "The record goes a set number of years after closing.",
+            _ => "Images go a set time after closing.",
+        };
+        out.push(Due { class, since, rule: Some(rule), why, clause: Clause::D3 });
     }
     out
+}
+
+/// Each class of a closed request with the London date on which it goes and the rule that says so.
+///
+/// Where the rules changed since it closed, the shortest of those that applied at its closing or later counts, but a
+/// later rule never before it applies: nothing lives longer than was promised when it closed, and a shorter time is
+/// for everybody (ADR 0019).
+fn timetable(request: &Request, policy: &Policy) -> Vec<(RetentionClass, Date, Date)> {
+    let Some(closed) = request.closed_at.map(calendar::london_date) else { return vec![] };
+    let at_closing = *policy.retention_on(closed);
+    let later = policy.retention.iter().filter(|r| r.from > closed).copied();
+    let rules: Vec<RetentionRule> = std::iter::once(at_closing).chain(later).collect();
+    // Nothing is there to erase of an answer that never was.
+    let classes = [RetentionClass::Images, RetentionClass::Disclosure, RetentionClass::Record];
+    let wanted = classes.into_iter().filter(|c| *c != RetentionClass::Disclosure || request.answered);
+    let goes = |class| {
+        let dates = rules.iter().filter_map(|r| {
+            let over = calendar::after(closed, r.period(class)?);
+            Some((if r.from > closed { over.max(r.from) } else { over }, r.from))
+        });
+        dates.min().map(|(on, rule)| (class, on, rule))
+    };
+    wanted.filter_map(goes).collect()
 }
 
 /// Whether the candidates that nobody confirmed go: people concluded on every image, or it is over. A
@@ -79,17 +92,10 @@ pub fn close_due(request: &Request, policy: &Policy) -> Option<Date> {
     Some(calendar::after(since, Period::Days(policy.close_after_idle_days)))
 }
 
-/// What will be due after closing, and when.
+/// What will be due after closing, and when; whatever a legal hold keeps.
 #[must_use]
 pub fn schedule(request: &Request, policy: &Policy) -> Vec<(RetentionClass, Date)> {
-    let Some(closed) = request.closed_at.map(calendar::london_date) else { return vec![] };
-    let days = |n| calendar::after(closed, Period::Days(n));
-    let mut out = vec![(RetentionClass::Images, days(policy.images_days_after_closing))];
-    if request.answered {
-        out.push((RetentionClass::Disclosure, days(policy.disclosure_days_after_closing)));
-    }
-    out.push((RetentionClass::Record, calendar::after(closed, Period::Years(policy.record_years_after_closing))));
-    out
+    timetable(request, policy).into_iter().map(|(class, on, _)| (class, on)).collect()
 }
 
 /// The London date on which an unsent draft goes unless it is saved again. Nothing of it is in the record.
@@ -108,7 +114,7 @@ pub fn drafts_saved_before(today: Date, policy: &Policy) -> Timestamp {
 /// it goes today or went before: as long as a record lives after its closing.
 #[must_use]
 pub fn notes_before(today: Date, policy: &Policy) -> Timestamp {
-    over_before(today, Period::Years(policy.record_years_after_closing))
+    over_before(today, Period::Years(policy.retention_on(today).record_years_after_closing))
 }
 
 /// The instant after the last London date from which the period is over today.

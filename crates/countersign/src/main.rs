@@ -1,6 +1,7 @@
-//! The one binary: `countersign serve | work | demo | enrol | evaluate | gallery | policy | audit | certificate | pack | token | bench | config`.
+//! The one binary: `countersign serve | work | demo | enrol | evaluate | gallery | policy | audit | retain | backup | restore | certificate | pack | token | bench | config`.
 
 mod audit;
+mod backup;
 mod bench;
 mod bench_record;
 mod certificate;
@@ -14,6 +15,7 @@ mod house;
 mod pack;
 mod policy;
 mod register;
+mod retain;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -56,6 +58,12 @@ enum Verb {
     /// The record.
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// What is due to be erased, and why; with `--run`, erase it.
+    Retain(retain::Args),
+    /// Copy the records, while they are served, and the keys apart from them.
+    Backup(backup::BackupArgs),
+    /// Bring a copy of the records back.
+    Restore(backup::RestoreArgs),
     /// Accuracy certificates: what each gallery's searches rest on.
     #[command(subcommand)]
     Certificate(certificate::Verb),
@@ -80,6 +88,11 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|a| a == "decode-child") {
         return decoder::child_main();
     }
+    // Keys and personal data are in this process's memory: it is never written to a file.
+    if let Err(error) = rlimit::setrlimit(rlimit::Resource::CORE, 0, 0) {
+        eprintln!("core dumps cannot be switched off: {error}");
+        return ExitCode::FAILURE;
+    }
     let cli = Cli::parse();
     match run(cli) {
         Ok(code) => code,
@@ -102,6 +115,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Verb::Evaluate(args) => evaluate::run(&config()?, args).await,
             Verb::Register(verb) => register::run(&config()?, verb).await,
             Verb::Policy(verb) => policy::run(verb),
+            Verb::Retain(args) => retain::run(&config()?, args).await,
+            Verb::Backup(args) => backup::backup(&config()?, args).await,
+            Verb::Restore(args) => backup::restore(&config()?, args).await,
             Verb::Audit(verb) => audit::run(config, verb).await,
             Verb::Token(args) => serve::token(&config()?, args).await,
             Verb::Certificate(verb) => certificate::run(&config()?, verb).await,

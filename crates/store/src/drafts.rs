@@ -76,6 +76,9 @@ impl Store {
             return Err(StoreError::Stale { actual });
         }
         let version = actual + 1;
+        // Its time begins when it is saved, and never before what was recorded last: the clock may have been set back.
+        let last: Option<i64> = db::query_scalar("SELECT at FROM event ORDER BY position DESC LIMIT 1").fetch_optional(&mut *tx).await?;
+        let saved = micros(now).max(last.unwrap_or(i64::MIN));
         let key = self.keys().current(&Scope::draft(draft.id)).await?;
         let sealed = key.key.seal(&Aad::draft(id, version), &draft.bytes)?;
         db::query(
@@ -88,7 +91,7 @@ impl Store {
         .bind(draft.owner.as_bytes().as_slice())
         .bind(draft.leo.as_bytes().as_slice())
         .bind(signed(version)?)
-        .bind(micros(now))
+        .bind(saved)
         .bind(key.id.as_slice())
         .bind(sealed)
         .execute(&mut *tx)

@@ -237,6 +237,15 @@ impl Store {
         version(&mut *self.reader().acquire().await?, &stream_key(stream)).await
     }
 
+    /// When the newest event was recorded; `None` before the first.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn last_recorded(&self) -> Result<Option<jiff::Timestamp>> {
+        let at: Option<i64> = db::query_scalar("SELECT at FROM event ORDER BY position DESC LIMIT 1").fetch_optional(self.reader()).await?;
+        at.map(rows::time).transpose()
+    }
+
     /// The clear headers of all streams in commit order: those after `position`, at most `limit`. What
     /// statistics fold.
     ///

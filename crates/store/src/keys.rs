@@ -1,6 +1,7 @@
 //! Data keys, wrapped by the master key, in a database of their own.
 
-use crate::db::{self, Pool};
+use crate::db::{self, Connection, Pool};
+use crate::log::SignedCheckpoint;
 use crate::sealing::{Aad, SealingKey, Secret, random};
 use crate::{BUSY_TIMEOUT_SECONDS, Result, StoreError, rows};
 use casework::ids::DraftId;
@@ -8,7 +9,7 @@ use casework::record::{GalleryId, RetentionClass};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil::Date};
 use sqlx::sqlite::SqlitePoolOptions;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -216,6 +217,40 @@ impl KeyStore {
         found.iter().map(|row| Ok((row.try_get(0)?, rows::array(row.try_get(1)?, "key id")?))).collect()
     }
 
+    /// Every key there is.
+    pub(crate) async fn all(&self) -> Result<HashSet<KeyId>> {
+        let found: Vec<Vec<u8>> = db::query_scalar("SELECT key_id FROM wrapped_key").fetch_all(&self.reader).await?;
+        found.iter().map(|id| rows::array(id, "key id")).collect()
+    }
+
+    /// Remembers a checkpoint that was signed, if it is of a longer log than the one remembered: records whose log is
+    /// shorter are an old copy.
+    pub(crate) async fn remember(&self, size: u64, note: &str) -> Result<()> {
+        let mut tx = self.writer.write().await?;
+        let known: Option<String> = db::query_scalar("SELECT value FROM fact WHERE name = 'log-size'").fetch_optional(&mut *tx).await?;
+        if known.and_then(|n| n.parse::<u64>().ok()).is_none_or(|n| n < size) {
+            put_fact(&mut tx, "log-size", &size.to_string()).await?;
+            put_fact(&mut tx, "checkpoint", note).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// Remembers another checkpoint instead, or none: the log lost its end, and this was accepted.
+    pub(crate) async fn remember_instead(&self, last: Option<&SignedCheckpoint>) -> Result<()> {
+        let mut tx = self.writer.write().await?;
+        db::query("DELETE FROM fact WHERE name IN ('log-size', 'checkpoint')").execute(&mut *tx).await?;
+        if let Some(last) = last {
+            put_fact(&mut tx, "log-size", &last.checkpoint.size.to_string()).await?;
+            put_fact(&mut tx, "checkpoint", &last.note).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    /// The checkpoint of the longest log that was signed, as a note.
+    pub(crate) async fn remembered(&self) -> Result<Option<String>> {
+        Ok(db::query_scalar("SELECT value FROM fact WHERE name = 'checkpoint'").fetch_optional(&self.reader).await?)
+    }
+
     /// Destroys keys. Their bytes are zeroed where they lay and the write-ahead log is emptied.
     pub(crate) async fn destroy(&self, ids: &[KeyId]) -> Result<()> {
         if ids.is_empty() {
@@ -242,4 +277,13 @@ impl KeyStore {
         }
         Ok(self.writer.truncate_wal().await?)
     }
+}
+
+async fn put_fact(tx: &mut Connection, name: &str, value: &str) -> Result<()> {
+    db::query("INSERT INTO fact (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
+        .bind(name)
+        .bind(value)
+        .execute(tx)
+        .await?;
+    Ok(())
 }

@@ -29,6 +29,7 @@
 //!   [`Store::processing`], [`Store::logged`], [`Store::figures`].
 //! * **Erasure** ([`erasure`]): [`Store::erase`], [`Store::erase_notes_before`], [`Store::erased`], [`Store::scrub`],
 //!   [`Store::compact`].
+//! * **Copies** ([`backup`]): [`Store::backup`], [`Store::backup_keys`], [`Store::restore`].
 //!
 //! # Invariants
 //! * Every write transaction is `BEGIN IMMEDIATE`, on the one write connection of this process; other
@@ -38,6 +39,7 @@
 //! * `now` is always an argument; randomness is the operating system's, through aws-lc-rs.
 
 pub mod audit;
+pub mod backup;
 pub mod bare;
 pub mod blobs;
 mod db;
@@ -57,6 +59,7 @@ mod secrets;
 pub mod sessions;
 
 pub use audit::{LogFault, LogReport};
+pub use backup::{Copied, Restored};
 pub use bare::Bare;
 pub use blobs::{MAX_BLOB_BYTES, Swept};
 pub use drafts::{Draft, DraftSummary, MAX_DRAFT_BYTES, PutDraft};
@@ -131,6 +134,40 @@ pub enum StoreError {
     BadSecret {
         /// The file.
         path: PathBuf,
+    },
+    /// Not a copy of records or keys.
+    #[error("{} is not a copy of {what}: {why}", path.display())]
+    NotACopy {
+        /// The folder.
+        path: PathBuf,
+        /// What was wanted.
+        what: &'static str,
+        /// Why not.
+        why: &'static str,
+    },
+    /// A file of a copy is missing or not what its manifest says.
+    #[error("{} is missing or damaged: its bytes are not those that were copied; use another copy", path.display())]
+    DamagedCopy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Keys that could not open what was recorded after them.
+    #[error("this copy of the keys was made at {keys}, before the records' copy of {records}: use keys copied after the records")]
+    OlderKeys {
+        /// When the keys were copied.
+        keys: Timestamp,
+        /// When the records were copied.
+        records: Timestamp,
+    },
+    /// The log is shorter than, or another than, the one that was last signed.
+    #[error(
+        "these records are not the latest: their log has {size} leaves, and its key has signed a checkpoint of {remembered}. What was recorded in between would be lost, and whoever holds that checkpoint would see two histories. Use the latest records; if they are lost, restore with --accept-shorter-log, which is recorded"
+    )]
+    LogForked {
+        /// Leaves in these records.
+        size: u64,
+        /// Leaves under the last checkpoint that was signed.
+        remembered: u64,
     },
     /// Something stored does not decode or does not open under its own key.
     #[error("the stored {what} is damaged; verify the log and restore from a backup")]
@@ -298,6 +335,7 @@ impl Store {
         if origin != store.origin() {
             return Err(StoreError::WrongMasterKey);
         }
+        store.reconcile().await?;
         store.resume_erasures().await?;
         Ok(store)
     }

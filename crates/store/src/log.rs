@@ -145,10 +145,11 @@ impl Store {
         db::query("INSERT INTO checkpoint (size, at, note) VALUES ($1, $2, $3)")
             .bind(signed(at)?)
             .bind(micros(now))
-            .bind(note)
+            .bind(&note)
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;
+        self.keys().remember(at, &note).await?;
         Ok((waiting.len() as u64, at))
     }
 
@@ -248,6 +249,12 @@ impl Store {
                 })
             })
             .collect()
+    }
+
+    /// The root of the first `size` leaves; `None` if the tree lacks what it needs.
+    pub(crate) async fn root_at(&self, size: u64) -> Result<Option<Hash>> {
+        let hashes = read_hashes(&mut *self.reader().acquire().await?, &needs::root(size)?).await?;
+        Ok(tree::root(size, &hashes).ok())
     }
 
     /// How many events wait to be sequenced.

@@ -111,12 +111,12 @@ fn check_private(path: &Path, limit: u32) -> Result<()> {
     if mode & !limit == 0 { Ok(()) } else { Err(StoreError::Permissions { path: path.to_owned(), mode, limit }) }
 }
 
-fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(StoreError::io(path))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(StoreError::io(path))
 }
 
-fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     check_private(path, 0o600)?;
     let bytes = Zeroizing::new(fs::read(path).map_err(StoreError::io(path))?);
     crate::within("secret file", bytes.len(), MAX_SECRET_BYTES, "bytes")?;

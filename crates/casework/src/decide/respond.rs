@@ -8,12 +8,14 @@ use crate::{
     command::Command,
     disclosure,
     event::{Event, ReviewResult, Sharing},
+    ids::PersonId,
     people::Role,
     record::RetentionClass,
     refusal::{Refusal, refuse},
     request::{Outcome, ProbeState, Request, State},
     retain,
 };
+use jiff::civil::Date;
 
 pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) -> Result<Vec<Event>, Vec<Refusal>> {
     match command {
@@ -121,6 +123,27 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
             }
             finish(vec![Event::TriedAgain { task: *task }], out)
         }
+        Command::PlaceHold { owner, reason, review } => {
+            let mut out = hold_refusals(request, *owner, reason, *review, ctx);
+            if request.hold.is_some() {
+                out.push(refuse(&[Clause::D3], "It is already kept by a legal hold. Review that one."));
+            }
+            finish(vec![Event::HoldPlaced { owner: *owner, reason: reason.clone(), review: *review }], out)
+        }
+        Command::ReviewHold { owner, reason, review } => {
+            let mut out = hold_refusals(request, *owner, reason, *review, ctx);
+            if request.hold.is_none() {
+                out.push(refuse(&[Clause::D3], NO_HOLD));
+            }
+            finish(vec![Event::HoldReviewed { owner: *owner, reason: reason.clone(), review: *review }], out)
+        }
+        Command::LiftHold { reason } => {
+            let mut out = need_words(reason, Clause::D3, "Say why it need not be kept any longer.");
+            if request.hold.is_none() {
+                out.push(refuse(&[Clause::D3], NO_HOLD));
+            }
+            finish(vec![Event::HoldLifted { reason: reason.clone() }], out)
+        }
         Command::Close => {
             let mut out = vec![];
             match ctx.actor {
@@ -137,13 +160,33 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
         }
         Command::Erase { class } => {
             let mut out = vec![];
-            if !retain::due(request, ctx.policy, ctx.today()).iter().any(|d| d.class == *class) {
+            if request.hold.is_some() {
+                out.push(refuse(&[Clause::D3], "A legal hold keeps it. Lift that first."));
+            } else if !retain::due(request, ctx.policy, ctx.today()).iter().any(|d| d.class == *class) {
                 out.push(refuse(&[Clause::D3], "That is not due to be erased."));
             }
             finish(vec![Event::Erased { class: *class }], out)
         }
         _ => Err(vec![]),
     }
+}
+
+const NO_HOLD: &str = "No legal hold keeps it.";
+
+/// What stands in the way of a legal hold: it has a reason, a member of this gallery's staff who answers for it, and
+/// a day on which it is looked at again, not too far away.
+fn hold_refusals(request: &Request, owner: PersonId, reason: &str, review: Date, ctx: &Context<'_>) -> Vec<Refusal> {
+    let mut out = need_words(reason, Clause::D3, "Say why it must be kept.");
+    match ctx.register.actor(owner, ctx.today()) {
+        Some(p) if p.gallery == request.gallery && !p.roles.is_empty() => {}
+        _ => out.push(refuse(&[Clause::D3], "Name somebody who works for this gallery and answers for the hold.")),
+    }
+    let last = calendar::after(ctx.today(), calendar::Period::Days(ctx.policy.hold_review_days_max));
+    if review <= ctx.today() || review > last {
+        let until = calendar::date_in_words(last);
+        out.push(refuse(&[Clause::D3], format!("Choose a day on which the hold is looked at again, after today and not after {until}.")));
+    }
+    out
 }
 
 /// A released answer is the requester's, and nobody else's in the force.

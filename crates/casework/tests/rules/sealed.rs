@@ -121,7 +121,7 @@ fn d3_the_sealed_answer_goes_before_the_record_of_it() {
     let mut w = World::new();
     let mut case = w.at(State::Closed);
     let class = RetentionClass::Disclosure;
-    let days = i64::from(w.policy.disclosure_days_after_closing);
+    let days = i64::from(w.policy.retention[0].disclosure_days_after_closing);
     w.pass_days(days - 1);
     assert!(cites(&w.refused(None, &mut case, Command::Erase { class }), Clause::D3));
     w.pass_days(1);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod certificate;
+mod copies;
 mod demo;
 mod enrol;
 mod evaluate;

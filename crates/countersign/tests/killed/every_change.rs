@@ -20,8 +20,8 @@ const DAY_S: u64 = 24 * 3600;
 /// When the images of a closed request, and the rest of it, are due to go: seconds after closing.
 fn dues() -> [(&'static str, u64); 2] {
     let policy = casework::policy::Policy::in_force(casework::calendar::london_date(jiff::Timestamp::now()));
-    let days = u64::from(policy.images_days_after_closing) + 2;
-    let years = u64::from(policy.record_years_after_closing);
+    let days = u64::from(policy.retention[0].images_days_after_closing) + 2;
+    let years = u64::from(policy.retention[0].record_years_after_closing);
     [("erase-images", days * DAY_S), ("erase-record", (years * 366 + 2) * DAY_S)]
 }
 

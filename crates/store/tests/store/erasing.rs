@@ -9,7 +9,7 @@ const IMAGE: &[u8] = b"canary-image-bytes-40bb";
 const VALUE: &[u8] = b"canary-looked-up-value-9e";
 
 /// A request with something in two classes; returns the sealed bytes and wrapped keys of *images*.
-async fn filled(store: &Store) -> Vec<Vec<u8>> {
+pub async fn filled(store: &Store) -> Vec<Vec<u8>> {
     let blob = store.put_blob(request(1), Images, IMAGE, at(0)).await.unwrap();
     let index = |kind: &str, class| LookupEntry { kind: kind.into(), value: VALUE.to_vec(), class };
     let commit = Commit {

@@ -17,8 +17,9 @@ use axum::{
 use bureau::respond::Answer as Arrived;
 use casework::{
     command::Command,
-    ids::{CandidateId, ProbeId, RequestId},
+    ids::{CandidateId, PersonId, ProbeId, RequestId},
 };
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -37,6 +38,9 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(ask_onward))
         .routes(routes!(decide_onward))
         .routes(routes!(close))
+        .routes(routes!(place_hold))
+        .routes(routes!(review_hold))
+        .routes(routes!(lift_hold))
 }
 
 /// A field that could be shared of a match.
@@ -200,7 +204,21 @@ pub(crate) struct DecideOnward {
     reasons: String,
 }
 
-step_bodies!(DecideSharing, SendAnswer, DecideReview, AskOnward, DecideOnward);
+/// A legal hold: who answers for it, why, and when it is looked at again.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HoldTerms {
+    version: Version,
+    /// A member of the gallery's staff.
+    owner: Uuid,
+    /// Why everything is kept.
+    reason: String,
+    /// The London date of its review, e.g. `2027-03-27`: after today, and not more than a year away.
+    #[schema(value_type = String, format = Date)]
+    review: Date,
+}
+
+step_bodies!(DecideSharing, SendAnswer, DecideReview, AskOnward, DecideOnward, HoldTerms);
 
 /// The matches of a request that one holds, with what could be shared of each. The looks are recorded.
 #[utoipa::path(get, path = "/requests/{id}/matches", tag = "respond", responses((status = 200, description = "The matches", body = Vec<Match>)))]
@@ -278,6 +296,20 @@ step!(
     /// Says whether a sensitive answer may be passed on (V3).
     decide_onward "/requests/{id}/onward/decide" in "respond" takes DecideOnward at RequestId
         => |_, b| Command::DecideOnward { allowed: b.allowed, reasons: b.reasons }
+);
+step!(
+    /// Places a legal hold: nothing of the request is erased until it is lifted (D3).
+    place_hold "/requests/{id}/hold" in "retain" takes HoldTerms at RequestId
+        => |_, b| Command::PlaceHold { owner: PersonId(b.owner), reason: b.reason, review: b.review }
+);
+step!(
+    /// Says anew why a legal hold goes on, in whose name, and until when (D3).
+    review_hold "/requests/{id}/hold/review" in "retain" takes HoldTerms at RequestId
+        => |_, b| Command::ReviewHold { owner: PersonId(b.owner), reason: b.reason, review: b.review }
+);
+step!(
+    /// Lifts a legal hold: what is due goes at once (D3).
+    lift_hold "/requests/{id}/hold/lift" in "retain" takes WithReasons at RequestId => |_, b| Command::LiftHold { reason: b.reasons }
 );
 step!(
     /// Closes a request (D3).

@@ -1,10 +1,32 @@
 //! retain: how long things live, what goes when, and the evidence that it went (D3).
 
-use super::{Routes, register::closed};
-use crate::{errors::PageError, page::Page, render::show};
-use axum::{Router, extract::Query, response::Response, routing::get};
-use bureau::report::EntryFilter;
-use casework::{ids::PersonId, record::RetentionClass};
+use super::{
+    Routes,
+    assess::{lines, once, refused, who},
+    register::closed,
+};
+use crate::{
+    AppState,
+    errors::{PageError, RefusalLine},
+    forms::Posted,
+    page::Page,
+    render::show,
+};
+use axum::{
+    Router,
+    extract::{Path, Query},
+    response::Response,
+    routing::get,
+};
+use bureau::{report::EntryFilter, views::RequestView};
+use casework::{
+    access::Action,
+    calendar,
+    command::Command,
+    ids::{PersonId, RequestId},
+    record::RetentionClass,
+};
+use jiff::civil::Date;
 use minijinja::{Value, context};
 use serde::Deserialize;
 
@@ -12,7 +34,7 @@ use serde::Deserialize;
 const EVIDENCE_MAX: u32 = 50;
 
 pub(crate) fn routes() -> Routes {
-    Routes::pages(Router::new().route("/retain", get(retain)))
+    Routes::pages(Router::<AppState>::new().route("/retain", get(retain)).route("/retain/{id}/hold", get(ask_hold).post(hold)))
 }
 
 #[derive(Default, Deserialize)]
@@ -49,15 +71,93 @@ async fn retain(page: Page, Query(asked): Query<Asked>) -> Result<Response, Page
         .iter()
         .map(|l| {
             let goes: Vec<Value> = l.goes.iter().map(|(c, on, due)| context! { what => class(*c), on => on.to_string(), due }).collect();
-            context! { line => show(&l.line), gone => l.gone.iter().map(|c| class(*c)).collect::<Vec<_>>(), goes }
+            context! { line => show(&l.line), gone => l.gone.iter().map(|c| class(*c)).collect::<Vec<_>>(), goes, held => l.held }
         })
         .collect();
     let policy = bureau.policy();
+    let rule = policy.retention_on(calendar::london_date(bureau.now()));
     page.view("retain/overview.html", "What is kept, and what goes")
         .with(context! {
-            lines, total => closing.total, current => closing.page, pages_in_all => closing.pages, evidence,
-            images_days => policy.images_days_after_closing, disclosure_days => policy.disclosure_days_after_closing, record_years => policy.record_years_after_closing, policy_version => policy.version.as_str(),
+            held => show(&closing.held), lines, total => closing.total, current => closing.page, pages_in_all => closing.pages, evidence,
+            images_days => rule.images_days_after_closing, disclosure_days => rule.disclosure_days_after_closing, record_years => rule.record_years_after_closing, policy_version => policy.version.as_str(),
         })
         .draw()
         .await
+}
+
+async fn ask_hold(page: Page, Path(id): Path<RequestId>) -> Result<Response, PageError> {
+    let view = page.state.bureau()?.request(who(&page), id).await.map_err(closed)?;
+    draw_hold(&page, &view, Value::UNDEFINED, vec![]).await
+}
+
+async fn draw_hold(page: &Page, view: &RequestView, values: Value, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
+    let owners = page.state.bureau()?.hold_owners(who(page), view.line.id).await.map_err(closed)?;
+    let owners: Vec<Value> = owners.iter().map(|(id, name)| context! { value => id.to_string(), text => name }).collect();
+    let policy = page.state.bureau()?.policy();
+    page.view("retain/hold.html", if view.hold.is_some() { "Review or lift a legal hold" } else { "Place a legal hold" })
+        .back(home(page, view))
+        .with(context! {
+            home => home(page, view), id => view.line.id.to_string(), version => view.version, reference_text => view.line.reference.clone(), values, owners,
+            held => view.hold.as_ref().map(|h| context! { owner => h.owner.to_string(), hold => show(h), on => calendar::date_in_words(h.review) }),
+            may => view.may.contains(&Action::PlaceHold), days_max => policy.hold_review_days_max,
+        })
+        .errors(errors)
+        .draw()
+        .await
+}
+
+/// Places, reviews or lifts a hold, as the form says.
+async fn hold(page: Page, Path(id): Path<RequestId>, posted: Posted) -> Result<Response, PageError> {
+    let view = page.state.bureau()?.request(who(&page), id).await.map_err(closed)?;
+    let reason = posted.text("reason").unwrap_or_default().to_owned();
+    let (command, done) = if posted.has("step", "lift") {
+        (Command::LiftHold { reason }, "The legal hold is lifted. What is due goes now.")
+    } else {
+        let mut missing = vec![];
+        let owner: Option<PersonId> = posted.text("owner").and_then(|p| p.parse().ok());
+        if owner.is_none() {
+            missing.push(RefusalLine::on("owner", "Choose who answers for the hold"));
+        }
+        let review = date(&posted, "review");
+        if review.is_none() {
+            missing.push(RefusalLine::on("review-day", "The day of its review must be a real date, such as 27 3 2027"));
+        }
+        let (Some(owner), Some(review)) = (owner, review) else {
+            return draw_hold(&page, &view, posted.values(), missing).await;
+        };
+        if view.hold.is_some() {
+            (Command::ReviewHold { owner, reason, review }, "The legal hold goes on.")
+        } else {
+            (
+                Command::PlaceHold { owner, reason, review },
+                "The legal hold is placed. Nothing of this request is erased until it is lifted.",
+            )
+        }
+    };
+    match page.state.bureau()?.act_and_work(who(&page), id, command, Some(posted.version()?), once(&posted)?).await {
+        Ok(_) => page.done(done, &home(&page, &view)).await,
+        Err(e) => {
+            let all = lines(refused(e)?, |r| {
+                let field = match r.words.as_str() {
+                    w if w.starts_with("Name somebody") => "owner",
+                    w if w.starts_with("Choose a day") => "review-day",
+                    _ => "reason",
+                };
+                Some(field.into())
+            });
+            draw_hold(&page, &view, posted.values(), all).await
+        }
+    }
+}
+
+/// Where the viewer came from: who answers for the gallery, from the page of what is kept; its team leader, from the case.
+fn home(page: &Page, view: &RequestView) -> String {
+    if page.person.roles.iter().any(|r| r == "siao") { "/retain".into() } else { format!("/assess/{}", view.line.id) }
+}
+
+/// A day, month and year, if they are a real date.
+fn date(posted: &Posted, field: &str) -> Option<Date> {
+    let part = |name: &str| posted.text(&format!("{field}-{name}")).and_then(|v| v.trim().parse::<i16>().ok());
+    let (day, month) = (i8::try_from(part("day")?).ok()?, i8::try_from(part("month")?).ok()?);
+    Date::new(part("year").filter(|y| (1_900..=2_200).contains(y))?, month, day).ok()
 }

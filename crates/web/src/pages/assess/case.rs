@@ -71,6 +71,10 @@ fn actions(view: &RequestView) -> Vec<Value> {
         .filter(|(action, fits, ..)| *fits && view.may.contains(action))
         .map(|(_, _, text, href)| context! { text, href })
         .collect();
+    if view.may.contains(&Action::PlaceHold) {
+        let text = if view.hold.is_some() { "Review or lift the legal hold" } else { "Place a legal hold" };
+        out.push(context! { text, href => format!("/retain/{id}/hold") });
+    }
     if view.may.contains(&Action::Close) {
         out.push(context! { text => "Close it", href => format!("/assess/{id}/close") });
     }
