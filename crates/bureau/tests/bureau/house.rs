@@ -294,6 +294,12 @@ impl House {
         Self { bureau: Arc::new(bureau), clock, folder }
     }
 
+    /// A folder of a house that was closed, opened again.
+    pub async fn opened(folder: TempDir, clock: Arc<StandingClock>) -> Self {
+        let bureau = open_parts(folder.path(), clock.clone(), &BOTH, engine().model().id.as_str(), engine()).await;
+        Self { bureau: Arc::new(bureau), clock, folder }
+    }
+
     /// The same folder opened again as another process would, with some of the galleries.
     pub async fn reopened(self, galleries: &[GalleryId]) -> Self {
         self.reopened_as(galleries, engine().model().id.as_str(), engine()).await

@@ -11,5 +11,6 @@ mod images;
 mod measured;
 mod processing;
 mod record;
+mod retained;
 mod search;
 mod together;

@@ -55,6 +55,7 @@ pub(crate) fn document(gathered: openapi::OpenApi) -> String {
         { "name": "search", "description": "The one search that a decision allows." },
         { "name": "review", "description": "Comparing faces: blind first, then informed." },
         { "name": "respond", "description": "What is shared, the answer, its review." },
+        { "name": "retain", "description": "Legal holds: what is kept beyond its time." },
         { "name": "report", "description": "The log, management information, the policy." },
     ]);
     doc["components"]["securitySchemes"] = json!({ "token": {
