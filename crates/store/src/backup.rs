@@ -150,9 +150,9 @@ impl Store {
         sqlx::query("DELETE FROM session").execute(&mut db).await?;
         manifest.log_size =
             unsigned(sqlx::query_scalar::<_, Option<i64>>("SELECT max(size) FROM checkpoint").fetch_one(&mut db).await?.unwrap_or(0))?;
-        let blobs: Vec<Vec<u8>> = sqlx::query_scalar("SELECT id FROM blob ORDER BY id").fetch_all(&mut db).await?;
-        for id in &blobs {
-            if !self.copy_blob(id, &making, &mut manifest).await? {
+        let blobs: Vec<(Vec<u8>, bool)> = sqlx::query_as("SELECT id, bound FROM blob ORDER BY id").fetch_all(&mut db).await?;
+        for (id, bound) in &blobs {
+            if !self.copy_blob(id, *bound, &making, &mut manifest).await? {
                 sqlx::query("DELETE FROM blob WHERE id = $1").bind(id.as_slice()).execute(&mut db).await?;
             }
         }
@@ -166,17 +166,18 @@ impl Store {
     }
 
     /// Copies a blob's file; `false` if it was erased, or never finished, since the snapshot was taken.
-    async fn copy_blob(&self, id: &[u8], making: &Path, manifest: &mut Manifest) -> Result<bool> {
+    async fn copy_blob(&self, id: &[u8], bound: bool, making: &Path, manifest: &mut Manifest) -> Result<bool> {
         let sealed = match self.inner.blobs.get(&place(id)).await {
             Ok(file) => file.bytes().await?,
             Err(object_store::Error::NotFound { .. }) => {
-                let bound: Option<bool> =
-                    db::query_scalar("SELECT bound FROM blob WHERE id = $1").bind(id).fetch_optional(self.reader()).await?;
-                let erasing: Option<i64> = db::query_scalar("SELECT 1 FROM blob b JOIN erasure x ON x.key_id = b.key_id WHERE b.id = $1")
-                    .bind(id)
-                    .fetch_optional(self.reader())
-                    .await?;
-                return if bound == Some(true) && erasing.is_none() {
+                // Asked at once: an erasure may be taking the row away at this moment.
+                let missed: Option<i64> = db::query_scalar(
+                    "SELECT 1 FROM blob b WHERE b.id = $1 AND NOT EXISTS (SELECT 1 FROM erasure x WHERE x.key_id = b.key_id)",
+                )
+                .bind(id)
+                .fetch_optional(self.reader())
+                .await?;
+                return if bound && missed.is_some() {
                     Err(StoreError::Damaged { what: "image (its file is missing)" })
                 } else {
                     Ok(false)

@@ -96,6 +96,7 @@ fn commands(w: &mut World, case: &Case, actor: PersonId) -> Vec<Command> {
     let words = || "Because it is so.".to_owned();
     let mut form = case.form.clone().unwrap_or_else(|| w.complete_form());
     form.investigation = "OP-MATRIX".into();
+    let hold = (desk(GalleryId::Passport).siao, w.today().tomorrow().unwrap());
     let mut out = vec![
         World::prepare(form, GalleryId::Passport),
         Command::Return { reasons: words() },
@@ -120,6 +121,9 @@ fn commands(w: &mut World, case: &Case, actor: PersonId) -> Vec<Command> {
         Command::ReplaceExaminer { examiner: desk(GalleryId::Passport).examiners[0], reason: words() },
         Command::TryAgain { task: Task::Release },
         Command::TryAgain { task: Task::Close },
+        Command::PlaceHold { owner: hold.0, reason: words(), review: hold.1 },
+        Command::ReviewHold { owner: hold.0, reason: words(), review: hold.1 },
+        Command::LiftHold { reason: words() },
         Command::Close,
         Command::Erase { class: RetentionClass::Record },
         Command::Erase { class: RetentionClass::Candidates },
@@ -213,6 +217,12 @@ fn no_command_succeeds_where_the_table_denies() {
             let reasons = "Look again.".to_owned();
             base.done(REQUESTER, &mut asked, Command::AskReview { reasons });
             cases.push(asked);
+        }
+        if matches!(state, State::Answered | State::Closed) {
+            let mut held = cases[0].clone();
+            let (owner, review) = (desk(GalleryId::Passport).siao, base.today().tomorrow().unwrap());
+            base.done(owner, &mut held, Command::PlaceHold { owner, reason: "A court asks.".into(), review });
+            cases.push(held);
         }
         if state == State::Answered {
             let mut asked = cases[0].clone();
