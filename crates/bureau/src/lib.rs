@@ -285,10 +285,14 @@ impl Bureau {
             policy: self.policy().version.clone(),
             class: RetentionClass::Record,
         };
-        let payload = serde_json::to_vec(&Consulted { by, thing, why: why.into() })?;
         // Who looks at what is left of an erased record is noted in the house's own stream, whose notes go in their
         // time; the request's would not be erased again.
-        let stream = if request.state == State::Erased { StreamId::House } else { StreamId::Consulted(request.id) };
+        let (stream, payload) = if request.state == State::Erased {
+            let note = report::Note { by: Some(by), what: format!("looked at what is left of an erased record: {why}") };
+            (StreamId::House, serde_json::to_vec(&note)?)
+        } else {
+            (StreamId::Consulted(request.id), serde_json::to_vec(&Consulted { by, thing, why: why.into() })?)
+        };
         self.store.append(stream, vec![NewRecord { header, payload }]).await?;
         self.sittings.lock().unwrap_or_else(PoisonError::into_inner).insert(key, now);
         Ok(())
