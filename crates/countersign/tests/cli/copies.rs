@@ -104,7 +104,7 @@ fn d1_a_wrong_missing_or_exposed_key_is_a_clear_refusal_to_start() {
     fs::write(&master, &right[..10]).unwrap();
     refused("is damaged; restore it from escrow");
     fs::remove_file(&master).unwrap();
-    refused("secrets/master.key is missing");
+    refused("master.key is missing");
     fs::write(&master, &right).unwrap();
     fs::set_permissions(&master, fs::Permissions::from_mode(0o640)).unwrap();
     refused("can be used by others");
