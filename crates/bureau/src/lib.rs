@@ -8,6 +8,7 @@
 mod act;
 pub mod assess;
 pub mod certificate;
+pub mod elsewhere;
 pub mod enhance;
 pub mod enrol;
 pub mod exchange;
@@ -36,6 +37,7 @@ use casework::{
     request::{FoldError, Request},
 };
 use decoder::Decoder;
+use elsewhere::Elsewhere;
 use face::{Engine, ImageSpecification};
 use gallery::LocalGallery;
 use jiff::Timestamp;
@@ -138,6 +140,7 @@ pub struct Bureau {
     decoder: Option<Decoder>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) specifications: BTreeMap<GalleryId, ImageSpecification>,
+    pub(crate) elsewhere: BTreeMap<GalleryId, Elsewhere>,
     pack_digest: String,
     sittings: Mutex<HashMap<(PersonId, RequestId, Thing), Timestamp>>,
     register: RwLock<Option<Arc<Register>>>,
@@ -151,6 +154,14 @@ impl Bureau {
         Self { engine: Some(engine), galleries, decoder: Some(decoder), specifications, pack_digest, ..Self::of_record(store, clock) }
     }
 
+    /// The same with galleries that are searched elsewhere, each of them instead of an index here ([`elsewhere`]).
+    #[must_use]
+    pub fn searching(mut self, elsewhere: BTreeMap<GalleryId, Elsewhere>) -> Self {
+        self.galleries.retain(|g, _| !elsewhere.contains_key(g));
+        self.elsewhere = elsewhere;
+        self
+    }
+
     /// The record alone, for an operator who verifies it or issues a token: what needs an engine, a
     /// gallery or a decoder fails and says so.
     #[must_use]
@@ -162,6 +173,7 @@ impl Bureau {
             decoder: None,
             clock,
             specifications: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
             pack_digest: String::new(),
             sittings: Mutex::default(),
             register: RwLock::default(),

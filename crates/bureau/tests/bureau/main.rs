@@ -3,6 +3,7 @@
 
 mod again;
 mod certificate;
+mod elsewhere;
 mod hidden;
 mod house;
 mod images;

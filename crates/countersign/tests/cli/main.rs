@@ -3,6 +3,7 @@
 
 mod certificate;
 mod demo;
+mod elsewhere;
 mod enrol;
 mod evaluate;
 mod exchange;
