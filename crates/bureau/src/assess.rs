@@ -1,6 +1,6 @@
 //! assess: the lists that people work from.
 
-use crate::{Bureau, Done, Result, act::With, views::RequestLine};
+use crate::{Bureau, Done, Result, act::With, elsewhere::Elsewhere, views::RequestLine};
 use casework::{
     access::{self, Action},
     clause::Clause,
@@ -217,7 +217,7 @@ impl Bureau {
     /// References in a gallery, if it is open here.
     #[must_use]
     pub fn gallery_size(&self, id: GalleryId) -> Option<u64> {
-        self.galleries.get(&id).map(|g| g.len())
+        self.elsewhere.get(&id).map(Elsewhere::held).or_else(|| self.galleries.get(&id).map(|g| g.len()))
     }
 
     /// Finds requests by their short reference, or by a force's investigation reference. The look-up goes

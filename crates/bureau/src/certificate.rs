@@ -95,14 +95,14 @@ impl Bureau {
     /// # Errors
     /// When no engine is loaded or the gallery is not open here.
     pub fn running(&self, gallery: GalleryId) -> Result<(Running, u64)> {
+        let specification = hex::encode(self.specification(gallery)?.digest());
+        if let Some(elsewhere) = self.elsewhere.get(&gallery) {
+            return Ok((elsewhere.running(specification), elsewhere.held()));
+        }
         let local = self.galleries.get(&gallery).ok_or_else(|| BureauError::Gallery("this gallery is not open here".into()))?;
         let model = self.engine()?.model();
-        let running = Running {
-            pack: model.pack.clone(),
-            pack_digest: self.pack_digest.clone(),
-            model: model.id.to_string(),
-            specification: hex::encode(self.specification(gallery)?.digest()),
-        };
+        let running =
+            Running { pack: model.pack.clone(), pack_digest: self.pack_digest.clone(), model: model.id.to_string(), specification };
         Ok((running, local.len()))
     }
 
@@ -174,7 +174,7 @@ impl Bureau {
 
     fn accuracy_of(&self, register: &Register, gallery: GalleryId) -> Accuracy {
         let setting = register.settings.get(&gallery);
-        let model = self.engine().ok().map(|e| e.model().id.to_string());
+        let model = self.running(gallery).map(|(r, _)| r.model).or_else(|_| self.engine().map(|e| e.model().id.to_string())).ok();
         let current = setting.and_then(|s| s.current(model.as_deref()));
         let (held, against) = match self.certified(register, gallery) {
             Ok(held) => (Some(held), vec![]),
@@ -285,9 +285,12 @@ impl Bureau {
         if file.len() > EVALUATION_BYTES_MAX {
             return Err(no(format!("The evaluation has {} bytes; at most {EVALUATION_BYTES_MAX} are read.", file.len())));
         }
-        let scale = &self.engine()?.model().scale;
-        if !(scale.min..=scale.max).contains(&wanted.threshold) {
-            return Err(no(format!("The threshold is {}; scores of this model are {} to {}.", wanted.threshold, scale.min, scale.max)));
+        let (min, max) = match self.elsewhere.get(&wanted.gallery) {
+            Some(elsewhere) => elsewhere.scale(),
+            None => self.engine().map(|e| (e.model().scale.min, e.model().scale.max))?,
+        };
+        if !(min..=max).contains(&wanted.threshold) {
+            return Err(no(format!("The threshold is {}; scores of this model are {min} to {max}.", wanted.threshold)));
         }
         let (file, specification) = (file.to_vec(), running.specification.clone());
         let (policy, issued) = (self.policy().clone(), calendar::london_date(self.now()));

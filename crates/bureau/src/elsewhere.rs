@@ -8,7 +8,9 @@ use crate::{
     sha256,
 };
 use abis::{Abis, Asked, Enrolled};
-use casework::{certificate::Running, form::FormImage, ids::ReferenceId, limits::CANDIDATES_MAX, record::GalleryId, request::LeaveToSearch};
+use casework::{
+    certificate::Running, form::FormImage, ids::ReferenceId, limits::CANDIDATES_MAX, record::GalleryId, request::LeaveToSearch,
+};
 use gallery::{Candidate, CandidateList};
 use std::sync::{
     Arc,
@@ -95,7 +97,9 @@ impl Bureau {
         let mut found = elsewhere.abis.identify(&jpeg, &asked).await.map_err(failed)?;
         for c in &found {
             if self.store.get_holding_image(authorisation.gallery, ReferenceId(c.reference)).await?.is_none() {
-                return Err(BureauError::Gallery("the ABIS named a reference that is not held here; nothing of its answer was taken".into()));
+                return Err(BureauError::Gallery(
+                    "the ABIS named a reference that is not held here; nothing of its answer was taken".into(),
+                ));
             }
         }
         let more_above_threshold = found.len() > CANDIDATES_MAX;

@@ -329,9 +329,12 @@ impl Bureau {
     async fn prepare(&self, gallery: GalleryId, enrolment: Enrolment, says: Option<(u32, u32)>) -> Result<Option<Ready>> {
         let source = sha256(&enrolment.image);
         let id = self.reference_id(gallery, source);
-        if self.index(gallery)?.contains(id.as_bytes()).map_err(gallery_error)?
-            && self.store.holding_by_source(gallery, source).await?.is_some()
-        {
+        let held = self.store.holding_by_source(gallery, source).await?.is_some();
+        let enrolled = match self.elsewhere.get(&gallery) {
+            Some(elsewhere) => held && self.enrolled_elsewhere(elsewhere, id).await?,
+            None => held && self.index(gallery)?.contains(id.as_bytes()).map_err(gallery_error)?,
+        };
+        if enrolled {
             return Ok(None);
         }
         let began = Instant::now();
@@ -354,9 +357,12 @@ impl Bureau {
 
     /// Keeps references together, and returns how many were new: one image may come twice.
     async fn hold(&self, gallery: GalleryId, mut ready: Vec<Ready>) -> Result<u64> {
-        let index = self.index(gallery)?;
         let mut seen = BTreeSet::new();
         ready.retain(|one| seen.insert(one.reference.id));
+        if let Some(elsewhere) = self.elsewhere.get(&gallery) {
+            return self.hold_elsewhere(gallery, elsewhere, ready.into_iter().map(|one| one.holding).collect()).await;
+        }
+        let index = self.index(gallery)?;
         let (mut holdings, mut references) = (vec![], vec![]);
         for one in ready {
             // It may have come in while this one was on its way; or its holding alone, before a crash.

@@ -9,7 +9,7 @@ use casework::{
     record::{GalleryId, RetentionClass, StreamId},
     refusal::{Refusal, refuse_field},
 };
-use decoder::{JPEG_QUALITY, Mask, PixelArea};
+use decoder::{JPEG_QUALITY, Mask, PixelArea, Rgb8};
 use face::{Component, DetectedFace, FaceError, Finding, ImageSpecification, Level, Measured};
 use std::collections::{BTreeMap, BTreeSet};
 use strum::IntoEnumIterator;
@@ -27,6 +27,8 @@ pub struct Pixels {
 
 /// The share of a face's box shown around it in a comparison.
 const FACE_MARGIN: f64 = 0.55;
+/// The share of another face's box masked around it.
+const MASK_MARGIN: f64 = 0.15;
 /// The longest side of a rendering served to a page, pixels.
 const RENDERING_SIDE_PIXELS: u32 = 1_600;
 
@@ -177,15 +179,28 @@ impl Bureau {
         let rendering = self.rendering(image).await?;
         let rgb = self.decoder()?.decode(&rendering, None).await.map_err(|e| BureauError::Failed(e.to_string()))?.pixels;
         let chosen = image.chosen.and_then(|i| image.faces.get(i).map(|f| (i, area(f)))).ok_or(BureauError::Gone)?;
-        let others: Vec<PixelArea> =
-            image.faces.iter().enumerate().filter(|(i, _)| *i != chosen.0).map(|(_, f)| area(f).padded(0.15)).collect();
-        let shown = rgb
-            .mask_boxes(&others, Mask::Solid)
-            .crop(chosen.1.padded(FACE_MARGIN))
-            .map_err(|e| BureauError::Failed(e.to_string()))?
-            .scale_to_fit(RENDERING_SIDE_PIXELS, RENDERING_SIDE_PIXELS);
-        shown.to_jpeg(JPEG_QUALITY).map_err(|e| BureauError::Failed(e.to_string()))
+        let others: Vec<PixelArea> = image.faces.iter().enumerate().filter(|(i, _)| *i != chosen.0).map(|(_, f)| area(f)).collect();
+        nobody_else(&rgb, chosen.1, &others)
     }
+}
+
+/// One face of an image as it is now, as [`Bureau::masked`] shows it.
+pub(crate) fn alone(pixels: Pixels, faces: &[DetectedFace], chosen: &DetectedFace) -> Result<Vec<u8>> {
+    let whole = Rgb8::new(pixels.width, pixels.height, pixels.data).map_err(|e| BureauError::Failed(e.to_string()))?;
+    let place = |f: &DetectedFace| PixelArea { x: f.area.x, y: f.area.y, width: f.area.width, height: f.area.height };
+    let others: Vec<PixelArea> = faces.iter().filter(|f| f.index != chosen.index).map(place).collect();
+    nobody_else(&whole, place(chosen), &others)
+}
+
+/// A face with a margin, every other face masked, as a JPEG.
+fn nobody_else(whole: &Rgb8, chosen: PixelArea, others: &[PixelArea]) -> Result<Vec<u8>> {
+    let others: Vec<PixelArea> = others.iter().map(|o| o.padded(MASK_MARGIN)).collect();
+    let shown = whole
+        .mask_boxes(&others, Mask::Solid)
+        .crop(chosen.padded(FACE_MARGIN))
+        .map_err(|e| BureauError::Failed(e.to_string()))?
+        .scale_to_fit(RENDERING_SIDE_PIXELS, RENDERING_SIDE_PIXELS);
+    shown.to_jpeg(JPEG_QUALITY).map_err(|e| BureauError::Failed(e.to_string()))
 }
 
 /// A face of an image that was taken in, among the faces that the engine finds on it now. By its place, never by its

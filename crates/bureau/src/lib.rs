@@ -9,6 +9,7 @@ mod act;
 pub mod assess;
 pub mod certificate;
 mod copies;
+pub mod elsewhere;
 pub mod enhance;
 pub mod enrol;
 pub mod exchange;
@@ -37,6 +38,7 @@ use casework::{
     request::{FoldError, Request, State},
 };
 use decoder::Decoder;
+use elsewhere::Elsewhere;
 use face::{Engine, ImageSpecification};
 use gallery::LocalGallery;
 use jiff::Timestamp;
@@ -139,6 +141,7 @@ pub struct Bureau {
     decoder: Option<Decoder>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) specifications: BTreeMap<GalleryId, ImageSpecification>,
+    pub(crate) elsewhere: BTreeMap<GalleryId, Elsewhere>,
     pack_digest: String,
     sittings: Mutex<HashMap<(PersonId, RequestId, Thing), Timestamp>>,
     register: RwLock<Option<Arc<Register>>>,
@@ -154,6 +157,14 @@ impl Bureau {
         Self { engine: Some(engine), galleries, decoder: Some(decoder), specifications, pack_digest, ..Self::of_record(store, clock) }
     }
 
+    /// The same with galleries that are searched elsewhere, each of them instead of an index here ([`elsewhere`]).
+    #[must_use]
+    pub fn searching(mut self, elsewhere: BTreeMap<GalleryId, Elsewhere>) -> Self {
+        self.galleries.retain(|g, _| !elsewhere.contains_key(g));
+        self.elsewhere = elsewhere;
+        self
+    }
+
     /// The record alone, for an operator who verifies it or issues a token: what needs an engine, a
     /// gallery or a decoder fails and says so.
     #[must_use]
@@ -165,6 +176,7 @@ impl Bureau {
             decoder: None,
             clock,
             specifications: BTreeMap::new(),
+            elsewhere: BTreeMap::new(),
             pack_digest: String::new(),
             sittings: Mutex::default(),
             register: RwLock::default(),

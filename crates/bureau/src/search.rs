@@ -21,22 +21,34 @@ impl Bureau {
         let Some(leave) = request.leave_to_search(probe, authorisation) else { return Ok(()) };
         let image = request.image(probe).cloned().ok_or(BureauError::Gone)?;
         let original = self.store.get_blob(image.original).await?.ok_or(BureauError::Gone)?;
-        let held = self.certified(&*self.register().await?, leave.authorisation().gallery)?;
+        let gallery = leave.authorisation().gallery;
+        if let Some(elsewhere) = self.elsewhere.get(&gallery) {
+            elsewhere.set_held(self.store.holding_count(gallery).await?);
+        }
+        let held = self.certified(&*self.register().await?, gallery)?;
         // As `decide` will ask of what is recorded; but then the search would have been made.
         if let Some(why) = judged_by_another(Some(&image), &held.certificate.running) {
             return Err(vec![why].into());
         }
         let threshold = held.certificate.threshold;
-        let template = self.template_of(&leave, image, &original).await?;
-        let list = self.identify(&leave, template, threshold).await?;
+        let list = match self.elsewhere.get(&gallery) {
+            Some(elsewhere) => self.identify_elsewhere(elsewhere, &leave, &image, &original, threshold).await?,
+            None => {
+                let template = self.template_of(&leave, image, &original).await?;
+                self.identify(&leave, template, threshold).await?
+            }
+        };
         let found = list
             .entries
             .iter()
             .map(|c| Ok(Found { candidate: self.id::<CandidateId>()?, reference: ReferenceId(Uuid::from_bytes(c.id)), score: c.score }))
             .collect::<Result<Vec<_>>>()?;
-        let model = self.engine()?.model();
+        let engine = match self.elsewhere.get(&gallery) {
+            Some(elsewhere) => elsewhere.name(),
+            None => self.engine().map(|e| format!("{} ({})", e.model().name, e.model().pack))?,
+        };
         let facts = SearchFacts {
-            engine: format!("{} ({})", model.name, model.pack),
+            engine,
             running: held.certificate.running,
             epoch: list.epoch,
             searched: list.searched,

@@ -1,13 +1,16 @@
 //! The configuration file, its defaults, and `config check`.
 
+use casework::record::GalleryId;
 use clap::Subcommand;
 use ipnet::IpNet;
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 /// Everything that can be configured. Unknown keys are refused, so that a typing error is noticed.
@@ -20,6 +23,8 @@ pub struct Config {
     pub serve: Serve,
     /// The face engine.
     pub face: Face,
+    /// Galleries that a system elsewhere searches, over HTTP, instead of an index here: `[abis.passport]`.
+    pub abis: BTreeMap<GalleryId, Elsewhere>,
 }
 
 /// How pages are served.
@@ -47,9 +52,61 @@ pub struct Face {
     pub runtime: PathBuf,
 }
 
+/// A gallery of a biometric system elsewhere, by OSIA's Biometrics interface (v7).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Elsewhere {
+    /// Where the interface begins, without `/v1`: `https://…`; `http` for this machine alone.
+    pub url: String,
+    /// The gallery's id there.
+    pub gallery: String,
+    /// The engine's maker, as its templates say it. With the algorithm it is the model that certificates are for (P1).
+    pub vendor: String,
+    /// The engine's algorithm, as its templates say it.
+    pub algorithm: String,
+    /// The engine's least score.
+    pub score_min: f64,
+    /// The engine's highest score.
+    pub score_max: f64,
+    /// How long a search may take there, in seconds: 1 to 90.
+    #[serde(default = "answer_within_seconds")]
+    pub answer_within_seconds: u64,
+    /// A file with the bearer token that is sent.
+    pub token_file: Option<PathBuf>,
+    /// A file of PEM certificates: the authorities that prove the system. Needed for `https`.
+    pub authorities: Option<PathBuf>,
+}
+
+fn answer_within_seconds() -> u64 {
+    60
+}
+
+impl Elsewhere {
+    /// The client.
+    ///
+    /// # Errors
+    /// When a file cannot be read or the settings cannot be used.
+    pub fn open(&self) -> Result<abis::Abis> {
+        let read = |file: &PathBuf| std::fs::read(file).into_diagnostic().wrap_err_with(|| format!("{} cannot be read", file.display()));
+        let token = self.token_file.as_ref().map(read).transpose()?.map(|t| String::from_utf8_lossy(&t).trim().to_owned());
+        abis::Abis::new(abis::Settings {
+            url: self.url.clone(),
+            gallery: self.gallery.clone(),
+            vendor: self.vendor.clone(),
+            algorithm: self.algorithm.clone(),
+            score_min: self.score_min,
+            score_max: self.score_max,
+            answer_within: Duration::from_secs(self.answer_within_seconds),
+            token,
+            authorities: self.authorities.as_ref().map(read).transpose()?.unwrap_or_default(),
+        })
+        .into_diagnostic()
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
-        Self { data_dir: "data".into(), serve: Serve::default(), face: Face::default() }
+        Self { data_dir: "data".into(), serve: Serve::default(), face: Face::default(), abis: BTreeMap::new() }
     }
 }
 
@@ -132,6 +189,11 @@ impl Config {
             ));
         } else if let Err(e) = face::Pack::open(&self.face.pack) {
             out.push(format!("face.pack: {e}"));
+        }
+        for (gallery, elsewhere) in &self.abis {
+            if let Err(e) = elsewhere.open() {
+                out.push(format!("abis.{gallery}: {e}"));
+            }
         }
         if !self.face.runtime.is_file() {
             out.push(format!("face.runtime: {} is not there. Run `make setup`, or name libonnxruntime.so.", self.face.runtime.display()));

@@ -105,6 +105,23 @@ async fn check(config: &Config) -> Result<ExitCode> {
     let bureau = house::open(config, Arc::new(SystemClock), Galleries::Search, false).await?;
     let mut whole = true;
     for id in GalleryId::iter() {
+        match bureau.check_elsewhere(id).await.into_diagnostic()? {
+            Some(Ok(held)) => {
+                println!("{id}: searched elsewhere; exactly the {held} references that are held here are enrolled there");
+                let (running, _) = bureau.running(id).into_diagnostic()?;
+                println!(
+                    "{id}: its certificate takes an evaluation of pack {:?}, pack_digest {:?}, model {:?}",
+                    running.pack, running.pack_digest, running.model
+                );
+                continue;
+            }
+            Some(Err(e)) => {
+                whole = false;
+                eprintln!("{id}: searched elsewhere; {e}");
+                continue;
+            }
+            None => {}
+        }
         let Some(gallery) = bureau.gallery(id) else {
             println!("{id}: none here");
             continue;

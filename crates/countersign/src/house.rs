@@ -1,7 +1,7 @@
 //! Opening the house: store, engine, galleries, decoder, and the bureau over them.
 
 use crate::config::Config;
-use bureau::{Bureau, Clock, Parts, SystemClock};
+use bureau::{Bureau, Clock, Parts, SystemClock, elsewhere::Elsewhere};
 use casework::record::GalleryId;
 use decoder::Decoder;
 use face::{Engine, OnnxEngine, Pack};
@@ -56,9 +56,16 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, galleries: Galleries, 
     let engine: Arc<dyn Engine> = Arc::new(OnnxEngine::load(&pack, &config.face.runtime).into_diagnostic()?);
     let model = ModelId::new(engine.model().id.as_str()).into_diagnostic()?;
     let mut open = BTreeMap::new();
+    let mut elsewhere = BTreeMap::new();
     for id in GalleryId::iter() {
         let folder = config.gallery_dir(id, &model);
         let held = store.holding_count(id).await.into_diagnostic()?;
+        if let Some(abis) = config.abis.get(&id) {
+            let abis =
+                abis.open().wrap_err_with(|| format!("the {id} gallery is searched elsewhere, by abis.{id} of the configuration"))?;
+            elsewhere.insert(id, Elsewhere::new(Arc::new(abis), held));
+            continue;
+        }
         if matches!(galleries, Galleries::Enrol) && held > 0 && !folder.exists() {
             // An index of the few that are enrolled now would be searched as if it were the gallery.
             return Err(miette!(
@@ -81,7 +88,7 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, galleries: Galleries, 
         open.insert(id, Arc::new(gallery));
     }
     let exe = std::env::current_exe().into_diagnostic()?;
-    Ok(Arc::new(Bureau::new(Parts {
+    let bureau = Bureau::new(Parts {
         store,
         engine,
         galleries: open,
@@ -89,5 +96,6 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, galleries: Galleries, 
         clock,
         specifications: bureau::images::image_specifications().into_diagnostic()?,
         pack_digest: pack.digest().to_owned(),
-    })))
+    });
+    Ok(Arc::new(bureau.searching(elsewhere)))
 }

@@ -316,6 +316,17 @@ impl House {
         self.reopened_as(&BOTH, engine().model().id.as_str(), Arc::new(Changed { real: engine(), change })).await
     }
 
+    /// The same folder opened again with the passport gallery searched by a system elsewhere.
+    pub async fn searching_elsewhere(self, abis: abis::Abis) -> Self {
+        let held = self.bureau.held(GalleryId::Passport).await.unwrap();
+        let Self { bureau, clock, folder } = self;
+        bureau.store().clone().close().await;
+        drop(bureau);
+        let bureau = open_parts(folder.path(), clock.clone(), &BOTH, engine().model().id.as_str(), engine()).await;
+        let there = bureau::elsewhere::Elsewhere::new(Arc::new(abis), held);
+        Self { bureau: Arc::new(bureau.searching([(GalleryId::Passport, there)].into())), clock, folder }
+    }
+
     async fn reopened_as(self, galleries: &[GalleryId], model: &str, engine: Arc<dyn Engine>) -> Self {
         let Self { bureau, clock, folder } = self;
         bureau.store().clone().close().await;

@@ -4,6 +4,7 @@
 mod again;
 mod certificate;
 mod erased;
+mod elsewhere;
 mod hidden;
 mod house;
 mod images;

@@ -4,6 +4,7 @@
 mod certificate;
 mod copies;
 mod demo;
+mod elsewhere;
 mod enrol;
 mod evaluate;
 mod exchange;
