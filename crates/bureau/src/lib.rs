@@ -11,6 +11,7 @@ pub mod certificate;
 pub mod enhance;
 pub mod enrol;
 pub mod exchange;
+pub mod export;
 pub mod images;
 pub mod intake;
 pub mod processing;

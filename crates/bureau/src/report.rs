@@ -114,6 +114,11 @@ impl Bureau {
     }
 
     pub(crate) async fn note(&self, kind: HouseKind, by: Option<PersonId>, what: &str, gallery: Option<GalleryId>) -> Result<()> {
+        self.house_event(kind, gallery, serde_json::to_vec(&Note { by, what: what.into() })?).await
+    }
+
+    /// Records something that happened in the house outside a request.
+    pub(crate) async fn house_event(&self, kind: HouseKind, gallery: Option<GalleryId>, payload: Vec<u8>) -> Result<()> {
         let header = Header {
             kind: kind.to_string(),
             at: self.now(),
@@ -125,7 +130,6 @@ impl Bureau {
             policy: self.policy().version.clone(),
             class: RetentionClass::Record,
         };
-        let payload = serde_json::to_vec(&Note { by, what: what.into() })?;
         self.store.append(StreamId::House, vec![NewRecord { header, payload }]).await?;
         Ok(())
     }

@@ -3,6 +3,7 @@
 mod audit;
 mod bench;
 mod bench_record;
+mod bundle;
 mod certificate;
 mod config;
 mod demo;

@@ -27,6 +27,7 @@
 //!   [`Store::consistency`], [`Store::entries`], [`Store::verify_log`].
 //! * **Who did what, and the figures** ([`processing`]): [`Store::fold`] keeps them in step with the log,
 //!   [`Store::processing`], [`Store::logged`], [`Store::figures`].
+//! * **Witnesses** and an outsider's copy ([`witness`]): [`Store::keep_cosignature`], [`Store::cosigned_by`], [`Store::log_rows`], ….
 //! * **Erasure** ([`erasure`]): [`Store::erase`], [`Store::erased`].
 //!
 //! # Invariants
@@ -54,6 +55,7 @@ mod rows;
 mod sealing;
 mod secrets;
 pub mod sessions;
+pub mod witness;
 
 pub use audit::{LogFault, LogReport};
 pub use bare::Bare;
@@ -63,12 +65,13 @@ pub use erasure::Erased;
 pub use events::{Alone, Commit, CommitError, HeaderRow, IdempotencyKey, MAX_PAYLOAD_BYTES, MAX_RECORDS_PER_COMMIT};
 pub use holdings::{MAX_HOLDING_BYTES, NewHolding};
 pub use jobs::{Job, JobId, NewJob};
-pub use ledger::{Checkpoint, VerifierKey};
+pub use ledger::{Checkpoint, VerifierKey, WitnessKey};
 pub use log::{EntryFilter, Inclusion, LedgerEntry, Sequenced, SignedCheckpoint};
 pub use lookups::LookupEntry;
 pub use processing::{Below, FOLD_BATCH, FigureKey, LoggedRecord, Opening, PROCESSING_PAGE_LIMIT, ProcessingFilter, ProcessingRow};
 pub use queue::{Assigned, Counts, QUEUE_COUNT_LIMIT, QUEUE_PAGE_LIMIT, QueueFilter, QueueOrder, QueueRow, Viewer};
 pub use sessions::MAX_SESSION_BYTES;
+pub use witness::{LogRow, WitnessState};
 
 use db::{Pool, Transaction};
 use jiff::Timestamp;
