@@ -8,5 +8,5 @@ tools/setup/apt.sh browser fonts
 echo "setup for tests: 2/3 test tools"
 tools/setup/cargo-tools.sh nextest deny
 echo "setup for tests: 3/3 Python packages"
-tools/setup/python.sh api nist
+tools/setup/python.sh api nist verifier
 echo "setup for tests: done in $((SECONDS - start)) s"

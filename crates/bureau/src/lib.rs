@@ -13,6 +13,7 @@ pub mod elsewhere;
 pub mod enhance;
 pub mod enrol;
 pub mod exchange;
+pub mod export;
 pub mod images;
 pub mod intake;
 pub mod processing;

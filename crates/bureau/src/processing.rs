@@ -3,6 +3,7 @@
 
 use crate::{
     Bureau, Result,
+    export::LogExported,
     register::{Change, in_words, name_of, organisation_of},
     report::Note,
     views::{thing_words, words},
@@ -369,6 +370,13 @@ fn said(reader: &Reader<'_>, record: &LoggedRecord) -> Result<ProcessingLine> {
             line.why = Some(export.reasons);
             line.to = Some(export.recipient);
             Some(Who::Person(export.by))
+        }
+        StreamId::House if h.kind == <&str>::from(HouseKind::LogExported) => {
+            let copy: LogExported = serde_json::from_slice(payload)?;
+            line.what = capital(&copy.what);
+            line.why = Some(copy.why);
+            line.to = Some(copy.to);
+            Some(Who::Person(copy.by))
         }
         StreamId::House => {
             let note: Note = serde_json::from_slice(payload)?;

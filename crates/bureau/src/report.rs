@@ -127,6 +127,18 @@ impl Bureau {
         clauses: &[Clause],
         outcome: Option<&str>,
     ) -> Result<()> {
+        self.house_event(kind, gallery, clauses, outcome, serde_json::to_vec(&Note { by, what: what.into() })?).await
+    }
+
+    /// Records something that happened in the house outside a request.
+    pub(crate) async fn house_event(
+        &self,
+        kind: HouseKind,
+        gallery: Option<GalleryId>,
+        clauses: &[Clause],
+        outcome: Option<&str>,
+        payload: Vec<u8>,
+    ) -> Result<()> {
         let header = Header {
             kind: kind.to_string(),
             at: self.now(),
@@ -138,7 +150,6 @@ impl Bureau {
             policy: self.policy().version.clone(),
             class: RetentionClass::Record,
         };
-        let payload = serde_json::to_vec(&Note { by, what: what.into() })?;
         self.store.append(StreamId::House, vec![NewRecord { header, payload }]).await?;
         Ok(())
     }

@@ -64,6 +64,7 @@ pub enum Action {
     SeeHistory,
     SeeLedger,
     SeeProcessing,
+    ExportLog,
     SeeRegister,
     ChangeRegister,
     SeeStatistics,
@@ -185,6 +186,8 @@ fn row(action: Action) -> Row {
         // Who did what, with the reasons: for those who answer for a gallery (R3) and the outside assessor (D5).
         // The people of a case read its history instead; nobody else has a use for it (DPA 2018, s.62(3)).
         A::SeeProcessing => (&[R::Siao, R::Auditor], ANY, Clause::D5),
+        // A copy for somebody outside, the ICO first of all.
+        A::ExportLog => (&[R::Siao, R::Auditor], ANY, Clause::D5),
         A::SeeRegister => (&[R::Registrar, R::Siao, R::Auditor], ANY, Clause::R3),
         A::ChangeRegister => (&[R::Registrar], ANY, Clause::R3),
         A::SeeStatistics => (&[R::TeamLeader, R::Siao, R::Auditor], ANY, Clause::D4),

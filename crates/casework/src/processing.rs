@@ -84,6 +84,8 @@ pub enum HouseKind {
     LogRead,
     /// Somebody had the log verified.
     LogVerified,
+    /// A copy of the log left, for somebody outside: with the recipient, before anything was written.
+    LogExported,
     /// Somebody took the signed checkpoint.
     CheckpointTaken,
     /// Somebody drew a sample of cases.
@@ -176,6 +178,7 @@ pub const TABLE: &[(&str, Operation)] = &[
     ("token-issued", Operation::Alteration),
     ("exported", Operation::Disclosure),
     ("export-ended", Operation::Disclosure),
+    ("log-exported", Operation::Disclosure),
     ("log-read", Operation::Consultation),
     ("log-verified", Operation::Consultation),
     ("checkpoint-taken", Operation::Consultation),

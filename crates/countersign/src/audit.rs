@@ -1,6 +1,6 @@
 //! `audit …`
 
-use crate::{config::Config, house};
+use crate::{bundle, config::Config, house};
 use clap::Subcommand;
 use ledger::{EntryProof, MAX_PROOF_BYTES, VerifierKey};
 use miette::{IntoDiagnostic, Result, WrapErr};
@@ -13,12 +13,18 @@ use std::{
 /// `audit …`
 #[derive(Subcommand)]
 pub enum Verb {
-    /// Check the tree, every leaf and the signed checkpoints.
+    /// Check the tree, every leaf and the signed checkpoints; with a folder, a copy that was exported.
     Verify {
+        /// A copy that `audit export` made, to be checked as an outsider does, without the data.
+        dir: Option<PathBuf>,
+        #[command(flatten)]
+        known: bundle::Known,
         /// Print one JSON object.
         #[arg(long)]
         json: bool,
     },
+    /// Make a copy of the log for somebody outside to check. That it left is recorded.
+    Export(bundle::Export),
     /// Fold every request and the whole log again, and compare with the queues, the figures and who did what.
     Replay {
         /// Print one JSON object.
@@ -40,13 +46,18 @@ pub enum Verb {
 /// # Errors
 /// When the data cannot be opened.
 pub async fn run(config: impl FnOnce() -> Result<Config>, verb: &Verb) -> Result<ExitCode> {
-    if let Verb::Check { file, key } = verb {
-        return check(file, key);
+    match verb {
+        Verb::Check { file, key } => return check(file, key),
+        Verb::Verify { dir: Some(dir), known, json } => return bundle::verify(dir, known, *json),
+        _ => {}
     }
     let config = &config()?;
+    if let Verb::Export(args) = verb {
+        return bundle::export(config, args).await;
+    }
     let bureau = house::record(config, false).await?;
     let ok = match verb {
-        Verb::Verify { json } => {
+        Verb::Verify { json, .. } => {
             let v = bureau.verify().await.into_diagnostic()?;
             if *json {
                 println!("{}", serde_json::to_string(&v).into_diagnostic()?);
@@ -77,7 +88,7 @@ pub async fn run(config: impl FnOnce() -> Result<Config>, verb: &Verb) -> Result
             }
             r.differing.is_empty() && r.entries_differing.is_empty() && !r.figures_differ
         }
-        Verb::Check { .. } => false, // done above, without data
+        Verb::Check { .. } | Verb::Export(_) => false, // done above
     };
     Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

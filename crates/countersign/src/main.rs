@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod bench;
 mod bench_record;
+mod bundle;
 mod certificate;
 mod config;
 mod demo;

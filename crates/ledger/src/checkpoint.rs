@@ -149,7 +149,7 @@ impl fmt::Debug for VerifierKey {
 }
 
 /// C2SP: not empty, no Unicode space, no plus; ours: bounded, no control characters.
-fn valid_origin(origin: &str) -> Result<(), LedgerError> {
+pub(crate) fn valid_origin(origin: &str) -> Result<(), LedgerError> {
     let printable = !origin.chars().any(char::is_control);
     if signed_note::is_key_name_valid(origin) && printable && origin.len() <= MAX_ORIGIN_BYTES {
         Ok(())

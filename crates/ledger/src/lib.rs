@@ -35,15 +35,19 @@
 //! # Ok(()) }
 //! ```
 
+pub mod bundle;
 mod checkpoint;
+mod cosign;
 mod leaf;
 pub mod needs;
 pub mod note;
 mod proof;
 pub mod tree;
 pub mod verify;
+pub mod witness;
 
 pub use checkpoint::{Checkpoint, SigningKey, VerifierKey};
+pub use cosign::{Signed, WitnessKey, WitnessSigner};
 pub use leaf::{Commitment, Leaf};
 pub use proof::{EntryProof, MAX_PROOF_BYTES};
 pub use tree::{Hash, Hashes};
@@ -91,6 +95,9 @@ pub enum LedgerError {
     /// A text that is no signed note.
     #[error("the signed note is malformed: {0}")]
     MalformedNote(&'static str),
+    /// A request to a witness that is not one.
+    #[error("the request is malformed: {0}")]
+    MalformedRequest(&'static str),
     /// Signing failed inside the cryptographic provider.
     #[error("the note could not be signed")]
     CannotSign,

@@ -471,8 +471,7 @@ fn seal_event(key: &DataKey, stream: &[u8; 17], seq: u64, record: &NewRecord) ->
 
 /// See the module's page.
 pub(crate) fn header_commitment(salt: &[u8; 32], stream: &[u8; 17], seq: u64, header: &str) -> Commitment {
-    let bytes = [stream.as_slice(), &seq.to_be_bytes(), header.as_bytes()].concat();
-    Commitment::new(salt, &bytes)
+    ledger::bundle::header_commitment(salt, stream, seq, header.as_bytes())
 }
 
 pub(crate) fn header_from(text: &str) -> Result<Header> {

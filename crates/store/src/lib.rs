@@ -30,6 +30,7 @@
 //! * **Erasure** ([`erasure`]): [`Store::erase`], [`Store::erase_notes_before`], [`Store::erased`], [`Store::scrub`],
 //!   [`Store::compact`].
 //! * **Copies** ([`backup`]): [`Store::backup`], [`Store::backup_keys`], [`Store::restore`].
+//! * **Witnesses** and an outsider's copy ([`witness`]): [`Store::keep_cosignature`], [`Store::cosigned_by`], [`Store::log_rows`], ….
 //!
 //! # Invariants
 //! * Every write transaction is `BEGIN IMMEDIATE`, on the one write connection of this process; other
@@ -57,6 +58,7 @@ mod rows;
 mod sealing;
 mod secrets;
 pub mod sessions;
+pub mod witness;
 
 pub use audit::{LogFault, LogReport};
 pub use backup::{Copied, Restored};
@@ -67,12 +69,13 @@ pub use erasure::Erased;
 pub use events::{Alone, Commit, CommitError, HeaderRow, IdempotencyKey, MAX_PAYLOAD_BYTES, MAX_RECORDS_PER_COMMIT};
 pub use holdings::{MAX_HOLDING_BYTES, NewHolding};
 pub use jobs::{Job, JobId, NewJob};
-pub use ledger::{Checkpoint, VerifierKey};
+pub use ledger::{Checkpoint, VerifierKey, WitnessKey};
 pub use log::{EntryFilter, Inclusion, LedgerEntry, Sequenced, SignedCheckpoint};
 pub use lookups::LookupEntry;
 pub use processing::{Below, FOLD_BATCH, FigureKey, LoggedRecord, Opening, PROCESSING_PAGE_LIMIT, ProcessingFilter, ProcessingRow};
 pub use queue::{Assigned, Counts, QUEUE_COUNT_LIMIT, QUEUE_PAGE_LIMIT, QueueFilter, QueueOrder, QueueRow, Viewer};
 pub use sessions::MAX_SESSION_BYTES;
+pub use witness::{LogRow, WitnessState};
 
 use db::{Pool, Transaction};
 use jiff::Timestamp;

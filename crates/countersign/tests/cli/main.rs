@@ -1,6 +1,7 @@
 //! The one binary from outside: real processes, real folders, real photographs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod bundle;
 mod certificate;
 mod copies;
 mod demo;
