@@ -22,7 +22,10 @@ pub mod disclosure;
 pub mod event;
 pub mod export;
 pub mod form;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod ids;
+pub mod image_log;
 pub mod limits;
 pub mod people;
 pub mod policy;

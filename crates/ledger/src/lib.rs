@@ -36,6 +36,8 @@
 //! ```
 
 mod checkpoint;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod leaf;
 pub mod needs;
 pub mod note;

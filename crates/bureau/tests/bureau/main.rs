@@ -6,6 +6,7 @@ mod certificate;
 mod hidden;
 mod house;
 mod images;
+mod looked;
 #[path = "../common/measured.rs"]
 mod measured;
 mod processing;
