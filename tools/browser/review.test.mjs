@@ -7,6 +7,9 @@ import { house } from './harness.mjs'
 
 const h = house({ args: process.env.COUNTERSIGN_ARGS ?? 'demo --synthetic 3000 --data {data} --listen 127.0.0.1:{port}' })
 
+/** The request that was taken up last. */
+let request
+
 /** Takes up the first comparison that waits. */
 async function takeUp(page, pictures) {
   await page.goto(h.url('/review'))
@@ -18,6 +21,7 @@ async function takeUp(page, pictures) {
   await page.getByLabel('No, I have none that I know of').check()
   await page.getByRole('button', { name: 'Continue' }).click()
   await page.getByRole('heading', { name: 'Your comparison' }).waitFor()
+  request = new URL(page.url()).pathname.split('/')[2]
 }
 
 async function lock(page) {
@@ -75,7 +79,7 @@ test('an examiner with scripts', async () => {
     await page.getByRole('button', { name: 'Go back and change it' }).click()
     assert.equal(await page.getByLabel('In your own words').inputValue(), 'Nose and mouth agree in shape; the ears are covered by hair.')
     await page.getByRole('button', { name: 'Check your opinion' }).click()
-    if (!synthetic && n === 0) assert.ok(await page.getByText(/Image processing: .*brightness \+20 %/).isVisible(), 'what was done to the pictures goes with the opinion')
+    if (!synthetic && n === 0) assert.ok(await page.locator('dd li', { hasText: /brightness \+20 %/ }).first().isVisible(), 'what was done to the pictures goes with the opinion')
     await lock(page)
     n++
   }
@@ -98,7 +102,7 @@ async function tools(page) {
   await page.waitForTimeout(900)
   await page.getByText(/What you did to the pictures/).click()
   const log = await page.locator('[data-compare-list] li').allInnerTexts()
-  for (const part of [/Both: zoom \d+ %/, /Grid on/, /Both: turned 15°/, /brightness \+20 %/, /Swiped/, /Blinked/]) {
+  for (const part of [/^Image of the request: zoom \d+ %/, /^Held image: zoom \d+ %/, /Grid on/, /^Held image: turned 15°/, /brightness \+20 %/, /Swiped/, /Blinked/]) {
     assert.ok(log.some((l) => part.test(l)), `${part} is not in the log: ${log.join(' | ')}`)
   }
   const turned = await page.evaluate(() => [...document.querySelectorAll('.app-viewer canvas')].map((c) => c.style.filter))
@@ -107,7 +111,7 @@ async function tools(page) {
   await page.locator('.openseadragon-canvas').first().focus()
   await page.keyboard.press('ArrowLeft')
   await page.waitForTimeout(900)
-  assert.ok((await page.locator('[data-compare-list] li').allInnerTexts()).some((l) => /moved/.test(l)))
+  assert.ok((await page.locator('[data-compare-list] li').allInnerTexts()).some((l) => /the middle (?!50\.0 %)[\d.]+ % across/.test(l)), 'a movement is told with its place')
   await page.getByRole('button', { name: 'Reset' }).click()
   await page.waitForTimeout(700)
   assert.ok((await page.locator('[data-compare-list] li').allInnerTexts()).includes('Both reset'))
@@ -131,19 +135,34 @@ test('an examiner without scripts', async () => {
       assert.notDeepEqual(await bytes(page), plain, 'the server drew it anew')
       assert.equal(await page.getByLabel('In your own words').inputValue(), 'Begun', 'what was filled in is kept')
       assert.deepEqual(await page.locator('[data-compare-list] li').allTextContents(),
-        ['Image of the request: zoom 150 %', 'Image of the request: brightness +20', 'Grid on'])
+        ['Image of the request: zoom 150 %, the middle 50.0 % across and 50.0 % down', 'Image of the request: brightness +15 %, contrast +0 %', 'Grid on'])
       await h.check(page, 'review-compare-plain')
     }
     await page.getByRole('group', { name: 'Eyes and lids' }).getByLabel('Different', { exact: true }).check()
     await page.getByLabel('Some support for different people').check()
     await page.getByLabel('In your own words').fill('The eyes are set differently.')
     await page.getByRole('button', { name: 'Check your opinion' }).click()
-    if (n === 0) assert.ok(await page.getByText(/Image processing: Image of the request: zoom 150 %; .*Grid on\./).isVisible())
+    if (n === 0) assert.ok(await page.locator('dd li', { hasText: 'Image of the request: zoom 150 %' }).first().isVisible())
     await lock(page)
     n++
   }
   for (let i = 0; i < n; i++) await conclude(page, false)
   await page.getByText('You have concluded on every candidate').waitFor()
+})
+
+test('the team leader sees how they looked, and the same picture made again', async () => {
+  const page = await h.as('Ruth Adeyemi', { js: false })
+  await page.goto(h.url(`/report/requests/${request}/image_log`))
+  assert.ok(await page.locator('li', { hasText: /zoom \d+ %/ }).count() > 0)
+  await h.check(page, 'report-processing')
+  await page.getByRole('link', { name: /^Make the image of the request again/ }).first().click()
+  await page.getByText('every byte is what the record says').waitFor()
+  assert.equal((await page.request.get(h.url(await page.locator('img.face').getAttribute('src')))).headers()['content-type'], 'image/jpeg')
+  await h.check(page, 'report-made-again')
+  // An examiner is let in to neither.
+  const examiner = await h.as('Mei Lin', { js: false })
+  const answer = await examiner.request.get(h.url(`/report/requests/${request}/image_log`))
+  assert.ok(answer.status() >= 400)
 })
 
 /** The picture as the server sends it. */

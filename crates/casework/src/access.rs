@@ -62,6 +62,8 @@ pub enum Action {
     SeeCandidates,
     SeeAnswer,
     SeeHistory,
+    /// What examiners did to the pictures before they gave their opinions, and the pictures made again by it.
+    SeeImageLog,
     SeeLedger,
     SeeProcessing,
     ExportLog,
@@ -182,6 +184,7 @@ fn row(action: Action) -> Row {
             Clause::V2,
         ),
         A::SeeHistory => (&[R::Requester, R::Assessor, R::TeamLeader, R::Siao, R::Auditor], ANY, Clause::D5),
+        A::SeeImageLog => (&[R::TeamLeader, R::Auditor], ANY, Clause::D5),
         A::SeeLedger => (&[R::Siao, R::Auditor], ANY, Clause::D5),
         // Who did what, with the reasons: for those who answer for a gallery (R3) and the outside assessor (D5).
         // The people of a case read its history instead; nobody else has a use for it (DPA 2018, s.62(3)).
@@ -301,6 +304,7 @@ pub fn refusals(request: &Request, action: Action, ctx: &Context<'_>) -> Vec<Ref
                 | Action::SeeAnswer
                 | Action::SeeHistory
                 | Action::SeeProcessing
+                | Action::SeeImageLog
                 | Action::ReplaceExaminer
                 | Action::TryAgain
         )

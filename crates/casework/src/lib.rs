@@ -24,7 +24,10 @@ pub mod event;
 pub mod export;
 pub mod form;
 pub mod hold;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod ids;
+pub mod image_log;
 pub mod limits;
 pub mod people;
 pub mod policy;

@@ -4,6 +4,7 @@ use crate::{
     clause::Clause,
     event::Event,
     ids::{CandidateId, PersonId, ProbeId},
+    image_log::ImageLog,
     limits::{CONFIRMATIONS_MIN, EXAMINERS_MAX},
     refusal::{Refusal, refuse},
     request::{Examiner, Probe, ProbeState, Request},
@@ -133,6 +134,9 @@ pub struct Visual {
     pub components: BTreeMap<Component, Agreement>,
     /// In the examiner's own words.
     pub words: String,
+    /// What was done to the pictures before it was given.
+    #[serde(default)]
+    pub image_log: ImageLog,
 }
 
 /// An informed conclusion: after the force's information and the held biography were read (M2).
@@ -142,6 +146,9 @@ pub struct Informed {
     pub same_person: bool,
     /// Why; what was confirmed or changed.
     pub reasons: String,
+    /// What was done to the pictures before it was given.
+    #[serde(default)]
+    pub image_log: ImageLog,
 }
 
 impl Visual {

@@ -421,13 +421,18 @@ impl World {
     /// A blind visual opinion.
     #[must_use]
     pub fn visual(conclusion: Conclusion) -> Visual {
-        Visual { conclusion, components: BTreeMap::from([(Component::Eyes, Agreement::Alike)]), words: "I compared the eyes.".into() }
+        Visual {
+            conclusion,
+            components: BTreeMap::from([(Component::Eyes, Agreement::Alike)]),
+            words: "I compared the eyes.".into(),
+            image_log: Default::default(),
+        }
     }
 
     /// An informed conclusion.
     #[must_use]
     pub fn informed(same_person: bool) -> Informed {
-        Informed { same_person, reasons: "It fits what the force says.".into() }
+        Informed { same_person, reasons: "It fits what the force says.".into(), image_log: Default::default() }
     }
 
     /// What an answer shares of a match: the image and the name.

@@ -219,19 +219,31 @@ pub enum Verb {
 ///
 /// # Errors
 /// When something is wrong with the configuration.
-pub fn run(config: &Config, verb: &Verb) -> Result<ExitCode> {
+pub async fn run(config: &Config, verb: &Verb) -> Result<ExitCode> {
     match verb {
         Verb::Show => print!("{}", toml::to_string_pretty(config).into_diagnostic()?),
         Verb::Check { json } => {
-            let faults = config.faults();
+            let mut faults = config.faults();
+            // Not configured, but as much a property of where it runs: how this kernel holds a process that decodes.
+            let held = crate::house::decoder()?.confinement().await;
+            if let Err(e) = &held {
+                faults.push(e.to_string());
+            }
             if *json {
-                println!("{}", serde_json::json!({ "ok": faults.is_empty(), "faults": faults }));
+                let held = held.ok();
+                println!("{}", serde_json::json!({ "ok": faults.is_empty(), "faults": faults, "decoder": held }));
                 return Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
             }
             if !faults.is_empty() {
                 return Err(miette!(help = "mend these and run it again", "{}", faults.join("\n")));
             }
             println!("The configuration is sound.");
+            match held.map(|h| h.gaps()).unwrap_or_default().as_slice() {
+                [] => println!("Images are decoded behind resource limits, Landlock and seccomp, all in full."),
+                gaps => {
+                    println!("Images are decoded with less between them and this machine than newer kernels give: {}.", gaps.join("; "))
+                }
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

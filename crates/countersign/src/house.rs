@@ -46,6 +46,14 @@ pub async fn record(config: &Config, create: bool) -> Result<Bureau> {
     Ok(Bureau::of_record(store(config, create).await?, Arc::new(SystemClock)))
 }
 
+/// What decodes untrusted images: this very binary, as a child.
+///
+/// # Errors
+/// When this binary cannot be found again.
+pub fn decoder() -> Result<Decoder> {
+    Ok(Decoder::new(std::env::current_exe().into_diagnostic()?, vec!["decode-child".into()]))
+}
+
 /// Opens a data directory, making the records where there are none if `create`.
 ///
 /// # Errors
@@ -87,12 +95,16 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, galleries: Galleries, 
         }
         open.insert(id, Arc::new(gallery));
     }
-    let exe = std::env::current_exe().into_diagnostic()?;
+    let decoder = decoder()?;
+    match decoder.confinement().await {
+        Ok(held) => held.gaps().iter().for_each(|gap| tracing::warn!(%gap, "images are decoded without a layer of protection")),
+        Err(fault) => tracing::error!(%fault, "images cannot be decoded"),
+    }
     let bureau = Bureau::new(Parts {
         store,
         engine,
         galleries: open,
-        decoder: Decoder::new(exe, vec!["decode-child".into()]),
+        decoder,
         clock,
         specifications: bureau::images::image_specifications().into_diagnostic()?,
         pack_digest: pack.digest().to_owned(),

@@ -125,7 +125,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Verb::Pack(verb) => pack::run(&config()?, verb),
             Verb::Gallery(verb) => galleries::run(config, verb).await,
             Verb::Bench(verb) => bench::run(verb).await,
-            Verb::Config(verb) => config::run(&config()?, verb),
+            Verb::Config(verb) => config::run(&config()?, verb).await,
             Verb::DecodeChild => Ok(ExitCode::FAILURE),
         }
     })

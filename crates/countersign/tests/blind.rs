@@ -18,6 +18,7 @@ use casework::{
     disclosure::Biography,
     form::Nationality,
     ids::{PersonId, ProbeId, RequestId},
+    image_log::Steps,
     policy::BioField,
     record::GalleryId,
     request::ProbeState,
@@ -170,7 +171,12 @@ impl First {
         let mut version = 0;
         for c in &sheet.candidates {
             bureau.comparison_candidate(FIRST, id, probe, c.id).await.unwrap();
-            let opinion = Visual { conclusion, components: [(Component::Nose, Agreement::Alike)].into(), words: "What I saw.".into() };
+            // What the first did to the pictures must not show either.
+            let steps = Steps::read("pv200.500.400_hv200.500.400_pt30.-15_g1_hr345");
+            let image_log = bureau.image_log(FIRST, id, probe, c.id, steps).await.unwrap();
+            assert!(!image_log.shown.is_empty());
+            let opinion =
+                Visual { conclusion, components: [(Component::Nose, Agreement::Alike)].into(), words: "What I saw.".into(), image_log };
             let command = Command::GiveVisual { probe, candidate: c.id, opinion, version };
             bureau.act_and_work(FIRST, id, command, None, None).await.unwrap();
             version += 1;
@@ -180,7 +186,7 @@ impl First {
         }
         for c in &sheet.candidates {
             bureau.informed(FIRST, id, probe, c.id).await.unwrap();
-            let opinion = Informed { same_person: conclusion.supports_same(), reasons: "As I saw.".into() };
+            let opinion = Informed { same_person: conclusion.supports_same(), reasons: "As I saw.".into(), image_log: Default::default() };
             let command = Command::GiveInformed { probe, candidate: c.id, opinion, version };
             bureau.act_and_work(FIRST, id, command, None, None).await.unwrap();
             version += 1;

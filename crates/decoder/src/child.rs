@@ -1,8 +1,9 @@
 //! The child's side: give up what is not needed, read one file, answer, end.
 
-use crate::{CHILD_ADDRESS_BYTES_MAX, CPU_SECONDS_MAX, DecodeError, Format, IMAGE_BYTES_MAX, SIDE_PIXELS_MAX, container};
+use crate::{
+    CHILD_ADDRESS_BYTES_MAX, Confinement, DecodeError, Format, IMAGE_BYTES_MAX, Layer, SIDE_PIXELS_MAX, confine::confine, container,
+};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, metadata::Orientation};
-use rlimit::Resource;
 use serde::{Deserialize, Serialize};
 use std::{
     io::{Cursor, Read, Write},
@@ -12,6 +13,9 @@ use std::{
 /// Begins both the request (then a u64 length and the file) and the answer (then a u32 length, JSON, pixels).
 /// Numbers are little-endian.
 pub(crate) const MAGIC: &[u8; 8] = b"CSIMAGE1";
+
+/// The child's last argument when it is only to say how it is confined.
+pub(crate) const REPORT: &str = "--report";
 
 /// What the child says before the pixels.
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,10 +36,20 @@ pub(crate) enum Answer {
 /// The whole life of a decoding child: limits, one request on standard input, one answer on standard output.
 /// The binary calls this first thing when it is started as a child, and returns what it returns.
 ///
-/// Exit codes: 0 answered (a refusal is an answer), 3 the limits could not be set, 4 the request was not whole.
+/// Started with [`REPORT`] as its last argument it reads nothing and answers with its [`Confinement`], as JSON.
+///
+/// Exit codes: 0 answered (a refusal is an answer), 3 it could not be confined, 4 the request was not whole.
 pub fn child_main() -> ExitCode {
-    if set_limits().is_err() {
+    // Asked before the layers are on; of the arguments nothing else matters, and none comes from outside.
+    let report = std::env::args_os().next_back().is_some_and(|a| a == REPORT);
+    let Ok(confinement) = confine(&Layer::ALL) else {
         return ExitCode::from(3);
+    };
+    if report {
+        return match write_report(&confinement) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::from(5),
+        };
     }
     let Some(bytes) = read_request() else {
         return ExitCode::from(4);
@@ -50,25 +64,10 @@ pub fn child_main() -> ExitCode {
     }
 }
 
-/// Hard limits, so that nothing in this process can raise them again. They hold before any byte is read.
-fn set_limits() -> std::io::Result<()> {
-    // Standard input, output and error stay open; there is no fourth.
-    const OPEN_FILES: u64 = 3;
-    let limits = [
-        (Resource::AS, CHILD_ADDRESS_BYTES_MAX),
-        (Resource::CPU, CPU_SECONDS_MAX),
-        (Resource::CORE, 0),
-        (Resource::FSIZE, 0),
-        (Resource::NOFILE, OPEN_FILES),
-        // The kernel does not hold root to this one; run the service as a user of its own.
-        (Resource::NPROC, 0),
-    ];
-    for (resource, limit) in limits {
-        let hard = resource.get_hard()?;
-        let limit = limit.min(hard);
-        resource.set(limit, limit)?;
-    }
-    Ok(())
+fn write_report(confinement: &Confinement) -> std::io::Result<()> {
+    let mut output = std::io::stdout().lock();
+    output.write_all(&serde_json::to_vec(confinement)?)?;
+    output.flush()
 }
 
 fn read_request() -> Option<Vec<u8>> {
@@ -86,9 +85,12 @@ fn read_request() -> Option<Vec<u8>> {
 }
 
 fn write_answer(answer: &Answer, pixels: &[u8]) -> std::io::Result<()> {
+    put_answer(&mut std::io::stdout().lock(), answer, pixels)
+}
+
+pub(crate) fn put_answer(output: &mut impl Write, answer: &Answer, pixels: &[u8]) -> std::io::Result<()> {
     let json = serde_json::to_vec(answer)?;
     let length = u32::try_from(json.len()).map_err(std::io::Error::other)?;
-    let mut output = std::io::stdout().lock();
     output.write_all(MAGIC)?;
     output.write_all(&length.to_le_bytes())?;
     output.write_all(&json)?;
@@ -98,8 +100,8 @@ fn write_answer(answer: &Answer, pixels: &[u8]) -> std::io::Result<()> {
 
 /// Known gap: a JPEG holds no checksum, so one whose coded data was changed, or stops early before a proper end
 /// marker, decodes with a spoilt part. Only people see that.
-fn decode(bytes: &[u8]) -> Result<(Answer, RgbImage), DecodeError> {
-    let format = container::inspect(bytes)?;
+pub(crate) fn decode(bytes: &[u8]) -> Result<(Answer, RgbImage), DecodeError> {
+    let format = container::inspect(bytes)?.format;
     let damaged = |_| DecodeError::Damaged { format };
     let kind = match format {
         Format::Jpeg => ImageFormat::Jpeg,

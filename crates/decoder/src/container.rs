@@ -4,11 +4,19 @@ use crate::{DecodeError, Format, PIXELS_MAX, SIDE_PIXELS_MAX};
 
 const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
+/// What a file's outside says of the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outline {
+    pub(crate) format: Format,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+}
+
 /// Checks a file's structure from its first byte to its last.
 ///
 /// # Errors
 /// A [`DecodeError`] for anything but one whole, still, not too large JPEG or PNG with nothing behind it.
-pub(crate) fn inspect(bytes: &[u8]) -> Result<Format, DecodeError> {
+pub(crate) fn inspect(bytes: &[u8]) -> Result<Outline, DecodeError> {
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
@@ -34,7 +42,7 @@ pub(crate) fn inspect(bytes: &[u8]) -> Result<Format, DecodeError> {
         let bytes = rest.len() as u64;
         return Err(DecodeError::TrailingData { format, bytes });
     }
-    Ok(format)
+    Ok(Outline { format, width, height })
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {

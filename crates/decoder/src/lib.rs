@@ -1,7 +1,8 @@
 //! Untrusted image bytes in, bounded pixels out.
 //!
 //! Bytes from outside are decoded in a child process of the one binary ([`child_main`]) that first gives up
-//! everything it does not need: memory past a limit, processor time, new files, new processes, core dumps.
+//! everything it does not need ([`confine`]): memory past a limit, processor time, files, sockets, processes, and every
+//! system call but the few that it decodes with.
 //! The parent ([`Decoder`]) bounds bytes before and pixels after, kills a child that takes too long, and
 //! believes nothing that the child says without checking it. What comes out ([`Decoded`]) is plain RGB:
 //! no metadata survives, and the EXIF orientation has been applied.
@@ -11,12 +12,16 @@
 //! Deliberately absent: any format but JPEG and PNG, colour profiles, and decoding in the server's process.
 
 mod child;
+mod confine;
 mod container;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod parent;
 mod pixels;
 
 pub use child::child_main;
+pub use confine::{Confinement, Held, Layer, confine};
 pub use error::DecodeError;
 pub use parent::{Decoded, Decoder, ExtensionMismatch};
 pub use pixels::{JPEG_QUALITY, Mask, PixelArea, PixelError, Rgb8};

@@ -1,8 +1,8 @@
 //! The parent's side: start a child, feed it, watch it, and check what it says.
 
 use crate::{
-    CHILDREN_MAX, DecodeError, Format, IMAGE_BYTES_MAX, PIXELS_MAX, Rgb8, WALL_SECONDS_MAX,
-    child::{Answer, MAGIC},
+    CHILDREN_MAX, Confinement, DecodeError, Format, IMAGE_BYTES_MAX, PIXELS_MAX, Rgb8, WALL_SECONDS_MAX,
+    child::{Answer, MAGIC, REPORT},
 };
 use std::{
     path::{Path, PathBuf},
@@ -88,6 +88,21 @@ impl Decoder {
         understand(answer, bytes, name_hint)
     }
 
+    /// Asks a child how the kernel holds it, for the operator.
+    ///
+    /// # Errors
+    /// [`DecodeError::Unavailable`] when no child could be started, confined or understood.
+    pub async fn confinement(&self) -> Result<Confinement, DecodeError> {
+        let run = Command::new(&self.exe).args(&self.args).arg(REPORT).env_clear().stdin(Stdio::null()).kill_on_drop(true).output();
+        let run = tokio::time::timeout(self.wall, run).await.map_err(|_| unavailable("it does not end"))?;
+        let run = run.map_err(|e| unavailable(&format!("it does not start: {}", e.kind())))?;
+        if !run.status.success() {
+            let how = died(run.status);
+            return Err(if how.is_refusal() { unavailable(&how.to_string()) } else { how });
+        }
+        serde_json::from_slice(&run.stdout).map_err(|_| unavailable("its answer makes no sense"))
+    }
+
     async fn talk(&self, bytes: &[u8]) -> Result<Vec<u8>, DecodeError> {
         let mut child = Command::new(&self.exe)
             .args(&self.args)
@@ -141,7 +156,7 @@ fn died(status: ExitStatus) -> DecodeError {
 }
 
 /// Takes an answer apart, trusting nothing in it: a decoder that was taken over may say anything.
-fn understand(mut answer: Vec<u8>, bytes: &[u8], name_hint: Option<&str>) -> Result<Decoded, DecodeError> {
+pub(crate) fn understand(mut answer: Vec<u8>, bytes: &[u8], name_hint: Option<&str>) -> Result<Decoded, DecodeError> {
     let nonsense = || unavailable("its answer makes no sense");
     let head = MAGIC.len() + 4;
     if answer.len() < head || !answer.starts_with(MAGIC) {

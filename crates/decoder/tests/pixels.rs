@@ -77,11 +77,33 @@ fn turning_and_brightness() {
     assert_eq!(at(&turned, 3, 0), at(&ramp(), 0, 0));
     assert_eq!(turned.rotate(3), ramp());
     assert_eq!(ramp().rotate(2).rotate(6), ramp());
-    assert_eq!(at(&ramp().brightness_contrast(60, 0), 1, 0), [70, 60, 255]);
+    assert_eq!(at(&ramp().brightness_contrast(60, 0), 1, 0), [16, 0, 255]);
     assert_eq!(ramp().brightness_contrast(0, 0), ramp());
     let flat = ramp().brightness_contrast(0, -100);
     assert!(flat.data().iter().all(|v| *v == 128));
-    assert!(ramp().brightness_contrast(i32::MAX, i32::MIN).data().iter().all(|v| *v == 255));
+    assert!(ramp().brightness_contrast(i32::MIN, i32::MIN).data().iter().all(|v| *v == 128));
+}
+
+#[test]
+fn a_view_is_turned_about_its_middle() {
+    let whole = area(0.0, 0.0, 8.0, 4.0);
+    assert_eq!(ramp().turned_view(whole, 0).unwrap(), ramp());
+    assert_eq!(ramp().turned_view(whole, 270).unwrap(), ramp().rotate(3));
+    // A picture that is one colour inside stays so, and what comes from outside is white.
+    let blue = Rgb8::new(40, 40, [10, 20, 200].repeat(1_600)).unwrap();
+    let turned = blue.turned_view(area(0.0, 0.0, 40.0, 40.0), 45).unwrap();
+    assert_eq!((at(&turned, 20, 20), at(&turned, 0, 0)), ([10, 20, 200], [255; 3]));
+    // Clockwise: what was above the middle comes to its right.
+    let mut marked = vec![0; 41 * 41 * 3];
+    for y in 8..13 {
+        for x in 18..23 {
+            marked[(y * 41 + x) * 3] = 255;
+        }
+    }
+    let marked = Rgb8::new(41, 41, marked).unwrap();
+    let near = marked.turned_view(area(0.0, 0.0, 41.0, 41.0), 89).unwrap();
+    assert!(at(&near, 30, 20)[0] > 200 && at(&near, 20, 10)[0] < 50);
+    assert!(marked.turned_view(area(50.0, 0.0, 5.0, 5.0), 10).is_err());
 }
 
 #[test]

@@ -27,6 +27,8 @@ mod check;
 mod detect;
 mod engine;
 pub mod filler;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod pack;
 pub mod quality;
 mod score;

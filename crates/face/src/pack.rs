@@ -292,9 +292,7 @@ impl Pack {
         let text = String::from_utf8(read(&path, MANIFEST_BYTES_MAX)?);
         let wrong = |reason: String| PackError::Manifest { path: path.clone(), reason };
         let text = text.map_err(|_| wrong("it is not UTF-8 text".into()))?;
-        let table: toml::Table = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-        let manifest: Manifest = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-        manifest.check().map_err(wrong)?;
+        let (manifest, info) = Manifest::read(&text).map_err(wrong)?;
         let part = |file: &Path, sha256: &str| read_checked(folder, file, sha256);
         let detector = part(&manifest.detector.file, &manifest.detector.sha256)?;
         let landmarks = match &manifest.landmarks {
@@ -309,7 +307,7 @@ impl Pack {
         Ok(Self {
             folder: folder.to_path_buf(),
             digest: hex::encode(sha256(text.as_bytes())),
-            info: manifest.info(manifest.model_id(&table)),
+            info,
             text,
             notes: manifest.notes.clone(),
             samples: manifest.samples.as_ref().map(|s| folder.join(s)),
@@ -363,6 +361,18 @@ impl Pack {
 }
 
 impl Manifest {
+    /// Reads a manifest's text and checks everything that can be checked without the files that it names.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub(crate) fn read(text: &str) -> Result<(Self, ModelInfo), String> {
+        let table: toml::Table = toml::from_str(text).map_err(|e| e.to_string())?;
+        let manifest: Self = toml::from_str(text).map_err(|e| e.to_string())?;
+        manifest.check()?;
+        let info = manifest.info(manifest.model_id(&table));
+        Ok((manifest, info))
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.format != FORMAT {
             return Err(format!("its format is {}, this version reads {FORMAT}", self.format));

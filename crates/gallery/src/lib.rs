@@ -3,6 +3,8 @@
 mod codes;
 mod disk;
 mod error;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod kernel;
 mod local;
 mod log;

@@ -376,6 +376,10 @@ impl<'a> Search<'a> {
         let answer = &self.answers[p];
         let mut low = probe.kernel_floor(answer.cut());
         for one in survivors.iter() {
+            // The last group is filled up with places that no score keeps, if it is as it was written.
+            if one.row as usize >= live.segment.rows() {
+                return Err(live.segment.no_such_row());
+            }
             if one.upper < low || live.is_erased(one.row as usize) {
                 continue;
             }

@@ -66,7 +66,7 @@ pub(crate) fn number_of(name: &str) -> Option<u64> {
 }
 
 /// The shapes of a segment's tables, in the order of [`FILES`].
-fn layouts(rows: u32, dimension: usize) -> [Layout; FILES.len()] {
+pub(crate) fn layouts(rows: u32, dimension: usize) -> [Layout; FILES.len()] {
     let groups = rows.div_ceil(GROUP as u32);
     // Templates and fine codes are read here and there, so little is checked for one of them.
     [
@@ -155,6 +155,11 @@ impl Segment {
             Some(template) if template.len() == self.dimension => Ok(template),
             _ => Err(self.templates.damaged("its rows are not aligned")),
         }
+    }
+
+    /// What is wrong when the codes name a row at or above [`Segment::rows`].
+    pub(crate) fn no_such_row(&self) -> Error {
+        self.coarse.damaged("it codes a row that is not there")
     }
 
     /// The coarse codes of some groups.

@@ -38,6 +38,8 @@
 pub mod bundle;
 mod checkpoint;
 mod cosign;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod leaf;
 pub mod needs;
 pub mod note;

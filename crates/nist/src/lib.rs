@@ -2,6 +2,8 @@
 
 mod error;
 mod face;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod parse;
 mod record;
 mod transaction;

@@ -1,6 +1,7 @@
 // Two pictures side by side, as an enhancement over two images and links (templates/review/pictures.html):
-// zoom, pan, turn, swipe, overlay, blink, brightness, contrast, grid, reset. Everything that is done is
-// written into a list on the page and sent with the opinion. Nothing here knows more than the page shows.
+// zoom, pan, turn, swipe, overlay, blink, brightness, contrast, grid, reset. Everything that is done is written into a list on
+// the page and sent with the opinion as steps (crates/casework/src/image_log.rs), by which the server draws the same again.
+// Nothing here knows more than the page shows.
 
 const root = document.querySelector('[data-compare]')
 if (root && window.OpenSeadragon) start(root)
@@ -51,20 +52,16 @@ function start(root) {
   // ---- One picture follows the other: the same part, the same size, the same turn -----------------
   for (const [name, viewer] of Object.entries(viewers)) {
     viewer.addHandler('viewport-change', () => follow(viewer))
-    const label = viewer.countersignLabel
-    const say = (what) => log.say(`${together && both.length > 1 ? 'both' : name}-${what}`, () => {
-      const who = together && both.length > 1 ? 'Both' : label
-      const v = viewer.viewport
-      if (what === 'zoom') return `${who}: zoom ${Math.round(100 * v.getZoom() / v.getHomeZoom())} %`
-      if (what === 'turn') return `${who}: turned ${Math.round(((v.getRotation() % 360) + 360) % 360)}°`
-      return `${who}: moved`
-    })
-    viewer.addHandler('zoom', () => { if (!following && viewer.countersignReady) say('zoom') })
+    const say = (what) => {
+      const moved = together && both.length > 1 ? Object.entries(viewers) : [[name, viewer]]
+      log.say(`${moved.length > 1 ? 'both' : name}-${what}`, () => moved.map(([side, v]) => (what === 'turn' ? turn(side, v) : part(side, v))))
+    }
+    viewer.addHandler('zoom', () => { if (!following && viewer.countersignReady) say('view') })
     viewer.addHandler('rotate', () => { if (!following && viewer.countersignReady) say('turn') })
-    viewer.addHandler('canvas-drag-end', () => say('move'))
+    viewer.addHandler('canvas-drag-end', () => say('view'))
     viewer.addHandler('canvas-key', (e) => {
       const key = e.originalEvent.key
-      if (key.startsWith('Arrow')) say('move')
+      if (key.startsWith('Arrow')) say('view')
       if (key === '0') { e.preventDefaultAction = true; viewer.viewport.goHome(calm) }
     })
     viewer.addHandler('open', () => { setTimeout(() => { viewer.countersignReady = true }, 300) })
@@ -103,12 +100,11 @@ function start(root) {
   tool('right').addEventListener('click', () => shown().forEach((v) => v.viewport.setRotation(v.viewport.getRotation() + 15, calm)))
   tool('together').addEventListener('click', (e) => {
     together = press(e.currentTarget)
-    log.say('together', () => (together ? 'Pictures move together' : 'Pictures move on their own'))
   })
   tool('grid').addEventListener('click', (e) => {
     const on = press(e.currentTarget)
     for (const v of both) v.element.classList.toggle('app-viewer--grid', on)
-    log.say('grid', () => (on ? 'Grid on' : 'Grid off'))
+    log.say('grid', () => [on ? 'g1' : 'g0'])
   })
   tool('reset').addEventListener('click', () => {
     for (const v of both) {
@@ -123,7 +119,7 @@ function start(root) {
     tool('grid').setAttribute('aria-pressed', 'false')
     paint()
     look('side')
-    setTimeout(() => log.now('Both reset'), 0)
+    setTimeout(() => log.reset(), 0)
   })
 
   // ---- Tones --------------------------------------------------------------------------------------
@@ -133,8 +129,7 @@ function start(root) {
       const side = input.dataset.for
       tones[side][tone] = Number(input.value)
       paint()
-      const label = side === 'probe' ? 'Image of the request' : 'Held image'
-      log.say(`${side}-${tone}`, () => `${label}: ${tone} ${signed(input.value)} %`)
+      log.say(`${side}-tone`, () => [`${side[0]}t${tones[side].brightness}.${tones[side].contrast}`])
     })
   }
 
@@ -151,13 +146,17 @@ function start(root) {
   for (const button of tools.querySelectorAll('[data-view]')) {
     button.addEventListener('click', () => {
       look(button.dataset.view)
-      log.now({ side: 'Side by side', swipe: 'Swiped one over the other', overlay: 'Overlaid', blink: 'Blinked' }[view])
+      log.now([arranged()])
     })
   }
   mix.addEventListener('input', () => {
     mixed()
-    log.say('mix', () => `${view === 'swipe' ? 'Swipe' : 'Overlay'} at ${mix.value} %`)
+    log.say('mix', () => [arranged()])
   })
+
+  function arranged() {
+    return `a${view}.${view === 'swipe' || view === 'overlay' ? mix.value : 0}`
+  }
 
   // The held picture is laid over the other in the first viewer; faces are cropped alike, so they lie close.
   function look(next) {
@@ -224,46 +223,82 @@ function press(button) {
   return on
 }
 
-function signed(value) {
-  return Number(value) > 0 ? `+${value}` : String(value)
+/** The part of a picture that is seen, as a step: its magnification in percent, and its middle in thousandths. */
+function part(side, viewer) {
+  const v = viewer.viewport
+  const size = viewer.world.getItemAt(0).getContentSize()
+  const middle = v.viewportToImageCoordinates(v.getCenter())
+  const within = (value, least, most) => Math.min(most, Math.max(least, Math.round(value)))
+  const percent = within(100 * v.getZoom() / v.getHomeZoom(), 100, 1600)
+  return `${side[0]}v${percent}.${within(1000 * middle.x / size.x, 0, 1000)}.${within(1000 * middle.y / size.y, 0, 1000)}`
+}
+
+function turn(side, viewer) {
+  return `${side[0]}r${((Math.round(viewer.viewport.getRotation()) % 360) + 360) % 360}`
+}
+
+/** A step in words, as the server says it. */
+function words(step) {
+  const who = { p: 'Image of the request', h: 'Held image' }[step[0]]
+  const [a, b, c] = step.slice(2).split('.').map(Number)
+  const signed = (n) => (n < 0 ? n : `+${n}`)
+  if (step === 'x') return 'Both reset'
+  if (step[0] === 'g') return step === 'g1' ? 'Grid on' : 'Grid off'
+  if (step[0] === 'a') {
+    const [how, percent] = step.slice(1).split('.')
+    return { side: 'Side by side', swipe: `Swiped one over the other, at ${percent} %`, overlay: `Overlaid, at ${percent} %`, blink: 'Blinked' }[how]
+  }
+  if (step[1] === 'v') return `${who}: zoom ${a} %, the middle ${(b / 10).toFixed(1)} % across and ${(c / 10).toFixed(1)} % down`
+  if (step[1] === 'r') return `${who}: turned ${a}°`
+  return `${who}: brightness ${signed(a)} %, contrast ${signed(b)} %`
 }
 
 /** The list on the page and the field that is sent. A movement is written once it has come to rest. */
 function keeper(root) {
-  const LINES_MAX = 60
+  const STEPS_MAX = 150
   const list = root.querySelector('[data-compare-list]')
   const count = root.querySelector('[data-compare-count]')
   const field = document.querySelector('[data-compare-field]')
-  const lines = field?.value ? field.value.split('; ') : []
+  const steps = field?.value ? field.value.split('_') : []
   const waiting = new Map()
+  const kind = (step) => (step[0] === 'p' || step[0] === 'h' ? step.slice(0, 2) : step[0])
   const draw = () => {
-    list.replaceChildren(...lines.map((text) => Object.assign(document.createElement('li'), { textContent: text })))
-    count.textContent = lines.length
-    if (field) field.value = lines.join('; ')
+    list.replaceChildren(...steps.map((step) => Object.assign(document.createElement('li'), { textContent: words(step) })))
+    count.textContent = steps.length
+    if (field) field.value = steps.join('_')
   }
-  const now = (text) => {
-    if (lines.at(-1) === text) return
-    if (lines.length === LINES_MAX) lines.push('and more')
-    if (lines.length > LINES_MAX) return
-    lines.push(text)
+  const now = (made) => {
+    for (const step of made) {
+      if (steps.findLast((s) => kind(s) === kind(step) || s === 'x') === step) continue
+      steps.push(step)
+      // What a later step of its kind made of no effect goes first.
+      if (steps.length > STEPS_MAX) steps.splice(steps.findIndex((s, at) => steps.slice(at + 1).some((later) => kind(later) === kind(s))), 1)
+    }
     draw()
   }
   const settle = () => {
-    for (const { timer, words } of waiting.values()) {
+    for (const { timer, made } of waiting.values()) {
       clearTimeout(timer)
-      now(words())
+      now(made())
     }
     waiting.clear()
   }
   // What has not come to rest is written before the form goes.
   field?.form.addEventListener('submit', settle)
+  // Steps of before were drawn on another page; these pictures begin as they are.
+  if (steps.length && steps.at(-1) !== 'x') steps.push('x')
   draw()
   return {
     now,
-    say(key, words) {
+    reset() {
+      for (const { timer } of waiting.values()) clearTimeout(timer)
+      waiting.clear()
+      now(['x'])
+    },
+    say(key, made) {
       clearTimeout(waiting.get(key)?.timer)
-      const timer = setTimeout(() => { waiting.delete(key); now(words()) }, 600)
-      waiting.set(key, { timer, words })
+      const timer = setTimeout(() => { waiting.delete(key); now(made()) }, 600)
+      waiting.set(key, { timer, made })
     }
   }
 }

@@ -196,7 +196,7 @@ fn linger(mut body: Body) {
     tokio::spawn(tokio::time::timeout(Duration::from_secs(REQUEST_MAX_S), drain));
 }
 
-async fn parts(headers: &HeaderMap, bytes: Bytes) -> Result<Posted, PageError> {
+pub(crate) async fn parts(headers: &HeaderMap, bytes: Bytes) -> Result<Posted, PageError> {
     let broken = |_| PageError::bad_form("Part of what was sent");
     let mut request = Request::new(Body::from(bytes));
     *request.headers_mut() = headers.clone();

@@ -20,6 +20,8 @@ mod desk_of_bureau;
 pub mod envelope;
 pub mod errors;
 pub mod forms;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 pub mod guard;
 pub mod kept;
 pub mod limits;

@@ -446,6 +446,7 @@ impl House {
                 conclusion: if picture { Conclusion::StronglySame } else { Conclusion::CannotSay },
                 components: [(Component::Eyes, if picture { Agreement::Alike } else { Agreement::NotVisible })].into(),
                 words: "Canarious eyes compared.".into(),
+                image_log: Default::default(),
             };
             self.act(examiner, id, Command::GiveVisual { probe, candidate: c.id, opinion, version }).await;
             version += 1;
@@ -453,7 +454,7 @@ impl House {
         }
         for (c, same_person) in sheet.candidates.iter().zip(pictures) {
             b.informed(examiner, id, probe, c.id).await.unwrap();
-            let opinion = Informed { same_person, reasons: "It fits, canariously.".into() };
+            let opinion = Informed { same_person, reasons: "It fits, canariously.".into(), image_log: Default::default() };
             self.act_and_work(examiner, id, Command::GiveInformed { probe, candidate: c.id, opinion, version }).await;
             version += 1;
         }

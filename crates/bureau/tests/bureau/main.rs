@@ -8,6 +8,7 @@ mod elsewhere;
 mod hidden;
 mod house;
 mod images;
+mod looked;
 #[path = "../common/measured.rs"]
 mod measured;
 mod processing;

@@ -55,6 +55,7 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
             }
             out.extend(opinion.incomplete());
             out.extend(need_words(&opinion.words, Clause::M2, "Say in a few words what you saw."));
+            out.extend(opinion.image_log.refusals());
             out.dedup();
             finish(vec![Event::VisualGiven { probe: *probe, candidate: *candidate, examiner: actor.person, opinion: opinion.clone() }], out)
         }
@@ -74,6 +75,7 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
                 _ => out.push(refuse(&[Clause::M2], "Give your visual opinion first, before anything else is shown.")),
             }
             out.extend(need_words(&opinion.reasons, Clause::M2, "Say why, and what you confirm or change."));
+            out.extend(opinion.image_log.refusals());
             let given = Event::InformedGiven { probe: *probe, candidate: *candidate, examiner: actor.person, opinion: opinion.clone() };
             let mut events = vec![given];
             if out.is_empty()

@@ -276,7 +276,7 @@ impl World3 {
             Move::Conclude(n, same_person) => Command::GiveInformed {
                 probe: PROBE,
                 candidate: CANDIDATES[n],
-                opinion: Informed { same_person, reasons: words() },
+                opinion: Informed { same_person, reasons: words(), image_log: Default::default() },
                 version: version(),
             },
             Move::Empty => Command::ConcludeEmpty { probe: PROBE, words: words() },

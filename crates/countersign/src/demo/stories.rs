@@ -10,6 +10,7 @@ use casework::{
     event::Sharing,
     form::{Declaration, Field, FingerprintCheck, Form, Mode, Nationality, Purpose, Source},
     ids::{AuthorisationId, PersonId, ProbeId, RequestId},
+    image_log::Steps,
     policy::BioField,
     request::Outcome,
     review::{Agreement, Component, Conclusion, Informed, Visual},
@@ -202,6 +203,7 @@ pub async fn examine(bureau: &Bureau, examiner: PersonId, id: RequestId, probe: 
     let sheet = bureau.comparison(examiner, id, probe).await.into_diagnostic()?.sheet;
     let mut version = sheet.version;
     let mut seen = vec![];
+    let looked_closer = || Steps::read("pv150.500.500_hv150.500.500_pt20.10_g1_g0");
     for c in &sheet.candidates {
         bureau.comparison_probe(examiner, id, probe).await.into_diagnostic()?;
         let picture = bureau.comparison_candidate(examiner, id, probe, c.id).await.into_diagnostic()?.is_some();
@@ -219,6 +221,12 @@ pub async fn examine(bureau: &Bureau, examiner: PersonId, id: RequestId, probe: 
                 "There is no picture to compare."
             }
             .into(),
+            // Where there is a picture, they looked closer at both.
+            image_log: if picture {
+                bureau.image_log(examiner, id, probe, c.id, looked_closer()).await.into_diagnostic()?
+            } else {
+                Default::default()
+            },
         };
         bureau
             .act_and_work(examiner, id, Command::GiveVisual { probe, candidate: c.id, opinion, version }, None, None)
@@ -231,7 +239,7 @@ pub async fn examine(bureau: &Bureau, examiner: PersonId, id: RequestId, probe: 
         let reasons =
             if same_person { "Age and description fit; I confirm what I saw." } else { "Nothing to compare, so I cannot confirm." }
                 .to_owned();
-        let opinion = Informed { same_person, reasons };
+        let opinion = Informed { same_person, reasons, image_log: Default::default() };
         bureau
             .act_and_work(examiner, id, Command::GiveInformed { probe, candidate: c.id, opinion, version }, None, None)
             .await

@@ -57,7 +57,10 @@ impl Sample {
         }
         let mut sample = Self { groups: vec![vec![]; people.len()], people, columns: vec![] };
         if let Some(file) = groups {
-            sample.read_groups(file).wrap_err_with(|| format!("the groups in {} cannot be used", file.display()))?;
+            let table = fs::File::open(file).into_diagnostic();
+            table
+                .and_then(|table| sample.read_groups(table))
+                .wrap_err_with(|| format!("the groups in {} cannot be used", file.display()))?;
         }
         Ok(sample)
     }
@@ -73,8 +76,8 @@ impl Sample {
         twice == self.people.len() && (twice as f64 * fraction).round().max(1.0) as usize == twice
     }
 
-    fn read_groups(&mut self, file: &Path) -> Result<()> {
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_path(file).into_diagnostic()?;
+    fn read_groups(&mut self, table: impl std::io::Read) -> Result<()> {
+        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(table);
         self.columns = reader.headers().into_diagnostic()?.iter().skip(1).map(str::to_owned).collect();
         if self.columns.is_empty() {
             return Err(miette!("the first line must name the columns: name, and one or more by which people are grouped"));
@@ -140,4 +143,27 @@ fn some(lines: &[u64]) -> String {
     let named: Vec<String> = lines.iter().take(LINES_NAMED).map(u64::to_string).collect();
     let more = if lines.len() > LINES_NAMED { " and on" } else { "" };
     format!("line {}{more}", named.join(", "))
+}
+
+/// Hostile bytes for the table of groups (docs/FUZZING.md).
+#[cfg(any(test, fuzzing))]
+pub mod fuzz {
+    use super::{Person, Sample};
+
+    /// A table is refused with its lines, or gives each person an entry in each column.
+    pub fn groups(bytes: &[u8]) {
+        let people = ["Ann", "Bo", "Cy"].map(|name| Person { name: name.into(), images: vec![] });
+        let mut sample = Sample { people: people.into(), columns: vec![], groups: vec![] };
+        if sample.read_groups(bytes).is_ok() {
+            assert!(!sample.columns.is_empty() && sample.groups.len() == 3);
+            assert!(sample.groups.iter().all(|g| g.len() == sample.columns.len()));
+        }
+    }
+
+    #[cfg(test)]
+    #[test]
+    fn groups_of_people() {
+        let seeds = vec![b"name,sex,age\nAnn,f,30\nBo, m ,\n\"Cy\",,\"4\"\"0\"\n".to_vec()];
+        hostile::tried("groups", seeds, groups, hostile::CHANGES);
+    }
 }

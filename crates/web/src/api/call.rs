@@ -300,7 +300,7 @@ async fn collect(request: Request, limit: usize) -> Result<Bytes, ApiError> {
 }
 
 /// What is wrong with some JSON, without the values that were in it.
-fn without_values(e: &serde_json::Error) -> String {
+pub(crate) fn without_values(e: &serde_json::Error) -> String {
     let text = e.to_string();
     let place = format!("line {}, column {}", e.line(), e.column());
     if !e.is_data() {

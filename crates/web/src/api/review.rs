@@ -16,6 +16,7 @@ use axum::{
 use casework::{
     command::Command,
     ids::{CandidateId, ProbeId, RequestId},
+    image_log::{ImageLog, Steps},
     review,
 };
 use serde::{Deserialize, Serialize};
@@ -136,6 +137,11 @@ pub(crate) struct Visual {
     components: Components,
     /// In the examiner's own words.
     words: String,
+    /// What was done to the pictures before it was given: steps joined by underscores, such as `pv200.500.400_pt20.-10_g1`. The
+    /// service draws them and records what they came to; a step that it does not know is refused.
+    #[serde(default)]
+    #[schema(required = false)]
+    image_log: String,
 }
 
 /// An informed conclusion (M2).
@@ -148,6 +154,10 @@ pub(crate) struct Informed {
     same_person: bool,
     /// Why, and what is confirmed or changed.
     reasons: String,
+    /// What was done to the pictures before it was given, as in the visual opinion.
+    #[serde(default)]
+    #[schema(required = false)]
+    image_log: String,
 }
 
 /// A value of a held biography.
@@ -236,9 +246,19 @@ async fn give_visual(
     At((id, probe, candidate)): At<(RequestId, ProbeId, CandidateId)>,
     Sent(b): Sent<Visual>,
 ) -> Answer<Sheet> {
-    let opinion = review::Visual { conclusion: b.conclusion.into(), components: b.components.into(), words: b.words };
+    let image_log = image_log(&who, (id, probe, candidate), b.image_log).await?;
+    let opinion = review::Visual { conclusion: b.conclusion.into(), components: b.components.into(), words: b.words, image_log };
     who.quietly(id, Command::GiveVisual { probe, candidate, opinion, version: b.version.number() }).await?;
     sheet(&who, id, probe).await
+}
+
+/// The log that goes with an opinion.
+async fn image_log(who: &Caller, (id, probe, candidate): (RequestId, ProbeId, CandidateId), text: String) -> Result<ImageLog, ApiError> {
+    let steps = Steps::read(&text);
+    if steps.code() != text {
+        return Err(ApiError::bad("At image_log stands something that is no step of image processing, or too many of them."));
+    }
+    Ok(who.bureau.image_log(who.id, id, probe, candidate, steps).await?)
 }
 
 /// What is read in the informed step, once every visual opinion is locked. The look is recorded.
@@ -266,7 +286,8 @@ async fn give_informed(
     At((id, probe, candidate)): At<(RequestId, ProbeId, CandidateId)>,
     Sent(b): Sent<Informed>,
 ) -> Answer<Sheet> {
-    let opinion = review::Informed { same_person: b.same_person, reasons: b.reasons };
+    let image_log = image_log(&who, (id, probe, candidate), b.image_log).await?;
+    let opinion = review::Informed { same_person: b.same_person, reasons: b.reasons, image_log };
     who.quietly(id, Command::GiveInformed { probe, candidate, opinion, version: b.version.number() }).await?;
     sheet(&who, id, probe).await
 }

@@ -48,6 +48,7 @@ mod about;
 mod accuracy;
 mod answers;
 mod assess;
+mod image_log;
 mod intake;
 mod oversee;
 pub(crate) mod processing;
@@ -110,6 +111,7 @@ pub fn routes() -> Routes {
         .and(register::routes())
         .and(report::routes())
         .and(processing::routes())
+        .and(image_log::routes())
         .and(accuracy::routes())
         .and(retain::routes())
         .and(assess::routes())

@@ -24,6 +24,7 @@ use bureau::{
     report::{EntryFilter, SAMPLE_MAX, SEED_CHARS_MAX},
 };
 use casework::{
+    access::Action,
     clause::Clause,
     ids::{PersonId, RequestId},
     record::GalleryId,
@@ -236,9 +237,10 @@ async fn record(page: Page, Path(id): Path<RequestId>) -> Result<Response, PageE
     let probes: Vec<Value> =
         view.probes.iter().map(|p| context! { findings => assessment::findings(p, &view, policy), ..show(p) }).collect();
     let sections = view.form.as_ref().map(said::sections).unwrap_or_default();
+    let image_log = view.may.contains(&Action::SeeImageLog).then(|| format!("/report/requests/{id}/image-log"));
     page.view("report/record.html", "The record of a request")
         .back("/report")
-        .with(context! { v => show(&view), probes, sections => show(&sections), history => show(&history) })
+        .with(context! { image_log, v => show(&view), probes, sections => show(&sections), history => show(&history) })
         .draw()
         .await
 }

@@ -118,9 +118,10 @@ async fn history(page: Page, Case(view): Case, Path(id): Path<RequestId>, Query(
         _ => true,
     });
     lines.reverse();
+    let image_log = view.may.contains(&Action::SeeImageLog).then(|| format!("/report/requests/{id}/image-log"));
     page.view("assess/history.html", "History")
         .back("/assess")
-        .with(context! { lines => show(&lines), looks, changes, shown => shown.show, ..said::case(&view, "history") })
+        .with(context! { image_log, lines => show(&lines), looks, changes, shown => shown.show, ..said::case(&view, "history") })
         .draw()
         .await
 }

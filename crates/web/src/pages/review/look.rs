@@ -1,38 +1,17 @@
-//! Looking closer without scripts: each tool is a link that adds a step to the page's address. The steps
-//! folded in order say how each picture is drawn; told in words they are the log that goes with the opinion.
+//! Looking closer without scripts: each tool is a link that adds a step to the page's address. The steps are the
+//! image-processing log: folded they say how each picture is drawn, and they go with the opinion (where scripts work, as the
+//! scripts wrote them, in the same form).
 
-use bureau::enhance::{BRIGHTNESS_LEVELS_MAX, CONTRAST_PERCENT_MAX, Enhancement, ZOOM_PERCENT};
+use casework::image_log::{Picture, Settings, Step, Steps, TONE_PERCENT_MAX};
 use minijinja::{Value, context};
 use serde::Deserialize;
 
-/// Steps in one address at most; then the next step begins a new log.
-const STEPS_MAX: usize = 80;
-/// Grey levels and percent that one step adds.
-const TONE_STEP: i16 = 20;
-
-/// Which picture.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    /// The image of the request.
-    Probe,
-    /// The held image.
-    Held,
-}
-
-impl Side {
-    fn code(self) -> char {
-        match self {
-            Self::Probe => 'p',
-            Self::Held => 'h',
-        }
-    }
-    fn label(self) -> &'static str {
-        match self {
-            Self::Probe => "Image of the request",
-            Self::Held => "Held image",
-        }
-    }
-}
+/// Percent that one step of light or contrast adds.
+const TONE_STEP: i16 = 15;
+/// The magnifications that links offer, in percent.
+const ZOOM_PERCENT: [u16; 7] = [100, 150, 200, 300, 400, 600, 800];
+/// Degrees that one turn adds.
+const TURN_DEGREES: u16 = 15;
 
 /// What one link does to one picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,57 +22,29 @@ enum Tool {
     Right,
     Up,
     Down,
-    Turn,
+    TurnRight,
+    TurnLeft,
     Lighter,
     Darker,
     MoreContrast,
     LessContrast,
 }
 
-/// In the order of the page: code, what the link says.
-const TOOLS: [(Tool, char, &str); 11] = [
-    (Tool::ZoomIn, 'i', "Zoom in"),
-    (Tool::ZoomOut, 'o', "Zoom out"),
-    (Tool::Left, 'l', "Move left"),
-    (Tool::Right, 'r', "Move right"),
-    (Tool::Up, 'u', "Move up"),
-    (Tool::Down, 'd', "Move down"),
-    (Tool::Turn, 't', "Turn clockwise"),
-    (Tool::Lighter, 'b', "Lighter"),
-    (Tool::Darker, 'k', "Darker"),
-    (Tool::MoreContrast, 'c', "More contrast"),
-    (Tool::LessContrast, 'm', "Less contrast"),
+/// In the order of the page: what the link says.
+const TOOLS: [(Tool, &str); 12] = [
+    (Tool::ZoomIn, "Zoom in"),
+    (Tool::ZoomOut, "Zoom out"),
+    (Tool::Left, "Move left"),
+    (Tool::Right, "Move right"),
+    (Tool::Up, "Move up"),
+    (Tool::Down, "Move down"),
+    (Tool::TurnRight, "Turn clockwise"),
+    (Tool::TurnLeft, "Turn anticlockwise"),
+    (Tool::Lighter, "Lighter"),
+    (Tool::Darker, "Darker"),
+    (Tool::MoreContrast, "More contrast"),
+    (Tool::LessContrast, "Less contrast"),
 ];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Use(Side, Tool),
-    Grid,
-    Reset,
-}
-
-impl Step {
-    fn read(code: &str) -> Option<Self> {
-        match code {
-            "g" => return Some(Self::Grid),
-            "x" => return Some(Self::Reset),
-            _ => {}
-        }
-        let side = [Side::Probe, Side::Held].into_iter().find(|s| code.starts_with(s.code()))?;
-        let tool = code.chars().nth(1).filter(|_| code.len() == 2)?;
-        TOOLS.iter().find(|(_, c, _)| *c == tool).map(|(t, ..)| Self::Use(side, *t))
-    }
-
-    fn code(self) -> String {
-        match self {
-            Self::Grid => "g".into(),
-            Self::Reset => "x".into(),
-            Self::Use(side, tool) => {
-                TOOLS.iter().find(|(t, ..)| *t == tool).map(|(_, c, _)| format!("{}{c}", side.code())).unwrap_or_default()
-            }
-        }
-    }
-}
 
 /// The address's query.
 #[derive(Debug, Default, Deserialize)]
@@ -104,149 +55,98 @@ pub(super) struct Looking {
 impl Looking {
     /// The steps; what is not a step is passed over.
     pub(super) fn look(&self) -> Look {
-        let steps = self.steps.as_deref().unwrap_or_default().split('-').filter_map(Step::read).take(STEPS_MAX).collect();
-        Look { steps }
+        Look(Steps::read(self.steps.as_deref().unwrap_or_default()))
     }
 }
 
 /// The steps taken on a page.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Look {
-    steps: Vec<Step>,
-}
+pub(super) struct Look(pub(super) Steps);
 
-#[derive(Clone, Copy, Default)]
-struct Drawn {
-    probe: Enhancement,
-    held: Enhancement,
-}
-
-impl Drawn {
-    fn side(&mut self, side: Side) -> &mut Enhancement {
-        match side {
-            Side::Probe => &mut self.probe,
-            Side::Held => &mut self.held,
-        }
-    }
-
-    /// Takes a step and says what it came to; nothing when it changed nothing.
-    fn take(&mut self, step: Step) -> Option<String> {
-        match step {
-            Step::Reset => {
-                *self = Self::default();
-                Some("Both reset".into())
-            }
-            Step::Grid => {
-                self.probe.grid = !self.probe.grid;
-                self.held.grid = self.probe.grid;
-                Some(if self.probe.grid { "Grid on".into() } else { "Grid off".into() })
-            }
-            Step::Use(side, tool) => {
-                let e = self.side(side);
-                let before = *e;
-                *e = used(*e, tool).bounded();
-                (*e != before).then(|| format!("{}: {}", side.label(), came_to(*e, tool)))
-            }
-        }
-    }
-}
-
-/// An enhancement after one tool.
-fn used(e: Enhancement, tool: Tool) -> Enhancement {
-    // A quarter of what is seen, along the screen: a turned picture moves along its own other side.
-    let quarter = i32::from(25_000 / e.percent());
-    let moved = |right: i32, down: i32| {
-        let (right, down) = match e.turns % 4 {
-            0 => (right, down),
-            1 => (down, -right),
-            2 => (-right, -down),
-            _ => (-down, right),
-        };
-        let at = |v: u16, by: i32| u16::try_from((i32::from(v) + by * quarter).clamp(0, 1_000)).unwrap_or(500);
-        Enhancement { x: at(e.x, right), y: at(e.y, down), ..e }
+/// The step that a tool is, or nothing where it would change nothing.
+fn step(picture: Picture, s: Settings, tool: Tool) -> Option<Step> {
+    // A quarter of what is seen, along the screen: a turned picture moves along its own direction.
+    let moved = |right: f64, down: f64| {
+        let quarter = 25_000.0 / f64::from(s.percent);
+        let (sin, cos) = f64::from(s.degrees).to_radians().sin_cos();
+        let half = 50_000 / u32::from(s.percent);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // within 0 to 1,000
+        let at = |v: u16, by: f64| (f64::from(v) + by * quarter).round().clamp(f64::from(half), f64::from(1_000 - half)) as u16;
+        let (x, y) = (at(s.x, right * cos + down * sin), at(s.y, down * cos - right * sin));
+        Step::View { picture, percent: s.percent, x, y }
     };
-    match tool {
-        Tool::ZoomIn => Enhancement { zoom: e.zoom.saturating_add(1), ..e },
-        Tool::ZoomOut => Enhancement { zoom: e.zoom.saturating_sub(1), ..e },
-        Tool::Left => moved(-1, 0),
-        Tool::Right => moved(1, 0),
-        Tool::Up => moved(0, -1),
-        Tool::Down => moved(0, 1),
-        Tool::Turn => Enhancement { turns: e.turns + 1, ..e },
-        Tool::Lighter => Enhancement { brightness: e.brightness + TONE_STEP, ..e },
-        Tool::Darker => Enhancement { brightness: e.brightness - TONE_STEP, ..e },
-        Tool::MoreContrast => Enhancement { contrast: e.contrast + TONE_STEP, ..e },
-        Tool::LessContrast => Enhancement { contrast: e.contrast - TONE_STEP, ..e },
-    }
-}
-
-fn came_to(e: Enhancement, tool: Tool) -> String {
-    match tool {
-        Tool::ZoomIn | Tool::ZoomOut => format!("zoom {} %", e.percent()),
-        Tool::Left => "moved left".into(),
-        Tool::Right => "moved right".into(),
-        Tool::Up => "moved up".into(),
-        Tool::Down => "moved down".into(),
-        Tool::Turn => format!("turned {}°", u16::from(e.turns) * 90),
-        Tool::Lighter | Tool::Darker => format!("brightness {:+}", e.brightness),
-        Tool::MoreContrast | Tool::LessContrast => format!("contrast {:+} %", e.contrast),
-    }
+    let zoomed = |percent: Option<&u16>| {
+        let percent = percent.copied().unwrap_or(s.percent);
+        let half = u16::try_from(50_000 / u32::from(percent)).unwrap_or(500);
+        Step::View { picture, percent, x: s.x.clamp(half, 1_000 - half), y: s.y.clamp(half, 1_000 - half) }
+    };
+    let toned = |light: i16, contrast: i16| {
+        let within = |v: i16| v.clamp(-TONE_PERCENT_MAX, TONE_PERCENT_MAX);
+        Step::Tone { picture, brightness: within(s.brightness + light), contrast: within(s.contrast + contrast) }
+    };
+    let made = match tool {
+        Tool::ZoomIn => zoomed(ZOOM_PERCENT.iter().find(|p| **p > s.percent)),
+        Tool::ZoomOut => zoomed(ZOOM_PERCENT.iter().rfind(|p| **p < s.percent)),
+        Tool::Left => moved(-1.0, 0.0),
+        Tool::Right => moved(1.0, 0.0),
+        Tool::Up => moved(0.0, -1.0),
+        Tool::Down => moved(0.0, 1.0),
+        Tool::TurnRight => Step::Turn { picture, degrees: (s.degrees + TURN_DEGREES) % 360 },
+        Tool::TurnLeft => Step::Turn { picture, degrees: (s.degrees + 360 - TURN_DEGREES) % 360 },
+        Tool::Lighter => toned(TONE_STEP, 0),
+        Tool::Darker => toned(-TONE_STEP, 0),
+        Tool::MoreContrast => toned(0, TONE_STEP),
+        Tool::LessContrast => toned(0, -TONE_STEP),
+    };
+    let changed = match made {
+        Step::View { percent, x, y, .. } => (percent, x, y) != (s.percent, s.x, s.y),
+        Step::Tone { brightness, contrast, .. } => (brightness, contrast) != (s.brightness, s.contrast),
+        _ => true,
+    };
+    changed.then_some(made)
 }
 
 impl Look {
-    fn drawn(&self) -> Drawn {
-        self.steps.iter().fold(Drawn::default(), |mut d, s| {
-            d.take(*s);
-            d
-        })
-    }
-
     /// How one picture is drawn after all steps.
-    pub(super) fn of(&self, side: Side) -> Enhancement {
-        *self.drawn().side(side)
+    pub(super) fn of(&self, picture: Picture) -> Settings {
+        self.0.settings(picture)
     }
 
     /// Every step in words, in order.
     pub(super) fn log(&self) -> Vec<String> {
-        let mut d = Drawn::default();
-        self.steps.iter().filter_map(|s| d.take(*s)).collect()
+        self.0.0.iter().map(|s| s.words()).collect()
     }
 
-    /// The query that leads here: empty, or `?steps=…`. Letters and hyphens only.
+    /// The query that leads here: empty, or `?steps=…`. Letters, digits, dots, minus and underscores only.
     pub(super) fn query(&self) -> String {
-        if self.steps.is_empty() {
-            return String::new();
-        }
-        format!("?steps={}", self.steps.iter().map(|s| s.code()).collect::<Vec<_>>().join("-"))
+        if self.0.0.is_empty() { String::new() } else { format!("?steps={}", self.0.code()) }
     }
 
     fn with(&self, step: Step) -> String {
-        let mut steps = if self.steps.len() < STEPS_MAX { self.steps.clone() } else { vec![] };
+        let mut steps = self.0.clone();
         steps.push(step);
-        Self { steps }.query()
+        Self(steps).query()
     }
 
     /// The links, for the template. A tool that would change nothing is shown without a link.
     pub(super) fn tools(&self, held: bool) -> Value {
-        let drawn = self.drawn();
-        let side = |side: Side, e: Enhancement| {
-            let links: Vec<Value> = TOOLS
-                .iter()
-                .map(|(tool, _, text)| {
-                    let href = (used(e, *tool).bounded() != e.bounded()).then(|| self.with(Step::Use(side, *tool)));
-                    context! { text => *text, href }
-                })
-                .collect();
-            context! { label => side.label(), links }
-        };
-        let mut sides = vec![side(Side::Probe, drawn.probe)];
-        if held {
-            sides.push(side(Side::Held, drawn.held));
-        }
-        let grid = context! { text => if drawn.probe.grid { "Take the grid away" } else { "Show a grid" }, href => self.with(Step::Grid) };
-        let reset = (!self.steps.is_empty()).then(|| self.with(Step::Reset));
-        let most = context! { zoom => ZOOM_PERCENT.last().copied().unwrap_or(100), brightness => BRIGHTNESS_LEVELS_MAX, contrast => CONTRAST_PERCENT_MAX };
-        context! { sides, grid, reset, most }
+        let pictures = [Some(Picture::Probe), held.then_some(Picture::Held)];
+        let sides: Vec<Value> = pictures
+            .into_iter()
+            .flatten()
+            .map(|picture| {
+                let settings = self.of(picture);
+                let links: Vec<Value> = TOOLS
+                    .iter()
+                    .map(|(tool, text)| context! { text => *text, href => step(picture, settings, *tool).map(|s| self.with(s)) })
+                    .collect();
+                context! { label => picture.label(), links }
+            })
+            .collect();
+        let on = self.of(Picture::Probe).grid;
+        let grid = context! { text => if on { "Take the grid away" } else { "Show a grid" }, href => self.with(Step::Grid { on: !on }) };
+        let reset = (!self.0.0.is_empty()).then(|| self.with(Step::Reset));
+        context! { sides, grid, reset }
     }
 }
 
@@ -258,41 +158,53 @@ mod tests {
         Looking { steps: Some(steps.into()) }.look()
     }
 
+    /// Follows links as a browser would.
+    fn followed(tools: &[Tool]) -> Look {
+        let mut look = Look::default();
+        for tool in tools {
+            if let Some(step) = step(Picture::Probe, look.of(Picture::Probe), *tool) {
+                look.0.push(step);
+            }
+        }
+        look
+    }
+
     #[test]
     fn every_step_is_drawn_and_told() {
-        let l = look("pi-pi-hb-hb-g-pt");
-        assert_eq!((l.of(Side::Probe).percent(), l.of(Side::Probe).turns), (200, 1));
-        assert_eq!(l.of(Side::Held).brightness, 40);
-        assert!(l.of(Side::Held).grid);
-        assert_eq!(l.log()[1..4], ["Image of the request: zoom 200 %", "Held image: brightness +20", "Held image: brightness +40"]);
-        assert_eq!(l.query(), "?steps=pi-pi-hb-hb-g-pt");
+        let l = look("pv150.500.500_ht15.0_g1_pr15");
+        assert_eq!((l.of(Picture::Probe).percent, l.of(Picture::Probe).degrees), (150, 15));
+        assert_eq!(l.of(Picture::Held).brightness, 15);
+        assert!(l.of(Picture::Held).grid);
+        assert_eq!(l.log()[1..], ["Held image: brightness +15 %, contrast +0 %", "Grid on", "Image of the request: turned 15°"]);
+        assert_eq!(l.query(), "?steps=pv150.500.500_ht15.0_g1_pr15");
     }
 
     #[test]
     fn a_reset_is_told_and_forgets_what_was_drawn() {
-        let l = look("pi-hk-x");
-        assert_eq!(l.of(Side::Probe), Enhancement::default());
-        assert_eq!(l.of(Side::Held), Enhancement::default());
+        let l = look("pv150.500.500_ht-15.0_x");
+        assert_eq!((l.of(Picture::Probe), l.of(Picture::Held)), (Settings::default(), Settings::default()));
         assert_eq!(l.log().last().unwrap(), "Both reset");
     }
 
     #[test]
     fn moving_right_follows_the_screen_when_the_picture_is_turned() {
-        let plain = look("pi-pi-pi-pr").of(Side::Probe);
+        let closer = [Tool::ZoomIn; 3];
+        let plain = followed(&[&closer[..], &[Tool::Right]].concat()).of(Picture::Probe);
         assert!(plain.x > 500 && plain.y == 500);
-        let turned = look("pi-pi-pi-pt-pr").of(Side::Probe);
+        let turned = followed(&[&closer[..], &[Tool::TurnRight; 6], &[Tool::Right]].concat()).of(Picture::Probe);
         assert!(turned.x == 500 && turned.y < 500, "a quarter clockwise puts the picture's top on the right");
     }
 
     #[test]
-    fn nonsense_is_passed_over_and_bounded() {
-        assert!(look("<script>-pp-zz-i-").steps.is_empty());
-        let long = vec!["pb"; 1_000].join("-");
-        assert_eq!(look(&long).steps.len(), STEPS_MAX);
-        assert_eq!(
-            look(&long).log().len(),
-            usize::from(BRIGHTNESS_LEVELS_MAX.unsigned_abs()) / 20,
-            "steps at the end of a range change nothing"
-        );
+    fn links_stay_within_their_ranges_and_stop_at_the_end() {
+        let far = followed(&[Tool::Lighter; 50]);
+        assert_eq!(far.of(Picture::Probe).brightness, TONE_PERCENT_MAX);
+        assert_eq!(far.log().len(), 6, "steps at the end of a range change nothing");
+        let closest = followed(&[Tool::ZoomIn; 50]).of(Picture::Probe);
+        assert_eq!(closest.percent, 800);
+        let edge = followed(&[Tool::ZoomIn, Tool::Left, Tool::Left, Tool::Left, Tool::Left]);
+        assert_eq!(step(Picture::Probe, edge.of(Picture::Probe), Tool::Left), None);
+        assert_eq!(followed(&[Tool::TurnLeft]).of(Picture::Probe).degrees, 345);
+        assert!(look("<script>_pp_zz_i_").log().is_empty());
     }
 }

@@ -26,9 +26,10 @@ use bureau::{Bureau, BureauError, Once, review::ComparisonView};
 use casework::{
     command::Command,
     ids::{CandidateId, PersonId, ProbeId, RequestId},
+    image_log::Picture,
     review::BlindCandidate,
 };
-use look::{Looking, Side};
+use look::Looking;
 use minijinja::{Value, context};
 use serde::Serialize;
 use std::sync::Arc;
@@ -258,7 +259,7 @@ fn jpeg(bytes: Vec<u8>) -> Response {
 async fn probe_image(page: Page, Path((request, probe)): Path<Comparison>, Query(looking): Query<Looking>) -> Result<Response, PageError> {
     let bureau = house(&page)?;
     let bytes = bureau.comparison_probe(me(&page), request, probe).await?;
-    Ok(jpeg(bureau.rendered(bytes, looking.look().of(Side::Probe)).await?))
+    Ok(jpeg(bureau.rendered(bytes, looking.look().of(Picture::Probe)).await?))
 }
 
 async fn held_image(
@@ -268,5 +269,5 @@ async fn held_image(
 ) -> Result<Response, PageError> {
     let bureau = house(&page)?;
     let bytes = bureau.comparison_candidate(me(&page), request, probe, candidate).await?.ok_or(PageError::NotFound)?;
-    Ok(jpeg(bureau.rendered(bytes, looking.look().of(Side::Held)).await?))
+    Ok(jpeg(bureau.rendered(bytes, looking.look().of(Picture::Held)).await?))
 }

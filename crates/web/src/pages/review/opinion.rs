@@ -17,6 +17,7 @@ use casework::{
     command::Command,
     form::{Mode, Source},
     ids::{CandidateId, ProbeId, RequestId},
+    image_log::{ImageLog, Steps},
     review::{Agreement, BlindCandidate, Component, Conclusion, Informed, Visual},
 };
 use look::{Look, Looking};
@@ -28,8 +29,6 @@ use strum::IntoEnumIterator;
 const NOTES: &str = "review-notes";
 /// Half-filled opinions kept at most; the oldest goes first.
 const NOTES_MAX: usize = 10;
-/// Characters of the log of image processing that go with an opinion.
-const LOG_CHARS_MAX: usize = 2_000;
 
 /// One candidate of one comparison.
 type Ids = (RequestId, ProbeId, CandidateId);
@@ -95,6 +94,7 @@ async fn pictures(page: &Page, (request, probe, candidate): Ids, look: &Look) ->
         held => has_image.then(|| format!("{base}/{candidate}/held.jpg{}", look.query())),
         tools => look.tools(has_image),
         log => look.log(),
+        steps => look.0.code(),
         query => look.query(),
     })
 }
@@ -129,7 +129,12 @@ fn visual_shown(v: &Visual) -> Value {
     let parts: Vec<Value> = Component::iter()
         .map(|c| context! { label => c.label(), seen => v.components.get(&c).map_or("Not compared", |a| agreement(*a)) })
         .collect();
-    context! { conclusion => v.conclusion.label(), meaning => v.conclusion.meaning(), words => v.words.as_str(), parts }
+    context! { conclusion => v.conclusion.label(), meaning => v.conclusion.meaning(), words => v.words.as_str(), parts, log => log(&v.image_log) }
+}
+
+/// What was done to the pictures, in words.
+fn log(image_log: &ImageLog) -> Vec<String> {
+    image_log.steps.0.iter().map(|s| s.words()).collect()
 }
 
 fn agreement(a: Agreement) -> &'static str {
@@ -141,7 +146,7 @@ fn agreement(a: Agreement) -> &'static str {
 }
 
 /// Reads an opinion off the form, or says everything that is missing.
-fn opinion(posted: &Posted, look: &Look) -> Result<Visual, Vec<RefusalLine>> {
+fn opinion(posted: &Posted) -> Result<Visual, Vec<RefusalLine>> {
     let mut components = BTreeMap::new();
     for c in Component::iter() {
         if let Some(a) = posted.text(&format!("part-{c}")).and_then(|v| v.parse::<Agreement>().ok()) {
@@ -150,7 +155,7 @@ fn opinion(posted: &Posted, look: &Look) -> Result<Visual, Vec<RefusalLine>> {
     }
     let conclusion = posted.text("conclusion").and_then(|v| v.parse::<Conclusion>().ok());
     let words = posted.text("words").unwrap_or_default().to_owned();
-    let opinion = Visual { conclusion: conclusion.unwrap_or(Conclusion::CannotSay), components, words };
+    let opinion = Visual { conclusion: conclusion.unwrap_or(Conclusion::CannotSay), components, words, image_log: ImageLog::default() };
     let mut errors: Vec<RefusalLine> = opinion
         .incomplete()
         .into_iter()
@@ -168,16 +173,14 @@ fn opinion(posted: &Posted, look: &Look) -> Result<Visual, Vec<RefusalLine>> {
     if !errors.is_empty() {
         return Err(errors);
     }
-    let log = processing(posted, look);
-    Ok(Visual { words: format!("{}\n\nImage processing: {log}", opinion.words), ..opinion })
+    Ok(opinion)
 }
 
-/// What was done to the pictures, for the record: told by the scripts where they work, by the address
-/// of the page where they do not.
-fn processing(posted: &Posted, look: &Look) -> String {
-    let told: String = posted.text("log").unwrap_or_default().chars().filter(|c| !c.is_control()).take(LOG_CHARS_MAX).collect();
-    let log = if told.is_empty() { look.log().join("; ") } else { told };
-    if log.is_empty() { "none.".into() } else { format!("{log}.") }
+/// What was done to the pictures before the form was sent: as the scripts wrote it where they work, as the page's address says
+/// where they do not. Drawn by the server, so that the record holds what it comes to.
+async fn image_log(page: &Page, ids: Ids, posted: &Posted, look: &Look) -> Result<ImageLog, PageError> {
+    let steps = posted.text("steps").map_or_else(|| look.0.clone(), Steps::read);
+    Ok(house(page)?.image_log(me(page), ids.0, ids.1, ids.2, steps).await?)
 }
 
 /// What was typed, without what belongs to the form itself.
@@ -195,8 +198,8 @@ pub(super) async fn give_visual(
     if posted.has("action", "edit") {
         return compare_form(&page, ids, &look, posted.values(), vec![]).await;
     }
-    let opinion = match opinion(&posted, &look) {
-        Ok(opinion) => opinion,
+    let opinion = match opinion(&posted) {
+        Ok(opinion) => Visual { image_log: image_log(&page, ids, &posted, &look).await?, ..opinion },
         Err(errors) => return compare_form(&page, ids, &look, posted.values(), errors).await,
     };
     let candidate = Candidate::open(&page, ids).await?;
@@ -300,7 +303,8 @@ pub(super) async fn give_informed(
         }
         return informed_form(&page, ids, &look, posted.values(), missing).await;
     };
-    let opinion = Informed { same_person: same == "yes", reasons: posted.text("reasons").unwrap_or_default().to_owned() };
+    let image_log = image_log(&page, (request, probe, candidate), &posted, &look).await?;
+    let opinion = Informed { same_person: same == "yes", reasons: posted.text("reasons").unwrap_or_default().to_owned(), image_log };
     let command = Command::GiveInformed { probe, candidate, opinion, version: posted.version()? };
     match house(&page)?.act_and_work(me(&page), request, command, None, once(&posted)?).await {
         Ok(_) => page.done("Your conclusion is recorded.", &sheet_path((request, probe))).await,
