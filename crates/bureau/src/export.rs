@@ -89,7 +89,7 @@ impl Bureau {
             return Err(out.into());
         }
         let exported = LogExported { by: who, what: "exported a copy of the log".into(), to: to.trim().into(), why: why.trim().into() };
-        self.house_event(HouseKind::LogExported, actor.gallery, serde_json::to_vec(&exported)?).await?;
+        self.house_event(HouseKind::LogExported, actor.gallery, &[Clause::D5], None, serde_json::to_vec(&exported)?).await?;
         self.store.sequence(self.now()).await?;
         let shown = Shown { plain: self.store.plain_requests().await?, only: actor.gallery.filter(|_| !auditor) };
         self.copy_log(&shown, put).await

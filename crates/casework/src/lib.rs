@@ -23,9 +23,9 @@ pub mod disclosure;
 pub mod event;
 pub mod export;
 pub mod form;
-pub mod hold;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
+pub mod hold;
 pub mod ids;
 pub mod image_log;
 pub mod limits;

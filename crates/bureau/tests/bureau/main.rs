@@ -3,8 +3,8 @@
 
 mod again;
 mod certificate;
-mod erased;
 mod elsewhere;
+mod erased;
 mod hidden;
 mod house;
 mod images;
