@@ -226,8 +226,10 @@ function press(button) {
 /** The part of a picture that is seen, as a step: its magnification in percent, and its middle in thousandths. */
 function part(side, viewer) {
   const v = viewer.viewport
-  const size = viewer.world.getItemAt(0).getContentSize()
-  const middle = v.viewportToImageCoordinates(v.getCenter())
+  // The held picture may lie over it, so the first picture is asked and not the viewport.
+  const picture = viewer.world.getItemAt(0)
+  const size = picture.getContentSize()
+  const middle = picture.viewportToImageCoordinates(v.getCenter())
   const within = (value, least, most) => Math.min(most, Math.max(least, Math.round(value)))
   const percent = within(100 * v.getZoom() / v.getHomeZoom(), 100, 1600)
   return `${side[0]}v${percent}.${within(1000 * middle.x / size.x, 0, 1000)}.${within(1000 * middle.y / size.y, 0, 1000)}`
@@ -256,6 +258,8 @@ function words(step) {
 /** The list on the page and the field that is sent. A movement is written once it has come to rest. */
 function keeper(root) {
   const STEPS_MAX = 150
+  // How a picture lies before anything is done to it; the viewers say so themselves when they open.
+  const WHOLE = /^[ph]v100\.500\.500$/
   const list = root.querySelector('[data-compare-list]')
   const count = root.querySelector('[data-compare-count]')
   const field = document.querySelector('[data-compare-field]')
@@ -269,7 +273,8 @@ function keeper(root) {
   }
   const now = (made) => {
     for (const step of made) {
-      if (steps.findLast((s) => kind(s) === kind(step) || s === 'x') === step) continue
+      const before = steps.findLast((s) => kind(s) === kind(step) || s === 'x')
+      if (before === step || ((!before || before === 'x') && WHOLE.test(step))) continue
       steps.push(step)
       // What a later step of its kind made of no effect goes first.
       if (steps.length > STEPS_MAX) steps.splice(steps.findIndex((s, at) => steps.slice(at + 1).some((later) => kind(later) === kind(s))), 1)
