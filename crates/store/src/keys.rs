@@ -1,15 +1,13 @@
 //! Data keys, wrapped by the master key, in a database of their own.
 
-use crate::db::{self, Pool};
+use crate::db;
+use crate::place::Base;
 use crate::sealing::{Aad, SealingKey, Secret, random};
-use crate::{BUSY_TIMEOUT_SECONDS, Result, StoreError, rows};
+use crate::{Result, StoreError, rows};
 use casework::ids::DraftId;
 use casework::record::{GalleryId, RetentionClass};
-use sqlx::sqlite::SqlitePoolOptions;
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Names a data key; stands beside everything sealed under it.
@@ -55,40 +53,35 @@ pub(crate) type Keyring = HashMap<KeyId, Option<Arc<SealingKey>>>;
 const CURRENT: &str = "SELECT key_id, wrapped FROM wrapped_key WHERE scope = $1 AND retired = 0";
 
 pub(crate) struct KeyStore {
-    writer: Pool,
-    reader: Pool,
+    base: Base,
     master: Arc<SealingKey>,
 }
 
 impl KeyStore {
-    pub(crate) async fn open(path: &Path, create: bool, master: Arc<SealingKey>) -> Result<Self> {
-        let options = crate::options(path, create);
-        let pool = |n| SqlitePoolOptions::new().max_connections(n).acquire_timeout(Duration::from_secs(BUSY_TIMEOUT_SECONDS));
-        let writer = pool(1).connect_with(options.clone()).await?;
-        sqlx::migrate!("migrations/sqlite/keys").run(&writer).await?;
-        let reader = pool(crate::MAX_READ_CONNECTIONS).connect_with(options.pragma("query_only", "ON")).await?;
-        Ok(Self { writer: Pool::Sqlite(writer), reader: Pool::Sqlite(reader), master })
+    pub(crate) fn new(base: Base, master: Arc<SealingKey>) -> Self {
+        Self { base, master }
+    }
+
+    /// The database itself.
+    pub(crate) fn base(&self) -> &Base {
+        &self.base
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {
-        db::query("SELECT count(*) FROM wrapped_key WHERE scope = $1").bind(Vec::new()).fetch_one(&self.reader).await?;
+        db::query("SELECT count(*) FROM wrapped_key WHERE scope = $1").bind(Vec::new()).fetch_one(&self.base.reader).await?;
         Ok(())
     }
 
     pub(crate) async fn close(&self) {
-        self.reader.close().await;
-        self.writer.close().await;
+        self.base.close().await;
     }
 
     /// Refuses a master key that did not wrap this store's keys, and a key store that is not the one
     /// made together with it.
     pub(crate) async fn check_master(&self) -> Result<()> {
         let scope = Scope::check();
-        let row = db::query(CURRENT)
-            .bind(&scope.0)
-            .fetch_optional(&self.reader)
-            .await?
-            .ok_or(StoreError::Damaged { what: "key store (keys.db)" })?;
+        let row =
+            db::query(CURRENT).bind(&scope.0).fetch_optional(&self.base.reader).await?.ok_or(StoreError::Damaged { what: "key store" })?;
         match self.unwrap(&scope, row.try_get(0)?, row.try_get(1)?) {
             Ok(_) => Ok(()),
             Err(_) => Err(StoreError::WrongMasterKey),
@@ -97,13 +90,13 @@ impl KeyStore {
 
     /// The current key for `scope`, made and durably stored first if there is none.
     pub(crate) async fn current(&self, scope: &Scope) -> Result<DataKey> {
-        if let Some(row) = db::query(CURRENT).bind(&scope.0).fetch_optional(&self.reader).await? {
+        if let Some(row) = db::query(CURRENT).bind(&scope.0).fetch_optional(&self.base.reader).await? {
             return self.unwrap(scope, row.try_get(0)?, row.try_get(1)?);
         }
         let secret: Secret = Zeroizing::new(random()?);
         let id: KeyId = random()?;
         let wrapped = self.master.seal(&Aad::wrap(&id, &scope.0), secret.as_slice())?;
-        let mut tx = self.writer.write().await?;
+        let mut tx = self.base.writer.write().await?;
         db::query("INSERT INTO wrapped_key (key_id, scope, wrapped) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
             .bind(id.as_slice())
             .bind(&scope.0)
@@ -129,8 +122,10 @@ impl KeyStore {
         if let Some(known) = ring.get(&id) {
             return Ok(known.clone());
         }
-        let row =
-            db::query("SELECT scope, wrapped FROM wrapped_key WHERE key_id = $1").bind(id.as_slice()).fetch_optional(&self.reader).await?;
+        let row = db::query("SELECT scope, wrapped FROM wrapped_key WHERE key_id = $1")
+            .bind(id.as_slice())
+            .fetch_optional(&self.base.reader)
+            .await?;
         let found = match row {
             Some(row) => Some(self.unwrap(&Scope(row.try_get(0)?), &id, row.try_get(1)?)?.key),
             None => None,
@@ -142,7 +137,7 @@ impl KeyStore {
     /// Takes the keys of `scope` out of use, keeping them until [`Self::destroy`]: what is sealed from
     /// now on gets a new key. Returns every key of the scope, also those retired before.
     pub(crate) async fn retire(&self, scope: &Scope) -> Result<Vec<KeyId>> {
-        let mut tx = self.writer.write().await?;
+        let mut tx = self.base.writer.write().await?;
         let ids: Vec<Vec<u8>> = db::query_scalar("UPDATE wrapped_key SET retired = 1 WHERE scope = $1 RETURNING key_id")
             .bind(&scope.0)
             .fetch_all(&mut *tx)
@@ -156,7 +151,7 @@ impl KeyStore {
         let found = db::query("SELECT scope, key_id FROM wrapped_key WHERE scope >= $1 AND scope < $2")
             .bind(b"D".as_slice())
             .bind(b"E".as_slice())
-            .fetch_all(&self.reader)
+            .fetch_all(&self.base.reader)
             .await?;
         let mut drafts = Vec::with_capacity(found.len());
         for row in found {
@@ -172,11 +167,11 @@ impl KeyStore {
         if ids.is_empty() {
             return Ok(());
         }
-        let mut tx = self.writer.write().await?;
+        let mut tx = self.base.writer.write().await?;
         for id in ids {
             db::query("DELETE FROM wrapped_key WHERE key_id = $1").bind(id.as_slice()).execute(&mut *tx).await?;
         }
         tx.commit().await?;
-        Ok(self.writer.truncate_wal().await?)
+        Ok(self.base.writer.truncate_wal().await?)
     }
 }

@@ -116,7 +116,7 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(StoreError::io(path))
 }
 
-fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
     check_private(path, 0o600)?;
     let bytes = Zeroizing::new(fs::read(path).map_err(StoreError::io(path))?);
     crate::within("secret file", bytes.len(), MAX_SECRET_BYTES, "bytes")?;

@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod certificate;
+#[path = "../../../store/tests/postgres/cluster.rs"]
+mod cluster;
 mod demo;
 mod enrol;
 mod evaluate;
 mod exchange;
 mod galleries;
 mod killed;
+mod nodes;
 mod packs;
 mod run;
 mod words;

@@ -17,7 +17,6 @@ pub(crate) enum Pool {
     /// A file of this machine.
     Sqlite(SqlitePool),
     /// A server.
-    #[allow(dead_code, reason = "nothing opens one yet: issue 5, point 8")]
     Postgres(PgPool),
 }
 
@@ -140,6 +139,15 @@ impl Pool {
             Self::Postgres(pool) => Held::PostgresWithin(pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await?),
         };
         Ok(Transaction(Connection(held)))
+    }
+
+    /// What a statement that picks a row to change ends in, so that two that pick at once pick different
+    /// rows. SQLite's writers are alone anyway.
+    pub(crate) fn skip_locked(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres(_) => " FOR UPDATE SKIP LOCKED",
+        }
     }
 
     /// Lets running transactions end, then closes every connection.
