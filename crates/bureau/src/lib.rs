@@ -21,6 +21,7 @@ pub mod retain;
 pub mod review;
 pub mod search;
 mod tokens;
+pub mod trial;
 pub mod views;
 pub mod work;
 
@@ -280,6 +281,7 @@ impl Bureau {
             state: None,
             policy: self.policy().version.clone(),
             class: RetentionClass::Record,
+            trial: request.trial.is_some(),
         };
         let payload = serde_json::to_vec(&Consulted { by, thing, why: why.into() })?;
         self.store.append(StreamId::Consulted(request.id), vec![NewRecord { header, payload }]).await?;

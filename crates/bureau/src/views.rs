@@ -510,6 +510,8 @@ pub(crate) fn words(event: &Event) -> String {
             }
         }
         Event::TriedAgain { task } => format!("Asked a worker to try again what had failed: {}", task.kind()),
+        Event::TrialSeeded { .. } => "A known-answer trial was put before the examiners".into(),
+        Event::TrialStopped { .. } => "The known-answer trial was stopped".into(),
         Event::Closed => "Closed".into(),
         Event::Erased { class } => format!("Erased: {class}"),
     }

@@ -10,6 +10,7 @@ use crate::{
     record::{GalleryId, RetentionClass},
     review::{Informed, Visual},
     task::Task,
+    trial::Material,
 };
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +90,10 @@ pub enum Command {
     DecideOnward { allowed: bool, reasons: String },
     /// Let a worker do again what failed for good.
     TryAgain { task: Task },
+    /// Put a known-answer trial before the examiners (P1).
+    SeedTrial { material: Box<Material> },
+    /// Stop it: it counts for nothing.
+    StopTrial { reason: String },
     /// Close it.
     Close,
     /// Destroy a class of data (worker).
@@ -131,6 +136,8 @@ impl Command {
             Self::AskOnward { .. } => Action::AskOnward,
             Self::DecideOnward { .. } => Action::DecideOnward,
             Self::TryAgain { .. } => Action::TryAgain,
+            Self::SeedTrial { .. } => Action::SeedTrial,
+            Self::StopTrial { .. } => Action::StopTrial,
             Self::Close => Action::Close,
             Self::Erase { .. } => Action::Erase,
         }

@@ -186,6 +186,10 @@ pub struct Policy {
     pub disclosure_days_after_closing: u16,
     /// Years that the record lives after closing (D3: a ceiling).
     pub record_years_after_closing: u8,
+    /// Days after its conclusion that a known-answer trial closes; its pictures go `images_days_after_closing` later.
+    pub trial_close_after_days: u16,
+    /// Years that the record of a trial lives after closing.
+    pub trial_years_after_closing: u8,
     /// The lowest rank that may approve (S9).
     pub approving_rank: Rank,
     /// What an accuracy certificate must rest on (P1).

@@ -96,6 +96,10 @@ pub enum HouseKind {
     ProcessingTaken,
     /// Somebody took the proof that an entry is in the log.
     ProofTaken,
+    /// Somebody read what known-answer trials came to.
+    TrialResultsRead,
+    /// Somebody read where examiners differ in casework.
+    ExaminersCompared,
 }
 
 /// The looks at what belongs to a request: the only kind of its stream.
@@ -146,6 +150,8 @@ pub const TABLE: &[(&str, Operation)] = &[
     ("onward-asked", Operation::Collection),
     ("onward-decided", Operation::Disclosure),
     ("tried-again", Operation::Alteration),
+    ("trial-seeded", Operation::Collection),
+    ("trial-stopped", Operation::Alteration),
     ("closed", Operation::Alteration),
     ("erased", Operation::Erasure),
     // The looks at it.
@@ -175,6 +181,8 @@ pub const TABLE: &[(&str, Operation)] = &[
     ("processing-read", Operation::Consultation),
     ("processing-taken", Operation::Consultation),
     ("proof-taken", Operation::Consultation),
+    ("trial-results-read", Operation::Consultation),
+    ("examiners-compared", Operation::Consultation),
 ];
 
 /// Why it was done, where the event itself says so, in the words of whoever did it; elsewhere the clauses that

@@ -2,6 +2,7 @@
 
 use crate::{
     assess::Handling,
+    calendar,
     disclosure::Sealed,
     event::{Authorisation, Entry, Event, Found, ReviewResult, Sharing, Who},
     form::{Form, FormImage, Mode},
@@ -10,6 +11,7 @@ use crate::{
     record::{GalleryId, OpenedRecord, RetentionClass},
     refusal::Refusal,
     review,
+    trial::Trial,
 };
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -229,6 +231,8 @@ pub struct Request {
     pub changed_at: Option<Timestamp>,
     /// When it was closed.
     pub closed_at: Option<Timestamp>,
+    /// What makes it a known-answer trial; none in casework.
+    pub trial: Option<Trial>,
     /// The classes that are gone.
     pub erased: BTreeSet<RetentionClass>,
 }
@@ -306,6 +310,7 @@ impl Request {
             withdrawn: false,
             changed_at: None,
             closed_at: None,
+            trial: None,
             erased: BTreeSet::new(),
         }
     }
@@ -340,6 +345,9 @@ impl Request {
                     request.gallery = request.gallery.or(r.header.gallery);
                     request.leo = request.leo.or(r.header.leo);
                     request.erased.insert(r.header.class);
+                    if r.header.trial {
+                        request.trial.get_or_insert_default();
+                    }
                 }
             }
             if let Some(state) = r.header.state.as_deref().and_then(|s| s.parse().ok()) {
@@ -691,6 +699,27 @@ impl Request {
             Event::OnwardDecided { allowed, reasons } => {
                 if let Some(o) = self.onward.last_mut() {
                     o.decision = Some((allowed, reasons));
+                }
+            }
+            Event::TrialSeeded { material, gallery, team, came_in, due } => {
+                self.state = State::Comparing;
+                self.gallery = Some(gallery);
+                self.team = team;
+                self.received_at = Some(if came_in == calendar::london_date(at) { at } else { calendar::start_of(came_in) });
+                self.due = Some(due);
+                if let Who::Person(p) = entry.by {
+                    self.requester = Some(p);
+                }
+                self.probes = material.probe.iter().map(|i| Probe::compared(i.probe, &material.candidates)).collect();
+                self.form = Some(material.form());
+                self.trial = Some(Trial { material: *material, stopped: None });
+            }
+            Event::TrialStopped { reason } => {
+                if self.state != State::Closed {
+                    self.state = State::Withdrawn;
+                }
+                if let Some(t) = &mut self.trial {
+                    t.stopped = Some(reason);
                 }
             }
             // A worker is to do again what was decided before: nothing about the request changes by it.

@@ -54,8 +54,8 @@ pub fn due(request: &Request, policy: &Policy, today: Date) -> Vec<Due> {
         }
         add(
             RetentionClass::Record,
-            calendar::after(closed, Period::Years(policy.record_years_after_closing)),
-            "The record goes six years after closing.",
+            record_goes(request, closed, policy),
+            "The record goes a set time after closing: six years, and a known-answer trial's sooner.",
         );
     }
     out
@@ -75,6 +75,11 @@ pub(crate) fn candidates_go(request: &Request) -> bool {
 #[must_use]
 pub fn close_due(request: &Request, policy: &Policy) -> Option<Date> {
     let idle = matches!(request.state, State::AwaitingApproval | State::Returned | State::Rejected | State::Answered | State::Withdrawn);
+    // Nothing more comes of a trial once people have concluded on it.
+    if request.trial.is_some() && request.state == State::Responding {
+        let since = calendar::london_date(request.changed_at?);
+        return Some(calendar::after(since, Period::Days(policy.trial_close_after_days)));
+    }
     let since = calendar::london_date(request.changed_at.filter(|_| idle)?);
     Some(calendar::after(since, Period::Days(policy.close_after_idle_days)))
 }
@@ -88,8 +93,14 @@ pub fn schedule(request: &Request, policy: &Policy) -> Vec<(RetentionClass, Date
     if request.answered {
         out.push((RetentionClass::Disclosure, days(policy.disclosure_days_after_closing)));
     }
-    out.push((RetentionClass::Record, calendar::after(closed, Period::Years(policy.record_years_after_closing))));
+    out.push((RetentionClass::Record, record_goes(request, closed, policy)));
     out
+}
+
+/// D3 keeps a record of requests; a trial is none, and tells of staff only, so it goes sooner.
+fn record_goes(request: &Request, closed: Date, policy: &Policy) -> Date {
+    let years = if request.trial.is_some() { policy.trial_years_after_closing } else { policy.record_years_after_closing };
+    calendar::after(closed, Period::Years(years))
 }
 
 /// The London date on which an unsent draft goes unless it is saved again. Nothing of it is in the record.

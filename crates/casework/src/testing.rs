@@ -20,6 +20,7 @@ use crate::{
     refusal::Refusal,
     request::{Candidate, Request, State},
     review::{Agreement, Component, Conclusion, Informed, Visual},
+    trial::{Known, Material},
 };
 use jiff::{Timestamp, ToSpan, civil::Date};
 use std::{
@@ -158,7 +159,7 @@ impl Case {
             by,
             event,
             at,
-            HeaderFacts { gallery: self.request.gallery, leo: self.request.leo, state: self.request.state, policy: &policy.version },
+            HeaderFacts::of(&self.request, &policy.version),
         )
         .expect("an event is written");
         self.records.push(OpenedRecord { seq: self.records.len() as u64 + 1, header: new.header, payload: Some(new.payload) });
@@ -331,6 +332,36 @@ impl World {
             specification: Some(Digest([0xbb; 32])),
             source: Some(Source::Unsupervised),
         }
+    }
+
+    /// What a leader puts before the examiners: candidates that are the same person, or not.
+    #[must_use]
+    pub fn material(&mut self, same_person: &[bool]) -> Material {
+        let known = |w: &mut Self, same: bool| Known {
+            candidate: CandidateId::fixed(w.fresh()),
+            image: w.image(),
+            biography: Biography([(BioField::Name, "Invented Person".into())].into()),
+            same_person: Some(same),
+        };
+        Material {
+            origin: "Two portraits of each of ten colleagues, who agreed to it.".into(),
+            mode: Some(Mode::Unidentified),
+            source: Some(Source::Unsupervised),
+            offence: "A theft by deception, invented.".into(),
+            person: "About forty.".into(),
+            urgent: false,
+            came_in_days_ago: 3,
+            probe: Some(self.image()),
+            candidates: same_person.iter().map(|same| known(self, *same)).collect(),
+        }
+    }
+
+    /// A known-answer trial that waits for examiners, put before them by the passport team's leader.
+    pub fn trial(&mut self, same_person: &[bool]) -> Case {
+        let mut case = Case::new(RequestId::fixed(self.fresh()));
+        let material = Box::new(self.material(same_person));
+        self.done(desk(GalleryId::Passport).leader, &mut case, Command::SeedTrial { material });
+        case
     }
 
     /// The command that sends a form to an approver.

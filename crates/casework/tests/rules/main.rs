@@ -16,3 +16,4 @@ mod sealed;
 mod sequences;
 mod states;
 mod support;
+mod trial;
