@@ -301,7 +301,8 @@ impl Bureau {
                 break;
             }
             let Some(row) = self.store.queue_row(id).await? else { continue };
-            let visible = !row.trial && (actor.has(Role::Auditor) || (Some(row.gallery) == actor.gallery && crate::views::viewer(&actor).sees(&row)));
+            let visible =
+                !row.trial && (actor.has(Role::Auditor) || (Some(row.gallery) == actor.gallery && crate::views::viewer(&actor).sees(&row)));
             // M2: how far a request has come would tell an examiner of it what another examiner did.
             if visible && !crate::assess::examines(&row, who) {
                 out.push(self.line(&row, &register, who));

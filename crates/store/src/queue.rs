@@ -260,9 +260,8 @@ impl Store {
             .await?;
         let hidden = match viewer {
             Some(viewer) => {
-                let mut sql = QueryBuilder::new(
-                    "SELECT r.gallery, r.state, count(*) FROM request_row r WHERE r.sensitive = 1 AND r.trial = 0 AND (",
-                );
+                let mut sql =
+                    QueryBuilder::new("SELECT r.gallery, r.state, count(*) FROM request_row r WHERE r.sensitive = 1 AND r.trial = 0 AND (");
                 may_see(&mut sql, &viewer);
                 sql.push(") GROUP BY r.gallery, r.state");
                 sql.build().fetch_all(self.reader()).await?
@@ -441,8 +440,10 @@ pub(crate) async fn put_row(tx: &mut Connection, row: &QueueRow, version: u64) -
     let request = row.request.as_bytes().as_slice();
     // A trial is one from its first event to its last, and is never counted.
     if !row.trial {
-        let before =
-            db::query("SELECT gallery, state, sensitive FROM request_row WHERE request = $1").bind(request).fetch_optional(&mut *tx).await?;
+        let before = db::query("SELECT gallery, state, sensitive FROM request_row WHERE request = $1")
+            .bind(request)
+            .fetch_optional(&mut *tx)
+            .await?;
         if let Some(old) = before {
             let (gallery, state, sensitive): (&str, &str, bool) = (old.try_get(0)?, old.try_get(1)?, old.try_get(2)?);
             count(tx, gallery, state, sensitive, -1).await?;

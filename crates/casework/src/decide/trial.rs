@@ -107,11 +107,17 @@ fn incomplete_candidate(number: usize, known: &Known, gallery: &GalleryPolicy) -
     }
     let fields = &known.biography.0;
     if fields.values().all(|v| v.trim().is_empty()) {
-        out.push(refuse(&[Clause::M2], format!("Candidate {number}: give at least one field of the record that the examiners are to read.")));
+        out.push(refuse(
+            &[Clause::M2],
+            format!("Candidate {number}: give at least one field of the record that the examiners are to read."),
+        ));
     }
     for (field, value) in fields {
         if !gallery.fields.iter().any(|r| r.field == *field) {
-            out.push(refuse(&[Clause::M2], format!("Candidate {number}: the {} has no field: {}.", gallery.name.to_lowercase(), field.label())));
+            out.push(refuse(
+                &[Clause::M2],
+                format!("Candidate {number}: the {} has no field: {}.", gallery.name.to_lowercase(), field.label()),
+            ));
         }
         let (length, max) = (value.chars().count(), crate::limits::TEXT_CHARS_MAX);
         if length > max {

@@ -11,8 +11,9 @@ use casework::{
     people::{RegisterEvent, Role},
     policy::BioField,
     record::{GalleryId, Header, RetentionClass},
-    report, retain,
+    report,
     request::{ProbeState, State},
+    retain,
     review::{self, Conclusion},
     task::Task,
     testing::*,
@@ -244,7 +245,14 @@ fn p1_what_keeps_it_from_being_a_trial_is_said_at_once() {
     let mut case = Case::new(casework::ids::RequestId::fixed(9));
     let material = Box::default();
     let all = w.refused(d.leader, &mut case, Command::SeedTrial { material });
-    for words in ["where the pictures come from", "what happened", "about the person", "unidentified or a known", "image of a request", "1 to 10 candidates"] {
+    for words in [
+        "where the pictures come from",
+        "what happened",
+        "about the person",
+        "unidentified or a known",
+        "image of a request",
+        "1 to 10 candidates",
+    ] {
         assert!(all.iter().any(|r| r.words.contains(words)), "{words}: {all:#?}");
     }
     let mut seed = |change: &dyn Fn(&mut trial::Material), words: &str| {
@@ -264,11 +272,24 @@ fn p1_what_keeps_it_from_being_a_trial_is_said_at_once() {
     seed(&|m| m.source = None, "where the picture");
     seed(&|m| m.came_in_days_ago = 31, "at most 30 days");
     seed(&|m| (m.urgent, m.came_in_days_ago) = (true, 20), "overdue from the start");
-    seed(&|m| m.candidates = m.candidates.iter().cycle().take(11).cloned().enumerate().map(|(n, mut k)| {
-        k.candidate = casework::ids::CandidateId::fixed(n as u128);
-        k.image.digest = casework::ids::Digest([n as u8; 32]);
-        k
-    }).collect(), "1 to 10 candidates");
+    seed(
+        &|m| {
+            m.candidates = m
+                .candidates
+                .iter()
+                .cycle()
+                .take(11)
+                .cloned()
+                .enumerate()
+                .map(|(n, mut k)| {
+                    k.candidate = casework::ids::CandidateId::fixed(n as u128);
+                    k.image.digest = casework::ids::Digest([n as u8; 32]);
+                    k
+                })
+                .collect()
+        },
+        "1 to 10 candidates",
+    );
     // Only a leader of a team, for the gallery they work for.
     let command = Command::SeedTrial { material: Box::new(w.material(&[true])) };
     for who in [d.assessors[0], d.examiners[0], d.siao, AUDITOR, REGISTRAR, REQUESTER] {

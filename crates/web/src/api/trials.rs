@@ -9,11 +9,7 @@ use super::{
     words::{BioField, Mode, Source},
 };
 use crate::AppState;
-use axum::{
-    Json,
-    http::StatusCode,
-    response::Response,
-};
+use axum::{Json, http::StatusCode, response::Response};
 use bureau::trial;
 use casework::{
     command::Command,

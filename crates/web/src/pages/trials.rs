@@ -266,7 +266,10 @@ async fn remove(page: Page, Path((id, candidate)): Path<(RequestId, CandidateId)
 
 async fn seed(page: Page, Path(id): Path<RequestId>, posted: Posted) -> Result<Response, PageError> {
     match page.state.bureau()?.seed_trial(who(&page), id, posted.version()?, once(&posted)?).await {
-        Ok(_) => page.done("The trial is before the examiners. They cannot tell it from casework; tell nobody of it.", &format!("{LIST}/{id}")).await,
+        Ok(_) => {
+            page.done("The trial is before the examiners. They cannot tell it from casework; tell nobody of it.", &format!("{LIST}/{id}"))
+                .await
+        }
         Err(e) => again(&page, id, e, None, "seed").await,
     }
 }
