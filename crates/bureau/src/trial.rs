@@ -15,6 +15,7 @@ use casework::{
     ids::{BlobId, CandidateId, DraftId, LeoId, PersonId, ProbeId, RequestId},
     limits::CANDIDATES_MAX,
     people::{Actor, Register, Role},
+    processing::HouseKind,
     record::GalleryId,
     refusal::{Refusal, refuse},
     request::{Request, State},
@@ -522,7 +523,7 @@ impl Bureau {
         team.sort_by(|a, b| a.name.cmp(&b.name));
         let answers = actor.has(Role::TeamLeader) || actor.has(Role::Siao);
         if answers {
-            self.note_house("trial-results-read", who, "read what known-answer trials came to", Some(gallery)).await?;
+            self.note_house(HouseKind::TrialResultsRead, who, "read what known-answer trials came to", Some(gallery)).await?;
         }
         let own = actor.has(Role::Examiner).then(|| self.result(&register, &counted, who));
         Ok(TrialResults {
@@ -606,7 +607,7 @@ impl Bureau {
                 by.entry(person).or_default().add(&counts);
             }
         }
-        self.note_house("examiners-compared", who, "read where examiners differ", actor.gallery).await?;
+        self.note_house(HouseKind::ExaminersCompared, who, "read where examiners differ", actor.gallery).await?;
         let row = |person| {
             let agreement = by.get(&person).copied().unwrap_or_default();
             ExaminerAgreement { person, name: name_of(&register, Who::Person(person)), agreement }
