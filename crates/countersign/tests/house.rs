@@ -38,6 +38,7 @@ fn the_rooms_depend_on_each_other_as_the_plan_says() {
         ("face", &[]),
         ("gallery", &[]),
         ("decoder", &[]),
+        ("witness", &["ledger"]),
         ("nist", &[]),
         ("store", &["casework", "ledger"]),
         ("bureau", &["casework", "decoder", "face", "gallery", "ledger", "nist", "store"]),
