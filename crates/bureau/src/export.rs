@@ -91,6 +91,8 @@ impl Bureau {
         let exported = LogExported { by: who, what: "exported a copy of the log".into(), to: to.trim().into(), why: why.trim().into() };
         self.house_event(HouseKind::LogExported, actor.gallery, serde_json::to_vec(&exported)?).await?;
         self.store.sequence(self.now()).await?;
+        // The copy's own leaf is in its newest checkpoint, so the witnesses have not seen that yet.
+        self.ask_all_witnesses().await?;
         let shown = Shown { plain: self.store.plain_requests().await?, only: actor.gallery.filter(|_| !auditor) };
         self.copy_log(&shown, put).await
     }

@@ -23,6 +23,7 @@ pub mod review;
 pub mod search;
 mod tokens;
 pub mod views;
+pub mod witnesses;
 pub mod work;
 
 pub use act::{Done, Once};
@@ -99,6 +100,9 @@ pub enum BureauError {
     /// The gallery failed.
     #[error("the gallery failed: {0}")]
     Gallery(String),
+    /// The answer may not leave before enough witnesses have cosigned the record of it.
+    #[error("It waits for the witnesses: the answer leaves when they have cosigned the record of it.")]
+    AwaitingWitnesses,
     /// Something else failed.
     #[error("{0}")]
     Failed(String),
@@ -140,6 +144,7 @@ pub struct Bureau {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) specifications: BTreeMap<GalleryId, ImageSpecification>,
     pack_digest: String,
+    witnesses: witnesses::Witnesses,
     sittings: Mutex<HashMap<(PersonId, RequestId, Thing), Timestamp>>,
     register: RwLock<Option<Arc<Register>>>,
 }
@@ -164,6 +169,7 @@ impl Bureau {
             clock,
             specifications: BTreeMap::new(),
             pack_digest: String::new(),
+            witnesses: witnesses::Witnesses::default(),
             sittings: Mutex::default(),
             register: RwLock::default(),
         }

@@ -157,6 +157,9 @@ impl Bureau {
     /// Refused with everything that stands in its way; when the store fails.
     pub(crate) async fn release(&self, id: RequestId) -> Result<()> {
         let request = self.open(id).await?;
+        if !self.witnessed(&request).await? {
+            return Err(BureauError::AwaitingWitnesses);
+        }
         let answer = self.assembled(&request).await?;
         let (mut pictures, mut blobs) = (vec![], vec![]);
         for s in answer.probes().iter().flat_map(|p| &p.shared).filter(|s| s.image) {
@@ -169,7 +172,9 @@ impl Bureau {
         let digest = sha256(&sealed.to_bytes()?);
         let command = Command::Release { answer: Box::new(sealed), digest };
         let register = self.register().await?;
-        self.carry_out(None, &register, id, &command, None, With { blobs, ..With::default() }).await.map(drop)
+        // What the witnesses saw is what is released: if anything was recorded since, it begins again.
+        let seen = self.needs_witnesses().then_some(request.version);
+        self.carry_out(None, &register, id, &command, seen, With { blobs, ..With::default() }).await.map(drop)
     }
 
     /// Opens the answer: the first time is recorded as collected, every time as a look.

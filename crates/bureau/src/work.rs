@@ -4,6 +4,7 @@
 use crate::{
     Bureau, BureauError, Result,
     act::{Done, With},
+    witnesses::WAITING,
 };
 pub use casework::task::Task;
 use casework::{
@@ -27,6 +28,9 @@ use store::{Job, JobId, NewJob};
 pub const LEASE: Duration = Duration::from_secs(120);
 /// How often a failed job is tried before it waits for a person.
 pub const ATTEMPTS_MAX: u32 = 6;
+
+/// How long a release that waits for witnesses rests, in seconds, unless they cosign before.
+pub const WITNESSES_ASKED_AGAIN_S: i64 = 60;
 
 /// Failed jobs shown at most, oldest first.
 pub const FAILED_JOBS_MAX: u32 = 100;
@@ -127,6 +131,11 @@ impl Bureau {
                 Ok(()) => {
                     still_ours(self.store.finish_job(&job).await)?;
                     worked.done += 1;
+                }
+                Err(BureauError::AwaitingWitnesses) => {
+                    // No failure, however long it takes: it is made due again when they have cosigned.
+                    let next = self.now() + SignedDuration::from_secs(WITNESSES_ASKED_AGAIN_S);
+                    still_ours(self.store.fail_job(&job, Some(next), WAITING).await)?;
                 }
                 Err(error) => {
                     worked.failed += 1;

@@ -20,6 +20,8 @@ pub struct Config {
     pub serve: Serve,
     /// The face engine.
     pub face: Face,
+    /// Who outside cosigns the log.
+    pub witness: Witness,
 }
 
 /// How pages are served.
@@ -47,9 +49,50 @@ pub struct Face {
     pub runtime: PathBuf,
 }
 
+/// The witnesses of this house's log.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Witness {
+    /// How many of them must have cosigned the record of an answer before it is released; 0: none.
+    pub require: usize,
+    /// Which there are.
+    pub list: Vec<WitnessAt>,
+}
+
+/// One witness.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessAt {
+    /// Where it is asked: `http://HOST[:PORT][/PREFIX]`.
+    pub url: String,
+    /// Its key, as `countersign witness init` printed it.
+    pub key: String,
+}
+
+impl Witness {
+    /// The witnesses with their keys read.
+    ///
+    /// # Errors
+    /// With everything that is wrong with them.
+    pub fn read(&self) -> Result<bureau::witnesses::Witnesses, Vec<String>> {
+        let (mut list, mut faults) = (vec![], vec![]);
+        for w in &self.list {
+            match ledger::WitnessKey::parse(&w.key) {
+                Ok(key) => list.push(bureau::witnesses::WitnessAt { url: w.url.clone(), key }),
+                Err(e) => faults.push(format!("witness.list: {}: {e}.", w.url)),
+            }
+        }
+        let out = bureau::witnesses::Witnesses { require: self.require, list };
+        if faults.is_empty() {
+            faults = out.faults();
+        }
+        if faults.is_empty() { Ok(out) } else { Err(faults) }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
-        Self { data_dir: "data".into(), serve: Serve::default(), face: Face::default() }
+        Self { data_dir: "data".into(), serve: Serve::default(), face: Face::default(), witness: Witness::default() }
     }
 }
 
@@ -124,6 +167,9 @@ impl Config {
             out.push(format!(
                 "serve.trusted_proxies: {all} is everybody, so that anybody could choose the address they are limited by. Name the proxies."
             ));
+        }
+        if let Err(faults) = self.witness.read() {
+            out.extend(faults);
         }
         if !self.face.pack.join("manifest.toml").is_file() {
             out.push(format!(

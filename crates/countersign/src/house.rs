@@ -37,13 +37,17 @@ async fn store(config: &Config, create: bool) -> Result<Store> {
     store.into_diagnostic().wrap_err_with(|| format!("the records in {} could not be opened", config.data_dir.display()))
 }
 
+fn witnesses(config: &Config) -> Result<bureau::witnesses::Witnesses> {
+    config.witness.read().map_err(|faults| miette!("{}", faults.join("\n")))
+}
+
 /// Opens the records alone, without engine, decoder or galleries; making them where there are none if
 /// `create`.
 ///
 /// # Errors
 /// With what is missing and what to do.
 pub async fn record(config: &Config, create: bool) -> Result<Bureau> {
-    Ok(Bureau::of_record(store(config, create).await?, Arc::new(SystemClock)))
+    Ok(Bureau::of_record(store(config, create).await?, Arc::new(SystemClock)).with_witnesses(witnesses(config)?))
 }
 
 /// Opens a data directory, making the records where there are none if `create`.
@@ -81,7 +85,7 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, galleries: Galleries, 
         open.insert(id, Arc::new(gallery));
     }
     let exe = std::env::current_exe().into_diagnostic()?;
-    Ok(Arc::new(Bureau::new(Parts {
+    let bureau = Bureau::new(Parts {
         store,
         engine,
         galleries: open,
@@ -89,5 +93,6 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, galleries: Galleries, 
         clock,
         specifications: bureau::images::image_specifications().into_diagnostic()?,
         pack_digest: pack.digest().to_owned(),
-    })))
+    });
+    Ok(Arc::new(bureau.with_witnesses(witnesses(config)?)))
 }

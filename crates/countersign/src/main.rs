@@ -1,4 +1,4 @@
-//! The one binary: `countersign serve | work | demo | enrol | evaluate | gallery | policy | audit | certificate | pack | token | bench | config`.
+//! The one binary: `countersign serve | work | demo | enrol | evaluate | gallery | policy | audit | witness | certificate | pack | token | bench | config`.
 
 mod audit;
 mod bench;
@@ -16,6 +16,7 @@ mod pack;
 mod policy;
 mod register;
 mod serve;
+mod witness;
 
 use clap::{Parser, Subcommand};
 use config::Config;
@@ -57,6 +58,9 @@ enum Verb {
     /// The record.
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// A witness of a log, kept by somebody else: it cosigns checkpoints.
+    #[command(subcommand)]
+    Witness(witness::Verb),
     /// Accuracy certificates: what each gallery's searches rest on.
     #[command(subcommand)]
     Certificate(certificate::Verb),
@@ -104,6 +108,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Verb::Register(verb) => register::run(&config()?, verb).await,
             Verb::Policy(verb) => policy::run(verb),
             Verb::Audit(verb) => audit::run(config, verb).await,
+            Verb::Witness(verb) => witness::run(verb).await,
             Verb::Token(args) => serve::token(&config()?, args).await,
             Verb::Certificate(verb) => certificate::run(&config()?, verb).await,
             Verb::Pack(verb) => pack::run(&config()?, verb),

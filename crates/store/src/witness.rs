@@ -238,6 +238,28 @@ impl Store {
         index.flatten().map(unsigned).transpose()
     }
 
+    /// Proof that event `seq` of a stream is under the checkpoint of `size` leaves: that checkpoint, the leaf,
+    /// and the audit path.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] if there is no such event or checkpoint; [`StoreError::Ledger`] if the event came later.
+    pub async fn inclusion_under(&self, size: u64, stream: StreamId, seq: u64) -> Result<(ledger::Checkpoint, Leaf, Vec<ledger::Hash>)> {
+        let note: Option<String> =
+            db::query_scalar("SELECT note FROM checkpoint WHERE size = $1").bind(signed(size)?).fetch_optional(self.reader()).await?;
+        let note = note.ok_or(StoreError::NotFound { what: "checkpoint of that size" })?;
+        let checkpoint = ledger::Checkpoint::open(&note, &self.verifier_key())?;
+        let found = db::query("SELECT log_index, leaf FROM event WHERE stream = $1 AND seq = $2 AND log_index IS NOT NULL")
+            .bind(stream_key(stream).as_slice())
+            .bind(signed(seq)?)
+            .fetch_optional(self.reader())
+            .await?;
+        let row = found.ok_or(StoreError::NotFound { what: "event in the log" })?;
+        let (index, leaf) = (unsigned(row.try_get(0)?)?, Leaf(rows::array(row.try_get(1)?, "leaf")?));
+        let mut tx = self.reader().acquire().await?;
+        let hashes = crate::log::read_hashes(&mut tx, &ledger::needs::inclusion(size, index)?).await?;
+        Ok((checkpoint, leaf, ledger::tree::inclusion_proof(size, index, &hashes)?))
+    }
+
     /// Makes jobs that wait for `reason` due now. A worker that holds one keeps it.
     ///
     /// # Errors

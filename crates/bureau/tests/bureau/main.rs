@@ -12,3 +12,4 @@ mod processing;
 mod record;
 mod search;
 mod together;
+mod witnessed;

@@ -11,4 +11,5 @@ mod galleries;
 mod killed;
 mod packs;
 mod run;
+mod witness;
 mod words;
