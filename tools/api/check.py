@@ -42,7 +42,7 @@ RUNS = [
                                 "statistics", "ledger", "get_history", "examiners_at_work", "replace_examiner", "failed_tasks",
                                 "try_again", "settings", "confirm_threshold", "decline_threshold"]),
     ("owner", "Margaret Ellis", 4, ["accuracy", "settings", "propose_threshold", "confirm_threshold", "statistics", "ledger",
-                                   "processing", "processing_proof"]),
+                                   "processing", "processing_proof", "place_hold", "review_hold", "lift_hold"]),
     ("examiner", "Mei Lin", 5, ["list_comparisons", "get_comparison", "take_up_comparison", "get_comparison_probe",
                              "get_candidate_image", "give_visual", "get_informed", "give_informed", "conclude_empty"]),
     ("auditor", "Nadia Rahman", 4, ["me", "policy", "ledger", "verify_ledger", "statistics", "list_requests", "get_request",
