@@ -22,6 +22,9 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
+/// Characters of a clause id that a filter takes.
+const CLAUSE_CHARS_MAX: usize = 10;
+
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(processing)).routes(routes!(processing_proof))
 }
@@ -88,7 +91,7 @@ pub(crate) struct ProcessingQuery {
     force: Option<Uuid>,
     /// Only entries that cite this clause, e.g. `A7`.
     #[serde(default)]
-    #[param(max_length = 10)]
+    #[param(max_length = 10)] // CLAUSE_CHARS_MAX
     clause: Option<String>,
     /// Only entries recorded at or after.
     #[serde(default)]
@@ -180,6 +183,9 @@ async fn processing(who: Caller, Asked(q): Asked<ProcessingQuery>) -> Answer<Pro
         Some(text) => Some(at_place(text).ok_or_else(|| ApiError::bad("`below` is not the `next` of a page."))?),
         None => None,
     };
+    if q.clause.as_ref().is_some_and(|clause| clause.chars().count() > CLAUSE_CHARS_MAX) {
+        return Err(ApiError::bad(format!("`clause` takes at most {CLAUSE_CHARS_MAX} characters.")));
+    }
     let filter = ProcessingFilter {
         operation: q.operation.map(Into::into),
         person: q.person.map(Into::into),

@@ -13,7 +13,9 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use bureau::BureauError;
 use casework::{
+    clause::Clause,
     command::Command,
     ids::{CandidateId, ProbeId, RequestId},
     image_log::{ImageLog, Steps},
@@ -256,7 +258,8 @@ async fn give_visual(
 async fn image_log(who: &Caller, (id, probe, candidate): (RequestId, ProbeId, CandidateId), text: String) -> Result<ImageLog, ApiError> {
     let steps = Steps::read(&text);
     if steps.code() != text {
-        return Err(ApiError::bad("At image_log stands something that is no step of image processing, or too many of them."));
+        let words = "At image_log stands something that is no step of image processing, or too many of them.";
+        return Err(BureauError::Refused(vec![casework::refusal::refuse(&[Clause::M2], words)]).into());
     }
     Ok(who.bureau.image_log(who.id, id, probe, candidate, steps).await?)
 }

@@ -101,8 +101,12 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     let has_body = operation.get("requestBody").is_some();
     let open = operation.get("security").is_some();
     let json_body = operation["requestBody"]["content"].get("application/json").is_some();
+    let queries = operation.get("parameters").and_then(Value::as_array).cloned().unwrap_or_default();
+    // What is no id of ours, such as an entry's place in the log, says for itself what it is.
+    let said = |id: &str| queries.iter().any(|p| p["in"] == "path" && p["name"] == id);
     let mut parameters: Vec<Value> = ids
         .iter()
+        .filter(|id| !said(id))
         .map(|id| {
             let what = match *id {
                 "id" if path.starts_with("/drafts") => "The draft",
@@ -113,7 +117,6 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
             json!({ "name": id, "in": "path", "required": true, "description": what, "schema": { "type": "string", "format": "uuid" } })
         })
         .collect();
-    let queries = operation.get("parameters").and_then(Value::as_array).cloned().unwrap_or_default();
     let has_query = !queries.is_empty();
     parameters.extend(queries);
     // Steps are posted in JSON; what else changes something says its version, which makes a repeat harmless.
