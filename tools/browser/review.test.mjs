@@ -152,16 +152,16 @@ test('an examiner without scripts', async () => {
 
 test('the team leader sees how they looked, and the same picture made again', async () => {
   const page = await h.as('Ruth Adeyemi', { js: false })
-  await page.goto(h.url(`/report/requests/${request}/image_log`))
+  await page.goto(h.url(`/report/requests/${request}/image-log`))
   assert.ok(await page.locator('li', { hasText: /zoom \d+ %/ }).count() > 0)
-  await h.check(page, 'report-processing')
+  await h.check(page, 'report-image-log')
   await page.getByRole('link', { name: /^Make the image of the request again/ }).first().click()
   await page.getByText('every byte is what the record says').waitFor()
   assert.equal((await page.request.get(h.url(await page.locator('img.face').getAttribute('src')))).headers()['content-type'], 'image/jpeg')
   await h.check(page, 'report-made-again')
   // An examiner is let in to neither.
   const examiner = await h.as('Mei Lin', { js: false })
-  const answer = await examiner.request.get(h.url(`/report/requests/${request}/image_log`))
+  const answer = await examiner.request.get(h.url(`/report/requests/${request}/image-log`))
   assert.ok(answer.status() >= 400)
 })
 

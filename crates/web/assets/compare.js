@@ -226,8 +226,10 @@ function press(button) {
 /** The part of a picture that is seen, as a step: its magnification in percent, and its middle in thousandths. */
 function part(side, viewer) {
   const v = viewer.viewport
-  const size = viewer.world.getItemAt(0).getContentSize()
-  const middle = v.viewportToImageCoordinates(v.getCenter())
+  // The held picture may lie over it, so the first picture is asked and not the viewport.
+  const picture = viewer.world.getItemAt(0)
+  const size = picture.getContentSize()
+  const middle = picture.viewportToImageCoordinates(v.getCenter())
   const within = (value, least, most) => Math.min(most, Math.max(least, Math.round(value)))
   const percent = within(100 * v.getZoom() / v.getHomeZoom(), 100, 1600)
   return `${side[0]}v${percent}.${within(1000 * middle.x / size.x, 0, 1000)}.${within(1000 * middle.y / size.y, 0, 1000)}`
