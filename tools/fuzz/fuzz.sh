@@ -20,7 +20,7 @@ export FUZZ_TARGET=$target
 rmdir --ignore-fail-on-non-empty "fuzz/broken/$target"
 # Whatever is kept must be worth its place.
 smallest=$(mktemp -d)
-"$fuzzer" "$smallest" "$work" "fuzz/corpus/$target" -set_cover_merge=1 -max_len="${MAX_LEN:-8192}" -timeout=10
+"$fuzzer" "$smallest" "$work" "fuzz/corpus/$target" -set_cover_merge=1 -use_counters=0 -max_len="${MAX_LEN:-8192}" -timeout=10
 rm -rf "fuzz/corpus/$target"
 cp -r "$smallest" "fuzz/corpus/$target"
 chmod -R u=rwX,go=rX "fuzz/corpus/$target"
