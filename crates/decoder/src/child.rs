@@ -102,7 +102,7 @@ pub(crate) fn put_answer(output: &mut impl Write, answer: &Answer, pixels: &[u8]
 /// marker, decodes with a spoilt part. Only people see that.
 pub(crate) fn decode(bytes: &[u8]) -> Result<(Answer, RgbImage), DecodeError> {
     let format = container::inspect(bytes)?.format;
-    let damaged = |_| DecodeError::Damaged { format };
+    let damaged = |_: image::ImageError| DecodeError::Damaged { format };
     let kind = match format {
         Format::Jpeg => ImageFormat::Jpeg,
         Format::Png => ImageFormat::Png,
@@ -111,12 +111,19 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Answer, RgbImage), DecodeError> {
     limits.max_image_width = Some(SIDE_PIXELS_MAX);
     limits.max_image_height = Some(SIDE_PIXELS_MAX);
     limits.max_alloc = Some(CHILD_ADDRESS_BYTES_MAX / 2);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), kind);
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(damaged)?;
-    // A picture whose metadata is damaged is still a picture.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut picture = flatten(DynamicImage::from_decoder(decoder).map_err(damaged)?);
+    // The JPEG decoder gives up on some damage by a panic (found by the fuzzer; zune-image issue 409). The file is at fault then,
+    // not the memory or time allowed, and is told so.
+    let read = std::panic::catch_unwind(|| {
+        let mut reader = ImageReader::with_format(Cursor::new(bytes), kind);
+        reader.limits(limits);
+        let mut decoder = reader.into_decoder()?;
+        // A picture whose metadata is damaged is still a picture.
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        Ok((DynamicImage::from_decoder(decoder)?, orientation))
+    });
+    let read: Result<_, image::ImageError> = read.map_err(|_| DecodeError::Damaged { format })?;
+    let (picture, orientation) = read.map_err(damaged)?;
+    let mut picture = flatten(picture);
     picture.apply_orientation(orientation);
     let picture = picture.into_rgb8();
     let answer = Answer::Pixels { width: picture.width(), height: picture.height(), format, orientation: orientation.to_exif() };

@@ -393,6 +393,12 @@ async fn damage_is_refused_and_never_brings_the_reader_down() {
     assert!(refused > 50, "{refused}");
 }
 
+#[tokio::test]
+async fn what_the_decoder_panics_on_is_refused_as_damaged() {
+    let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/broken/picture/jpeg-beyond-its-row");
+    assert_eq!(refusal(&std::fs::read(found).unwrap()).await, DecodeError::Damaged { format: Format::Jpeg });
+}
+
 /// A child that is a shell script.
 fn script(text: &str) -> Decoder {
     Decoder::new("/bin/sh".into(), vec!["-c".into(), text.into()])
