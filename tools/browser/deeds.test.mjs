@@ -243,3 +243,48 @@ test('a request taken from under somebody who writes: their question is not sent
   assert.match(await asha.read('/assess?list=all'), /Daniel Price/)
   assert.doesNotMatch(await (await hand(h, 'Sam Okafor')).read(`/intake/requests/${id}`), /Typed before/)
 })
+
+for (const js of [true, false]) {
+  test(`D3: a legal hold is placed, reviewed and, once somebody is sure, lifted ${js ? 'with' : 'without'} scripts`, async () => {
+    const id = await submitted(h, { investigation: investigation() })
+    const page = await h.as('Ruth Adeyemi', { js })
+    const review = async (day, month, year) => {
+      for (const [label, value] of Object.entries({ Day: day, Month: month, Year: year })) await page.getByLabel(label).fill(value)
+    }
+    await page.goto(h.url(`/retain/${id}/hold`))
+    await h.check(page, js ? 'retain-hold' : null)
+    await press(page, 'Keep it')
+    const said = await summary(page)
+    assert.ok(said.some((s) => s.startsWith('Choose who answers for the hold')), said.join())
+    assert.ok(said.some((s) => s.startsWith('The day of its review must be a real date')), said.join())
+    await page.getByLabel('Who answers for it?').selectOption({ label: 'Ruth Adeyemi' })
+    await review('1', '1', '2020')
+    await press(page, 'Keep it')
+    const refusals = await summary(page)
+    assert.equal(refusals.length, 2, `a day that has passed, and no reason: ${refusals.join()}`)
+    const soon = new Date(Date.now() + 90 * 86_400_000)
+    await review(`${soon.getUTCDate()}`, `${soon.getUTCMonth() + 1}`, `${soon.getUTCFullYear()}`)
+    await page.getByLabel('Why?').fill('A complaint is being looked into.')
+    await press(page, 'Keep it')
+    assert.match(await notice(page), /Nothing of this request is erased until it is lifted/)
+
+    await page.goto(h.url(`/retain/${id}/hold`))
+    await review(`${soon.getUTCDate()}`, `${soon.getUTCMonth() + 1}`, `${soon.getUTCFullYear()}`)
+    await page.getByLabel('Why?').fill('It goes on.')
+    await press(page, 'Keep it longer')
+    assert.match(await notice(page), /goes on/)
+
+    await page.goto(h.url(`/retain/${id}/hold`))
+    assert.match(await page.locator('main').innerText(), /It goes on\./)
+    await page.getByRole('link', { name: 'Lift the hold' }).click()
+    await h.check(page, js ? 'retain-lift' : null)
+    await press(page, 'Lift the hold')
+    assert.match((await summary(page)).join(), /Say why it need not be kept any longer/)
+    await page.getByLabel('Why need it not be kept').fill('The complaint is settled.')
+    await press(page, 'Lift the hold')
+    assert.match(await notice(page), /is lifted/)
+    // A page that was left open tells what has happened, and shows the form to place one.
+    await page.goto(h.url(`/retain/${id}/hold/lift`))
+    await page.getByRole('heading', { name: 'Place a legal hold' }).waitFor()
+  })
+}

@@ -156,7 +156,7 @@ test('the team leader sees how they looked, and the same picture made again', as
   assert.ok(await page.locator('li', { hasText: /zoom \d+ %/ }).count() > 0)
   await h.check(page, 'report-image-log')
   await page.getByRole('link', { name: /^Make the image of the request again/ }).first().click()
-  await page.getByText('every byte is what the record says').waitFor()
+  await page.getByText('every byte is what was recorded').waitFor()
   assert.equal((await page.request.get(h.url(await page.locator('img.face').getAttribute('src')))).headers()['content-type'], 'image/jpeg')
   await h.check(page, 'report-made-again')
   // An examiner is let in to neither.

@@ -30,7 +30,7 @@
 //! * **Erasure** ([`erasure`]): [`Store::erase`], [`Store::erase_notes_before`], [`Store::erased`], [`Store::scrub`],
 //!   [`Store::compact`].
 //! * **Copies** ([`backup`]): [`Store::backup`], [`Store::backup_keys`], [`Store::restore`].
-//! * **Witnesses** and an outsider's copy ([`witness`]): [`Store::keep_cosignature`], [`Store::cosigned_by`], [`Store::log_rows`], ….
+//! * **An outsider's copy** ([`witness`]): [`Store::log_rows`], [`Store::checkpoint_notes`], [`Store::cosigners`], ….
 //!
 //! # Invariants
 //! * Every write transaction is `BEGIN IMMEDIATE`, on the one write connection of this process; other
@@ -75,7 +75,7 @@ pub use lookups::LookupEntry;
 pub use processing::{Below, FOLD_BATCH, FigureKey, LoggedRecord, Opening, PROCESSING_PAGE_LIMIT, ProcessingFilter, ProcessingRow};
 pub use queue::{Assigned, Counts, QUEUE_COUNT_LIMIT, QUEUE_PAGE_LIMIT, QueueFilter, QueueOrder, QueueRow, Viewer};
 pub use sessions::MAX_SESSION_BYTES;
-pub use witness::{LogRow, WitnessState};
+pub use witness::LogRow;
 
 use db::{Pool, Transaction};
 use jiff::Timestamp;

@@ -1,11 +1,10 @@
-//! Cosignatures of witnesses, and what the log's pages and an outsider's copy read of it.
+//! What an outsider's copy reads of the log, with the cosignatures that are kept. Nothing asks witnesses for any yet (docs/adr/0018).
 
 use crate::db;
-use crate::rows::{self, signed, stream_key, time, unsigned};
-use crate::{Result, Store, StoreError, micros};
+use crate::rows::{self, signed, unsigned};
+use crate::{Result, Store};
 use casework::ids::RequestId;
 use casework::record::{GalleryId, StreamId};
-use jiff::Timestamp;
 use ledger::{Commitment, Leaf, WitnessKey};
 use std::collections::HashMap;
 
@@ -28,19 +27,6 @@ pub struct LogRow {
     pub salt: [u8; 32],
     /// Commitment to the payload.
     pub payload: Commitment,
-}
-
-/// What a witness last told us.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WitnessState {
-    /// Its key, C2SP text form.
-    pub key: String,
-    /// Size of the last checkpoint that it says it cosigned.
-    pub size: u64,
-    /// Why it does not cosign now: a code; `None`: it does.
-    pub problem: Option<String>,
-    /// When it last answered, or failed to.
-    pub at: Timestamp,
 }
 
 impl Store {
@@ -141,138 +127,4 @@ impl Store {
         out.sort_by_key(ToString::to_string);
         Ok(out)
     }
-
-    /// Keeps a cosignature, durably, once it verifies against the checkpoint of that size. A witness that
-    /// cosigns again replaces its line.
-    ///
-    /// # Errors
-    /// [`StoreError::NotFound`] for a size that was never signed; [`StoreError::Ledger`] if it does not verify.
-    pub async fn keep_cosignature(&self, size: u64, witness: &WitnessKey, line: &str, now: Timestamp) -> Result<()> {
-        let mut tx = self.write().await?;
-        let note: Option<String> =
-            db::query_scalar("SELECT note FROM checkpoint WHERE size = $1").bind(signed(size)?).fetch_optional(&mut *tx).await?;
-        let note = note.ok_or(StoreError::NotFound { what: "checkpoint of that size" })?;
-        let seconds = witness.check(&ledger::Signed::parse(&note)?.text, line)?;
-        let at = i64::try_from(seconds)
-            .ok()
-            .and_then(|s| s.checked_mul(1_000_000))
-            .ok_or(StoreError::Invalid("the cosignature's time is beyond the calendar"))?;
-        db::query(
-            "INSERT INTO cosignature (size, witness, at, line) VALUES ($1, $2, $3, $4)
-             ON CONFLICT (size, witness) DO UPDATE SET at = excluded.at, line = excluded.line",
-        )
-        .bind(signed(size)?)
-        .bind(witness.to_string())
-        .bind(at)
-        .bind(format!("{}\n", line.trim_end_matches('\n')))
-        .execute(&mut *tx)
-        .await?;
-        put_state(&mut tx, witness, size, None, now).await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
-    /// Notes what a witness said, or that it said nothing: the size it knows, and a code.
-    ///
-    /// # Errors
-    /// Database errors.
-    pub async fn note_witness(&self, witness: &WitnessKey, size: u64, problem: Option<&str>, now: Timestamp) -> Result<()> {
-        let mut tx = self.write().await?;
-        put_state(&mut tx, witness, size, problem, now).await?;
-        tx.commit().await?;
-        Ok(())
-    }
-
-    /// What a witness last told us; `None` if it was never asked.
-    ///
-    /// # Errors
-    /// Database errors.
-    pub async fn witness_state(&self, witness: &WitnessKey) -> Result<Option<WitnessState>> {
-        let found = db::query("SELECT key, size, problem, at FROM witness WHERE key = $1")
-            .bind(witness.to_string())
-            .fetch_optional(self.reader())
-            .await?;
-        let Some(row) = found else { return Ok(None) };
-        Ok(Some(WitnessState {
-            key: row.try_get(0)?,
-            size: unsigned(row.try_get(1)?)?,
-            problem: row.try_get(2)?,
-            at: time(row.try_get(3)?)?,
-        }))
-    }
-
-    /// The newest checkpoint that this witness cosigned: its size and the time signed; verified anew.
-    ///
-    /// # Errors
-    /// [`StoreError::Ledger`] if what is stored does not verify.
-    pub async fn cosigned_by(&self, witness: &WitnessKey) -> Result<Option<(u64, Timestamp)>> {
-        let found = db::query(
-            "SELECT c.size, c.note, s.line FROM cosignature s JOIN checkpoint c ON c.size = s.size
-             WHERE s.witness = $1 ORDER BY c.size DESC LIMIT 1",
-        )
-        .bind(witness.to_string())
-        .fetch_optional(self.reader())
-        .await?;
-        let Some(row) = found else { return Ok(None) };
-        let (note, line): (&str, &str) = (row.try_get(1)?, row.try_get(2)?);
-        let opened = ledger::Checkpoint::open(note, &self.verifier_key())?;
-        let size = unsigned(row.try_get(0)?)?;
-        if opened.size != size {
-            return Err(StoreError::Damaged { what: "checkpoint (it signs another size)" });
-        }
-        let seconds = witness.check(&ledger::Signed::parse(note)?.text, line)?;
-        let at = i64::try_from(seconds).ok().and_then(|s| Timestamp::from_second(s).ok());
-        Ok(Some((size, at.ok_or(StoreError::Damaged { what: "time of a cosignature" })?)))
-    }
-
-    /// The index that event `seq` of a stream has in the log; `None` if it is not sequenced, or not there.
-    ///
-    /// # Errors
-    /// Database errors.
-    pub async fn log_index(&self, stream: StreamId, seq: u64) -> Result<Option<u64>> {
-        let index: Option<Option<i64>> = db::query_scalar("SELECT log_index FROM event WHERE stream = $1 AND seq = $2")
-            .bind(stream_key(stream).as_slice())
-            .bind(signed(seq)?)
-            .fetch_optional(self.reader())
-            .await?;
-        index.flatten().map(unsigned).transpose()
-    }
-
-    /// Makes jobs that wait for `reason` due now. A worker that holds one keeps it.
-    ///
-    /// # Errors
-    /// Database errors.
-    pub async fn wake_jobs(&self, reason: &str, now: Timestamp) -> Result<u64> {
-        let waiting: i64 =
-            db::query_scalar("SELECT count(*) FROM job WHERE failed = 0 AND lease_until IS NULL AND reason = $1 AND run_at > $2")
-                .bind(reason)
-                .bind(micros(now))
-                .fetch_one(self.reader())
-                .await?;
-        if waiting == 0 {
-            return Ok(0); // no write lock for nothing
-        }
-        let mut tx = self.write().await?;
-        let woken = db::query("UPDATE job SET run_at = $2 WHERE failed = 0 AND lease_until IS NULL AND reason = $1 AND run_at > $2")
-            .bind(reason)
-            .bind(micros(now))
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(woken.rows_affected())
-    }
-}
-
-async fn put_state(tx: &mut db::Connection, witness: &WitnessKey, size: u64, problem: Option<&str>, now: Timestamp) -> Result<()> {
-    db::query(
-        "INSERT INTO witness (key, size, problem, at) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (key) DO UPDATE SET size = excluded.size, problem = excluded.problem, at = excluded.at",
-    )
-    .bind(witness.to_string())
-    .bind(signed(size)?)
-    .bind(problem)
-    .bind(micros(now))
-    .execute(tx)
-    .await?;
-    Ok(())
 }

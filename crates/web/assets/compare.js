@@ -107,6 +107,7 @@ function start(root) {
     log.say('grid', () => [on ? 'g1' : 'g0'])
   })
   tool('reset').addEventListener('click', () => {
+    log.settle()
     for (const v of both) {
       v.viewport.setRotation(0, true)
       v.viewport.goHome(true)
@@ -145,6 +146,8 @@ function start(root) {
   const mix = tool('mix')
   for (const button of tools.querySelectorAll('[data-view]')) {
     button.addEventListener('click', () => {
+      // The pictures lie whole when they are arranged anew: what was done to them before is written first.
+      log.settle()
       look(button.dataset.view)
       log.now([arranged()])
     })
@@ -295,6 +298,7 @@ function keeper(root) {
   draw()
   return {
     now,
+    settle,
     reset() {
       for (const { timer } of waiting.values()) clearTimeout(timer)
       waiting.clear()

@@ -34,7 +34,12 @@ use serde::Deserialize;
 const EVIDENCE_MAX: u32 = 50;
 
 pub(crate) fn routes() -> Routes {
-    Routes::pages(Router::<AppState>::new().route("/retain", get(retain)).route("/retain/{id}/hold", get(ask_hold).post(hold)))
+    Routes::pages(
+        Router::<AppState>::new()
+            .route("/retain", get(retain))
+            .route("/retain/{id}/hold", get(ask_hold).post(hold))
+            .route("/retain/{id}/hold/lift", get(ask_lift).post(lift)),
+    )
 }
 
 #[derive(Default, Deserialize)]
@@ -90,49 +95,46 @@ async fn ask_hold(page: Page, Path(id): Path<RequestId>) -> Result<Response, Pag
     draw_hold(&page, &view, Value::UNDEFINED, vec![]).await
 }
 
+/// The hold that lasts, for a page.
+fn held(view: &RequestView) -> Option<Value> {
+    view.hold.as_ref().map(|h| context! { owner => h.owner.to_string(), hold => show(h), on => calendar::date_in_words(h.review) })
+}
+
 async fn draw_hold(page: &Page, view: &RequestView, values: Value, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
     let owners = page.state.bureau()?.hold_owners(who(page), view.line.id).await.map_err(closed)?;
     let owners: Vec<Value> = owners.iter().map(|(id, name)| context! { value => id.to_string(), text => name }).collect();
     let policy = page.state.bureau()?.policy();
-    page.view("retain/hold.html", if view.hold.is_some() { "Review or lift a legal hold" } else { "Place a legal hold" })
+    page.view("retain/hold.html", if view.hold.is_some() { "Review the legal hold" } else { "Place a legal hold" })
         .back(home(page, view))
         .with(context! {
             home => home(page, view), id => view.line.id.to_string(), version => view.version, reference_text => view.line.reference.clone(), values, owners,
-            held => view.hold.as_ref().map(|h| context! { owner => h.owner.to_string(), hold => show(h), on => calendar::date_in_words(h.review) }),
-            may => view.may.contains(&Action::PlaceHold), days_max => policy.hold_review_days_max,
+            held => held(view), may => view.may.contains(&Action::PlaceHold), days_max => policy.hold_review_days_max,
         })
         .errors(errors)
         .draw()
         .await
 }
 
-/// Places, reviews or lifts a hold, as the form says.
+/// Places or reviews a hold.
 async fn hold(page: Page, Path(id): Path<RequestId>, posted: Posted) -> Result<Response, PageError> {
     let view = page.state.bureau()?.request(who(&page), id).await.map_err(closed)?;
+    let mut missing = vec![];
+    let owner: Option<PersonId> = posted.text("owner").and_then(|p| p.parse().ok());
+    if owner.is_none() {
+        missing.push(RefusalLine::on("owner", "Choose who answers for the hold"));
+    }
+    let review = date(&posted, "review");
+    if review.is_none() {
+        missing.push(RefusalLine::on("review-day", "The day of its review must be a real date, such as 27 3 2027"));
+    }
+    let (Some(owner), Some(review)) = (owner, review) else {
+        return draw_hold(&page, &view, posted.values(), missing).await;
+    };
     let reason = posted.text("reason").unwrap_or_default().to_owned();
-    let (command, done) = if posted.has("step", "lift") {
-        (Command::LiftHold { reason }, "The legal hold is lifted. What is due goes now.")
+    let (command, done) = if view.hold.is_some() {
+        (Command::ReviewHold { owner, reason, review }, "The legal hold goes on.")
     } else {
-        let mut missing = vec![];
-        let owner: Option<PersonId> = posted.text("owner").and_then(|p| p.parse().ok());
-        if owner.is_none() {
-            missing.push(RefusalLine::on("owner", "Choose who answers for the hold"));
-        }
-        let review = date(&posted, "review");
-        if review.is_none() {
-            missing.push(RefusalLine::on("review-day", "The day of its review must be a real date, such as 27 3 2027"));
-        }
-        let (Some(owner), Some(review)) = (owner, review) else {
-            return draw_hold(&page, &view, posted.values(), missing).await;
-        };
-        if view.hold.is_some() {
-            (Command::ReviewHold { owner, reason, review }, "The legal hold goes on.")
-        } else {
-            (
-                Command::PlaceHold { owner, reason, review },
-                "The legal hold is placed. Nothing of this request is erased until it is lifted.",
-            )
-        }
+        (Command::PlaceHold { owner, reason, review }, "The legal hold is placed. Nothing of this request is erased until it is lifted.")
     };
     match page.state.bureau()?.act_and_work(who(&page), id, command, Some(posted.version()?), once(&posted)?).await {
         Ok(_) => page.done(done, &home(&page, &view)).await,
@@ -147,6 +149,33 @@ async fn hold(page: Page, Path(id): Path<RequestId>, posted: Posted) -> Result<R
             });
             draw_hold(&page, &view, posted.values(), all).await
         }
+    }
+}
+
+async fn ask_lift(page: Page, Path(id): Path<RequestId>) -> Result<Response, PageError> {
+    let view = page.state.bureau()?.request(who(&page), id).await.map_err(closed)?;
+    draw_lift(&page, &view, Value::UNDEFINED, vec![]).await
+}
+
+/// Asked on a page of its own: what goes when a hold is lifted cannot be brought back.
+async fn draw_lift(page: &Page, view: &RequestView, values: Value, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
+    let Some(held) = held(view).filter(|_| view.may.contains(&Action::LiftHold)) else {
+        return draw_hold(page, view, Value::UNDEFINED, errors).await;
+    };
+    page.view("retain/lift.html", "Lift the legal hold?")
+        .back(format!("/retain/{}/hold", view.line.id))
+        .with(context! { id => view.line.id.to_string(), version => view.version, reference_text => view.line.reference.clone(), values, held })
+        .errors(errors)
+        .draw()
+        .await
+}
+
+async fn lift(page: Page, Path(id): Path<RequestId>, posted: Posted) -> Result<Response, PageError> {
+    let view = page.state.bureau()?.request(who(&page), id).await.map_err(closed)?;
+    let command = Command::LiftHold { reason: posted.text("reason").unwrap_or_default().to_owned() };
+    match page.state.bureau()?.act_and_work(who(&page), id, command, Some(posted.version()?), once(&posted)?).await {
+        Ok(_) => page.done("The legal hold is lifted. What is due goes now.", &home(&page, &view)).await,
+        Err(e) => draw_lift(&page, &view, posted.values(), lines(refused(e)?, |_| Some("reason".into()))).await,
     }
 }
 

@@ -6,11 +6,3 @@ CREATE TABLE cosignature (
     line    TEXT    NOT NULL,                              -- the signature line, with its newline
     PRIMARY KEY (size, witness)
 ) STRICT, WITHOUT ROWID;
-
--- What each witness last told us.
-CREATE TABLE witness (
-    key     TEXT    NOT NULL PRIMARY KEY, -- C2SP text form
-    size    INTEGER NOT NULL,             -- size of the last checkpoint that it says it cosigned
-    problem TEXT,                         -- why it does not cosign now: a code, never free text; NULL: it does
-    at      INTEGER NOT NULL              -- when it last answered, or failed to, µs
-) STRICT;
