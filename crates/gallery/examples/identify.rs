@@ -1,11 +1,14 @@
 //! Fills a gallery with random templates, searches it, and prints what each step took.
 //!
-//! `cargo run -p gallery --example identify -- [REFERENCES] [DIMENSION]`
+//! `cargo run --release -p gallery --example identify -- [REFERENCES] [DIMENSION]`
 
 use std::error::Error;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gallery::{Attributes, Filters, Gallery, LocalGallery, ModelId, NewReference, Probe, SearchLimits, Settings};
+
+/// References made and enrolled at a time: bounds the memory that takes.
+const BATCH: u32 = 1 << 18;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -14,25 +17,38 @@ fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let model = ModelId::new("random/1")?;
     let mut state = 42;
-    let batch: Vec<NewReference> = (0..references)
-        .map(|n| NewReference {
-            id: u128::from(n).to_be_bytes(),
-            template: random_unit(&mut state, dimension),
-            attributes: Attributes { synthetic: true, ..Attributes::default() },
-        })
-        .collect();
 
-    let start = Instant::now();
     let gallery = LocalGallery::create(folder.path(), &model, dimension, Settings::default())?;
-    for part in batch.chunks(gallery::MAX_BATCH) {
-        gallery.append(&model, part)?;
+    let mut enrolling = Duration::ZERO;
+    for from in (0..references).step_by(BATCH as usize) {
+        let batch: Vec<NewReference> = (from..references.min(from + BATCH))
+            .map(|n| NewReference {
+                id: u128::from(n).to_be_bytes(),
+                template: random_unit(&mut state, dimension),
+                attributes: Attributes { synthetic: true, ..Attributes::default() },
+            })
+            .collect();
+        let start = Instant::now();
+        gallery.append(&model, &batch)?;
+        enrolling += start.elapsed();
     }
-    println!("enrolled {references} × {dimension} and synced: {:?}", start.elapsed());
+    let rate = f64::from(references) / enrolling.as_secs_f64();
+    println!("enrolled {references} × {dimension} and synced: {enrolling:?}, {rate:.0} a second");
     drop(gallery);
 
-    let start = Instant::now();
+    let files: Vec<u64> = std::fs::read_dir(folder.path())?.map(|e| Ok(e?.metadata()?.len())).collect::<std::io::Result<_>>()?;
+    let (start, before) = (Instant::now(), mapped_and_resident());
     let gallery = LocalGallery::open_for_search(folder.path(), &model, Settings::default())?;
-    println!("opened, every byte checked: {:?}", start.elapsed());
+    let took = start.elapsed();
+    print!("opened {:.1} GB in {} files: {took:?}", files.iter().sum::<u64>() as f64 / 1e9, files.len());
+    match (before, mapped_and_resident()) {
+        (Some(before), Some(after)) => println!("; of them {:.1} MB are in memory", (after - before) as f64 / 1e6),
+        _ => println!(),
+    }
+    let probe = Probe::new(model.clone(), random_unit(&mut state, dimension))?;
+    let start = Instant::now();
+    gallery.search(&probe, &SearchLimits { k: 10, threshold: None, filters: Filters::default() })?;
+    println!("first search, which checks what it reads: {:?}", start.elapsed());
 
     for (what, threshold) in [("best 10", None), ("best 10 at or above 0.35", Some(0.35))] {
         let mut took = Vec::new();
@@ -56,6 +72,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("{} references at epoch {}", gallery.len(), gallery.epoch());
     Ok(())
+}
+
+/// Bytes of mapped files that are in this process's memory, where the system tells (Linux).
+fn mapped_and_resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kilobytes = status.lines().find_map(|line| line.strip_prefix("RssFile:"))?.trim().strip_suffix(" kB")?;
+    Some(1_024 * kilobytes.parse::<u64>().ok()?)
 }
 
 /// A unit vector with components drawn evenly (SplitMix64), good enough to time with.

@@ -1,4 +1,4 @@
-//! Codes: a coarse and a fine integer picture of each template, and what they prove about a score.
+//! Codes: integer pictures of each template, coarse to fine, and what they prove about a score.
 //!
 //! A segment has a centre `μ` (the mean of its templates; real embeddings are far from centred).
 //! With `y = x − μ` for a reference `x` and `z = p − μ` for a probe `p`, in real arithmetic
@@ -12,7 +12,10 @@
 //!
 //! * **fine**: `ŷ₉ = s·(c − 255.5)`, the middle of the cell, so each component is within `s/2`;
 //! * **coarse**: the upper five bits `h = ⌊c/16⌋` alone, `ŷ₅ = 16·s·(h − 15.5)`, with the residual's
-//!   length `e ≥ ‖Ry − ŷ₅‖` measured and stored.
+//!   length `e ≥ ‖Ry − ŷ₅‖` measured and stored;
+//! * **six bits**, `⌊c/8⌋`, for a batch of probes: `ŷ₆ = 8·s·(⌊c/8⌋ − 31.5)`, with its own `e₆ ≥ ‖Ry − ŷ₆‖`.
+//!   A batch is bound by its multiplications, so that one bit more to read costs it next to nothing and
+//!   lets a sixth of the references through that five bits do ([`Depth`]).
 //!
 //! `Rz` is coded as `ẑ = w·z̃` with integers `|z̃| ≤ 127`, `Rz = ẑ + δ`. Then, by Cauchy–Schwarz,
 //!
@@ -20,16 +23,16 @@
 //! z·y = ẑ·ŷ + δ·ŷ + Rz·(Ry − ŷ),   |δ·ŷ| ≤ ‖δ‖·‖ŷ‖,   |Rz·(Ry − ŷ)| ≤ ‖z‖·‖Ry − ŷ‖
 //! ```
 //!
-//! and `ẑ·ŷ` is an integer dot product times known steps. So both codes give an interval that holds
-//! the canonical score **always**; the coarse one, from 5 bits of every 32, is about ±0.07 wide for
-//! unit vectors around 0, the fine one, from 9 bits, about ±0.015. A reference whose upper end is
+//! and `ẑ·ŷ` is an integer dot product times known steps. So each code gives an interval that holds
+//! the canonical score **always**; that of 5 bits of every 32 is about ±0.07 wide for unit vectors
+//! around 0, that of 6 about ±0.04, that of 9 about ±0.012. A reference whose upper end is
 //! below a floor is out for certain; the few others are scored from their templates. (Why 5: with 4
 //! bits a tenth of a gallery of a million survived a list of 50, with 5 a hundredth, and the fifth
 //! costs a quarter more to read; see docs/adr in the repository.)
 //!
 //! Every length that takes part in a bound is rounded outward; `t` is rounded to nearest, which is one
 //! of the six operations below. What the arithmetic of a bound
-//! itself rounds is at most six f32 operations, each off by 2⁻²⁴ of a value that is no larger than
+//! itself rounds is at most seven f32 operations (a sum of six-bit codes may be rounded as it becomes f32), each off by 2⁻²⁴ of a value that is no larger than
 //! `‖ẑ‖·‖ŷ‖ + |t| + ‖z‖·e ≤ 2.51·reach + 2.01 + 2.001·reach` (`‖z‖, ‖y‖ ≤ 2.001`, because templates
 //! and their mean are no longer than 1.0001; `‖ẑ‖ ≤ ‖z‖ + ‖δ‖ ≤ 2.51` for up to 4,096 dimensions;
 //! `reach` bounds `‖ŷ‖` and `e`); [`float_slack`] takes eight of the sum, and 10⁻⁷ for the f64 sums.
@@ -37,15 +40,18 @@
 //!
 //! ## Layout
 //! One row of the coarse table holds **16 references**, in blocks of 320 bytes for every 32
-//! dimensions. A block has four 64-byte *lines* of 8 dimensions each; in line `g` reference `v` has
-//! bytes `4v … 4v+3`: in byte `4v + j` the low nibble is the lower four bits of `h` for dimension
-//! `8g + j`, the high nibble for `8g + 4 + j`. Then come the lines' *fifth bits*, two u64 a line: bit
-//! `4v + j` of the first belongs to dimension `8g + j`, of the second to `8g + 4 + j`. (So a pass
+//! dimensions. A block has five 64-byte *lines*, in each of which reference `v` has bytes `4v … 4v+3`.
+//! Line `g` of the first four holds 8 dimensions: in byte `4v + j` the low nibble is the lower four bits
+//! of `h` for dimension `8g + j`, the high nibble for `8g + 4 + j`. The fifth line holds the *fifth bits*:
+//! bit `2g` of byte `4v + j` belongs to dimension `8g + j`, bit `2g + 1` to `8g + 4 + j`. (So a pass
 //! reads one stream of memory; with the fifth bits apart it took more than twice as long.) After the
 //! blocks: 16 × u32 (step `s` as bf16 in the upper half, `e` as bf16 in the lower) and 16 × f32 (`t`).
-//! Places after the last reference have `t` = NaN, which no comparison admits. A row of the fine
-//! table holds the lower nibbles of one reference's `c` in the lines' order, 4 bytes for every 8
-//! dimensions. All together `1.125·D + 8` bytes a reference, with the dimension rounded up to 32.
+//! Places after the last reference have `t` = NaN, which no comparison admits. A row of the *sixth*
+//! table, which only batches read, belongs to the same 16 references: for every block a line of sixth
+//! bits, laid out as the fifth ones, then 16 × bf16 (`e₆`). A row of the fine table holds the lower
+//! nibbles of one reference's `c` in the lines' order, 4 bytes for every 8 dimensions (its upper bits are
+//! the sixth ones once more, so that five bits and these make nine). All together `1.25·D + 10` bytes a
+//! reference, with the dimension rounded up to 32.
 
 use crate::rotation::Rotation;
 use crate::score;
@@ -61,12 +67,34 @@ fn float_slack(reach: f32) -> f64 {
     8.0 * f64::powi(2.0, -24) * (5.0 * f64::from(reach) + 3.0) + 1e-7
 }
 
-/// Bytes of a line's fifth bits.
-pub(crate) const BITS: usize = 16;
-/// Lines of a block.
+/// Lines of a block that hold nibbles.
 pub(crate) const BLOCK_LINES: usize = 4;
-/// Bytes of a block.
-pub(crate) const BLOCK: usize = BLOCK_LINES * (LINE + BITS);
+/// Bytes of a block: those and the line of fifth bits.
+pub(crate) const BLOCK: usize = (BLOCK_LINES + 1) * LINE;
+
+/// How many bits of each component a pass looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// The coarse table: what is read least, for a pass that is bound by memory.
+    Five,
+    /// The sixth table too: for a pass that is bound by multiplications.
+    Six,
+}
+
+impl Depth {
+    /// Cells of the fine grid in one of its own.
+    fn cells(self) -> i32 {
+        match self {
+            Depth::Five => 16,
+            Depth::Six => 8,
+        }
+    }
+
+    /// Which bits of a fine nibble it has not seen.
+    pub(crate) fn unseen(self) -> u8 {
+        self.cells() as u8 - 1
+    }
+}
 
 /// Lines for a dimension: whole blocks.
 pub(crate) fn lines(dimension: usize) -> usize {
@@ -75,12 +103,22 @@ pub(crate) fn lines(dimension: usize) -> usize {
 
 /// Where the step and `t` of a group's references are in its row.
 pub(crate) fn tail(lines: usize) -> usize {
-    lines * (LINE + BITS)
+    lines / BLOCK_LINES * BLOCK
 }
 
 /// Bytes of a row of the coarse table.
 pub(crate) fn coarse_bytes(dimension: usize) -> usize {
     tail(lines(dimension)) + TAIL
+}
+
+/// Where the `e₆` of a group's references are in its row of the sixth table.
+pub(crate) fn sixth_tail(lines: usize) -> usize {
+    lines / BLOCK_LINES * LINE
+}
+
+/// Bytes of a row of the sixth table.
+pub(crate) fn sixth_bytes(dimension: usize) -> usize {
+    sixth_tail(lines(dimension)) + GROUP * 2
 }
 
 /// Bytes of a row of the fine table.
@@ -93,7 +131,7 @@ pub(crate) fn fine_bytes(dimension: usize) -> usize {
 pub(crate) struct Frame {
     /// `μ`, unrotated.
     pub(crate) centre: Vec<f32>,
-    /// At least `‖y‖ + max(e, e₉)` of every reference: a length that no `ŷ` exceeds.
+    /// At least `‖y‖ + max(e, e₆, e₉)` of every reference: a length that no `ŷ` exceeds.
     pub(crate) reach: f32,
 }
 
@@ -123,6 +161,8 @@ pub(crate) struct Coded {
     high: Vec<u8>,
     low: Vec<u8>,
     packed: u32,
+    /// `e₆`, a bf16.
+    e_six: u16,
     along: f32,
 }
 
@@ -159,22 +199,29 @@ impl<'a> Coder<'a> {
         let step = bf16_up((largest / 254.8).max(f32::powi(2.0, -60)));
         let inverse = 1.0 / step;
         let mut residual = [0.0_f32; 16];
+        let mut residual_six = [0.0_f32; 16];
         for ((part, high), low) in y.chunks(16).zip(coded.high.chunks_mut(16)).zip(coded.low.chunks_mut(16)) {
-            for (((y, high), low), residual) in part.iter().zip(high).zip(low).zip(&mut residual) {
+            for ((((y, high), low), residual), six) in part.iter().zip(high).zip(low).zip(&mut residual).zip(&mut residual_six) {
                 let c = (y * inverse + 256.0).clamp(0.0, 511.0) as i32;
                 (*high, *low) = ((c >> 4) as u8, (c & 15) as u8);
                 let off = y - step * ((c | 15) as f32 - 263.0);
                 *residual += off * off;
+                let off = y - step * ((c | 7) as f32 - 259.0);
+                *six += off * off;
             }
         }
-        let residual = f64::from(residual.iter().sum::<f32>()).sqrt();
         // 2⁻¹² is far more than f32 can lose in a sum of ⌈D/16⌉ + 16 squares (D ≤ 4,096), and in
         // the rounding of `e` to f32; the rotation's slack is for a vector of length 1, ours is at
         // most 2.001; 10⁻⁶ pays for the rounding of y to f32 before it, at most 2⁻²⁴ · 2.001.
-        let e = bf16_up((residual * (1.0 + f64::powi(2.0, -12)) + 2.01 * self.rotation.slack() + 1e-6) as f32);
+        let measured = |squares: [f32; 16]| {
+            let length = f64::from(squares.iter().sum::<f32>()).sqrt();
+            bf16_up((length * (1.0 + f64::powi(2.0, -12)) + 2.01 * self.rotation.slack() + 1e-6) as f32)
+        };
+        let (e, e_six) = (measured(residual), measured(residual_six));
         let e_fine = fine_error(step, y.len(), self.rotation);
-        self.frame.reach = self.frame.reach.max(up((length + 1e-6 + e_fine.max(f64::from(e))) as f32));
+        self.frame.reach = self.frame.reach.max(up((length + 1e-6 + e_fine.max(f64::from(e.max(e_six)))) as f32));
         coded.packed = step.to_bits() | e.to_bits() >> 16;
+        coded.e_six = (e_six.to_bits() >> 16) as u16;
         coded.along = along.iter().sum::<f64>() as f32;
     }
 }
@@ -182,7 +229,7 @@ impl<'a> Coder<'a> {
 impl Coded {
     pub(crate) fn new(dimension: usize) -> Self {
         let cells = lines(dimension) * 8;
-        Coded { high: vec![0; cells], low: vec![0; cells], packed: 0, along: 0.0 }
+        Coded { high: vec![0; cells], low: vec![0; cells], packed: 0, e_six: 0, along: 0.0 }
     }
 
     /// Appends the reference's row of the fine table.
@@ -194,25 +241,31 @@ impl Coded {
         }
     }
 
-    /// Puts the reference at place `v` of a row of the coarse table, `row` being all of its bytes.
+    /// Puts the reference at place `v` of a row of the coarse table and of the sixth, given all of their bytes.
     #[inline(always)]
-    pub(crate) fn put_in_coarse_row(&self, v: usize, row: &mut [u8]) {
-        let (blocks, tail) = row.split_at_mut(tail(self.high.len() / 8));
-        for (at, cells) in self.high.as_chunks::<8>().0.iter().enumerate() {
-            let (codes, bits) = blocks[at / BLOCK_LINES * BLOCK..][..BLOCK].split_at_mut(BLOCK_LINES * LINE);
-            let line = &mut codes[at % BLOCK_LINES * LINE..][..LINE];
-            let bits = &mut bits[at % BLOCK_LINES * BITS..][..BITS];
-            let word = u64::from_le_bytes(*cells);
-            let nibbles = word & 0x0f0f_0f0f_0f0f_0f0f;
-            line[4 * v..4 * v + 4].copy_from_slice(&((nibbles | nibbles >> 28) as u32).to_le_bytes());
-            // The fifth bits of four bytes, gathered into a nibble by one multiplication.
-            let fifth = (word >> 4) & 0x0101_0101_0101_0101;
-            let gather = |four: u64| ((four * 0x1020_4080) >> 28) as u8 & 15;
-            bits[v / 2] |= gather(fifth & 0xffff_ffff) << (v % 2 * 4);
-            bits[8 + v / 2] |= gather(fifth >> 32) << (v % 2 * 4);
+    pub(crate) fn put_in_rows(&self, v: usize, coarse: &mut [u8], sixth: &mut [u8]) {
+        let (blocks, tail) = coarse.split_at_mut(tail(self.high.len() / 8));
+        let (lines, sixth_tail) = sixth.split_at_mut(sixth_tail(self.high.len() / 8));
+        let cells = self.high.as_chunks::<32>().0.iter().zip(self.low.as_chunks::<32>().0);
+        let lines = lines.as_chunks_mut::<LINE>().0;
+        for ((block, line), (high, low)) in blocks.as_chunks_mut::<BLOCK>().0.iter_mut().zip(lines).zip(cells) {
+            // Four dimensions a word.
+            let word = |cells: &[u8; 32], half: usize| u32::from_le_bytes(std::array::from_fn(|j| cells[4 * half + j]));
+            let (mut fifth, mut sixth) = (0, 0);
+            for half in 0..2 * BLOCK_LINES {
+                fifth |= (word(high, half) >> 4 & 0x0101_0101) << half;
+                sixth |= (word(low, half) >> 3 & 0x0101_0101) << half;
+            }
+            for g in 0..BLOCK_LINES {
+                let nibbles = word(high, 2 * g) & 0x0f0f_0f0f | (word(high, 2 * g + 1) & 0x0f0f_0f0f) << 4;
+                block[g * LINE + 4 * v..][..4].copy_from_slice(&nibbles.to_le_bytes());
+            }
+            block[BLOCK_LINES * LINE + 4 * v..][..4].copy_from_slice(&fifth.to_le_bytes());
+            line[4 * v..][..4].copy_from_slice(&sixth.to_le_bytes());
         }
         tail[4 * v..4 * v + 4].copy_from_slice(&self.packed.to_le_bytes());
         tail[4 * (GROUP + v)..4 * (GROUP + v) + 4].copy_from_slice(&self.along.to_le_bytes());
+        sixth_tail[2 * v..2 * v + 2].copy_from_slice(&self.e_six.to_le_bytes());
     }
 }
 
@@ -248,8 +301,8 @@ pub(crate) struct CodedProbe {
     pub(crate) high: Vec<[i8; 4]>,
     /// `Σ z̃`.
     sum: i32,
-    /// `8·w`, of the coarse score: `ẑ·ŷ₅ = 8·w·s·(2·I − 31·Σz̃)`.
-    pub(crate) scale: f32,
+    /// `w`, a power of two apart from what a pass multiplies with.
+    width: f32,
     /// At least `‖z‖`.
     pub(crate) length: f32,
     /// `p·μ`.
@@ -291,7 +344,7 @@ impl CodedProbe {
             low: halves(0),
             high: halves(4),
             sum: cells.iter().map(|c| i32::from(*c)).sum(),
-            scale: 8.0 * width,
+            width,
             length: up(length as f32),
             base,
             common: delta * f64::from(frame.reach) + float_slack(frame.reach),
@@ -300,9 +353,15 @@ impl CodedProbe {
         }
     }
 
-    /// What a kernel subtracts from twice the coarse sum: `31·Σz̃`.
-    pub(crate) fn bias(&self) -> i32 {
-        31 * self.sum
+    /// What a kernel subtracts from twice the sum `I` of a depth: `ẑ·ŷ₅ = 8·w·s·(2·I − 31·Σz̃)`, and
+    /// `ẑ·ŷ₆ = 4·w·s·(2·I − 63·Σz̃)`.
+    pub(crate) fn bias(&self, depth: Depth) -> i32 {
+        (512 / depth.cells() - 1) * self.sum
+    }
+
+    /// What a kernel multiplies that with, beside the step.
+    pub(crate) fn scale(&self, depth: Depth) -> f32 {
+        self.width * (depth.cells() / 2) as f32
     }
 
     /// The floor as the kernel compares with it: a reference whose coarse upper end, without what
@@ -318,18 +377,18 @@ impl CodedProbe {
         f64::from(kernel_upper) + self.base + self.common
     }
 
-    /// Half the width of a typical coarse interval, from the packed numbers of one reference.
+    /// Half the width of the interval of a pass but for what all share, from the packed numbers of one reference.
     pub(crate) fn coarse_half(&self, packed: u32) -> f32 {
         f32::from_bits(packed << 16) * self.length
     }
 
-    /// The fine interval of a reference: from its coarse sum, the sum over its lower nibbles, its
-    /// packed numbers and `t`.
-    pub(crate) fn fine(&self, coarse_sum: i32, fine_sum: i32, packed: u32, along: f32) -> Interval {
+    /// The fine interval of a reference: from the sum of a pass of some depth, the sum over the bits
+    /// that it has not seen, its packed numbers and `t`.
+    pub(crate) fn fine(&self, depth: Depth, coarse_sum: i32, fine_sum: i32, packed: u32, along: f32) -> Interval {
         let step = f64::from(f32::from_bits(packed & 0xffff_0000));
-        let sum = 16 * i64::from(coarse_sum) + i64::from(fine_sum);
+        let sum = i64::from(depth.cells()) * i64::from(coarse_sum) + i64::from(fine_sum);
         let twice = (2 * sum - 511 * i64::from(self.sum)) as f64;
-        let middle = self.base + f64::from(along) + twice * 0.5 * step * f64::from(self.scale) * 0.125;
+        let middle = self.base + f64::from(along) + twice * 0.5 * step * f64::from(self.width);
         let e = step * 0.501 * (self.dimension as f64).sqrt() + self.fine_slack;
         let half = f64::from(self.length) * e + self.common;
         Interval { low: middle - half, high: middle + half }
@@ -339,7 +398,7 @@ impl CodedProbe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::{self, Kernel, Packed, Survivors};
+    use crate::kernel::{self, Kernel, Packed, Stretch, Survivors};
 
     /// `Rᵀ v`, column by column.
     fn rotated_back(rotation: &Rotation, v: &[f64]) -> Vec<f64> {
@@ -373,13 +432,13 @@ mod tests {
             let opposite: Vec<f32> = x.iter().map(|x| -x).collect();
             let templates = [x, opposite]; // so the centre is 0
             let mut frame = Frame::of(templates.iter().map(Vec::as_slice), d);
-            let (mut rows, mut fine) = (vec![0; coarse_bytes(d)], Vec::new());
+            let (mut rows, mut sixth, mut fine) = (vec![0; coarse_bytes(d)], vec![0; sixth_bytes(d)], Vec::new());
             let mut coded = Coded::new(d);
             let mut residuals = Vec::new();
             let mut coder = Coder::new(&rotation, &mut frame);
             for (v, template) in templates.iter().enumerate() {
                 coder.code(template, &mut coded);
-                coded.put_in_coarse_row(v, &mut rows);
+                coded.put_in_rows(v, &mut rows, &mut sixth);
                 coded.fine_row(&mut fine);
                 let mut y = template.clone();
                 rotation.apply(&mut y);
@@ -388,35 +447,43 @@ mod tests {
                     let cells = coded.high.iter().zip(&coded.low);
                     y.iter().zip(cells).map(|(y, (h, l))| f64::from(*y) - step * middle(f64::from(*h), f64::from(*l))).collect()
                 };
-                residuals.push((off(|h, _| 16.0 * (h - 15.5)), off(|h, l| 16.0 * h + l - 255.5)));
+                residuals.push([
+                    off(|h, _| 16.0 * (h - 15.5)),
+                    off(|h, l| 16.0 * h + 8.0 * (l / 8.0).floor() - 252.0),
+                    off(|h, l| 16.0 * h + l - 255.5),
+                ]);
             }
             (templates.len()..GROUP).for_each(|v| vacate(v, lines(d), &mut rows));
-            for (n, (coarse, finer)) in residuals.iter().enumerate() {
-                for (residual, sign) in [(coarse, 1.0), (coarse, -1.0), (finer, 1.0), (finer, -1.0)] {
+            for (n, [five, six, nine]) in residuals.iter().enumerate() {
+                for (residual, sign) in [(five, 1.0), (five, -1.0), (six, 1.0), (six, -1.0), (nine, 1.0), (nine, -1.0)] {
                     let toward: Vec<f64> = rotated_back(&rotation, residual).iter().map(|r| sign * r).collect();
                     let probe = unit(&toward);
                     let exact = score::canonical(&probe, &templates[n]);
                     let seen = CodedProbe::new(&probe, &frame, &rotation);
-                    let mut out = [Survivors::for_groups(1)];
-                    kernel::scan(Kernel::Scalar, &rows, 0, &Packed::new(std::slice::from_ref(&seen)), &[f32::NEG_INFINITY], &mut out);
-                    let one = out[0].iter().nth(n).unwrap();
-                    let high = seen.coarse_high(one.upper);
-                    let mut sums = Vec::new();
-                    kernel::fine_sums(Kernel::Scalar, &fine, &[one.row], &seen, &mut sums);
-                    let interval = seen.fine(one.sum, sums[0], one.packed, one.along);
-                    assert!(
-                        exact <= high && (interval.low..=interval.high).contains(&exact),
-                        "dimension {d}: {exact}, {high}, {interval:?}"
-                    );
-                    if std::ptr::eq(residual, coarse) && sign > 0.0 {
-                        // What is left is what the probe's own coding takes, and rounding up.
-                        let e = f64::from(seen.coarse_half(one.packed));
+                    for (depth, own) in [(Depth::Five, five), (Depth::Six, six)] {
+                        let mut out = [Survivors::for_groups(1)];
+                        let stretch = Stretch { coarse: &rows, sixth: &sixth, first_row: 0 };
+                        let packed = Packed::new(std::slice::from_ref(&seen), depth);
+                        kernel::scan(Kernel::Scalar, stretch, &packed, &[f32::NEG_INFINITY], &mut out);
+                        let one = out[0].iter().nth(n).unwrap();
+                        let high = seen.coarse_high(one.upper);
+                        let mut sums = Vec::new();
+                        kernel::fine_sums(Kernel::Scalar, &fine, &[one.row], &seen, depth, &mut sums);
+                        let interval = seen.fine(depth, one.sum, sums[0], one.packed, one.along);
                         assert!(
-                            high - exact < seen.common + 0.02 * e + 1e-4 + f64::from(frame.reach) * 0.02,
-                            "dimension {d}: {}",
-                            high - exact
+                            exact <= high && (interval.low..=interval.high).contains(&exact),
+                            "dimension {d}, {depth:?}: {exact}, {high}, {interval:?}"
                         );
-                        assert!(exact - (high - seen.common - e) > 0.9 * e, "dimension {d}: the probe does not strain the bound");
+                        if std::ptr::eq(residual, own) && sign > 0.0 {
+                            // What is left is what the probe's own coding takes, and rounding up.
+                            let e = f64::from(seen.coarse_half(one.packed));
+                            assert!(
+                                high - exact < seen.common + 0.02 * e + 1e-4 + f64::from(frame.reach) * 0.02,
+                                "dimension {d}, {depth:?}: {}",
+                                high - exact
+                            );
+                            assert!(exact - (high - seen.common - e) > 0.9 * e, "dimension {d}, {depth:?}: the probe does not strain the bound");
+                        }
                     }
                 }
             }

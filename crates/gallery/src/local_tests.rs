@@ -412,23 +412,30 @@ fn after_compaction_not_even_codes_of_the_erased_are_left() {
     let codes_of = |r: &NewReference| {
         let row = segment.find(&r.id).unwrap().unwrap();
         let (group, v) = (row / codes::GROUP, row % codes::GROUP);
+        let lines = codes::lines(D);
         let line = |line: usize| line / codes::BLOCK_LINES * codes::BLOCK + line % codes::BLOCK_LINES * codes::LINE + 4 * v;
-        let coarse = pieces(segment.coarse(group..group + 1).unwrap(), (0..codes::lines(D)).map(line));
-        let fine = (0..codes::lines(D)).map(|line| row * codes::fine_bytes(D) + 4 * line);
-        (coarse, pieces(segment.fine(&[row as u32]).unwrap(), fine))
+        let bits = |block: usize| block * codes::LINE + 4 * v;
+        let blocks = lines / codes::BLOCK_LINES;
+        let stretch = segment.stretch(group..group + 1, codes::Depth::Six).unwrap();
+        let fine = (0..lines).map(|line| row * codes::fine_bytes(D) + 4 * line);
+        [
+            pieces(stretch.coarse, (0..lines).map(line)),
+            pieces(stretch.coarse, (0..blocks).map(|block| block * codes::BLOCK + codes::BLOCK_LINES * codes::LINE + 4 * v)),
+            pieces(stretch.sixth, (0..blocks).map(bits)),
+            pieces(segment.fine(&[row as u32]).unwrap(), fine),
+        ]
     };
     let codes: Vec<_> = all.iter().map(codes_of).collect();
-    let found = |(coarse, fine): &(Pieces, Pieces)| {
+    let found = |codes: &[Pieces; 4]| {
         let files: Vec<Vec<u8>> = fs::read_dir(folder.path()).unwrap().map(|e| fs::read(e.unwrap().path()).unwrap()).collect();
-        let any = |pieces: &Pieces| files.iter().any(|f| holds(f, pieces));
-        (any(coarse), any(fine))
+        codes.each_ref().map(|pieces| files.iter().any(|f| holds(f, pieces)))
     };
-    assert!(codes.iter().all(|c| found(c) == (true, true)), "the scan can see what is there");
+    assert!(codes.iter().all(|c| found(c) == [true; 4]), "the scan can see what is there");
     let gone: Vec<ReferenceId> = (0..40).filter(|n| n % 3 == 0).map(|n| [n; 16]).collect();
     gallery.erase(&gone).unwrap();
-    assert!(codes.iter().all(|c| found(c) == (true, true)));
+    assert!(codes.iter().all(|c| found(c) == [true; 4]));
     gallery.compact().unwrap();
     for n in (0..40).filter(|n| n % 3 == 0) {
-        assert_eq!(found(&codes[n]), (false, false), "{n}");
+        assert_eq!(found(&codes[n]), [false; 4], "{n}");
     }
 }

@@ -1,7 +1,7 @@
 //! The manifest: the one file that says what the gallery is. It is replaced whole, by a rename, so
 //! every change to the gallery happens at one instant or not at all.
 //!
-//! First line: `countersign-gallery 2 ` and the CRC-32 of everything after the line, in hex. Then JSON.
+//! First line: `countersign-gallery 3 ` and the CRC-32 of everything after the line, in hex. Then JSON.
 
 use std::fs;
 use std::io;
@@ -13,7 +13,7 @@ use crate::disk::Disk;
 use crate::{Error, MAX_DIMENSION, ModelId};
 
 const NAME: &str = "countersign-gallery ";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What the manifest says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,7 +125,7 @@ impl Manifest {
         let end = bytes.iter().position(|b| *b == b'\n').ok_or(damaged("it has no first line"))?;
         let (line, body) = (&bytes[..end], &bytes[end + 1..]);
         if line != format!("{NAME}{VERSION} {:08x}", crc32fast::hash(body)).as_bytes() {
-            if line.starts_with(format!("{NAME}{} ", VERSION - 1).as_bytes()) {
+            if (1..VERSION).any(|older| line.starts_with(format!("{NAME}{older} ").as_bytes())) {
                 return Err(damaged("it is of an older version of this program"));
             }
             return Err(damaged("its checksum is not that of its contents"));

@@ -29,7 +29,7 @@ use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::codes::{CodedProbe, GROUP};
+use crate::codes::{CodedProbe, Depth, GROUP};
 use crate::kernel::{self, MOST_PROBES, Packed, Survivor, Survivors};
 use crate::rotation::Rotation;
 use crate::snapshot::Snapshot;
@@ -44,6 +44,8 @@ const SPAN_ZONES: usize = 4;
 const PILE: usize = 1 << 16;
 /// References that are looked at together, so that their codes come from memory side by side.
 const TOGETHER: usize = 32;
+/// From so many probes on a pass is bound by its multiplications rather than by memory, and looks at six bits.
+const SIX_BITS_PROBES: usize = 4;
 /// Templates that are asked for ahead of the one that is scored.
 const TEMPLATES_AHEAD: usize = 2;
 /// A hope is too high in one search of so many, where rows come in no particular order.
@@ -144,6 +146,7 @@ struct Search<'a> {
     rotation: &'a Rotation,
     settings: Settings,
     probes: &'a [&'a [f32]],
+    depth: Depth,
     filters: &'a Filters,
     threshold: f64,
     /// `k + 1`.
@@ -245,6 +248,7 @@ impl<'a> Search<'a> {
             rotation,
             settings,
             probes,
+            depth: if probes.len() < SIX_BITS_PROBES { Depth::Five } else { Depth::Six },
             filters: &limits.filters,
             threshold: limits.threshold.unwrap_or(f64::NEG_INFINITY),
             wanted: limits.k + 1,
@@ -320,12 +324,12 @@ impl<'a> Search<'a> {
             let coded = self.coded(span.segment);
             for from in span.groups.clone().step_by(CALL_GROUPS) {
                 let to = span.groups.end.min(from + CALL_GROUPS);
-                let bytes = live.segment.coarse(from..to)?;
+                let stretch = live.segment.stretch(from..to, self.depth)?;
                 let mut floors = [0.0; MOST_PROBES];
                 for ((floor, probe), answer) in floors.iter_mut().zip(&coded.probes).zip(&self.answers) {
                     *floor = probe.kernel_floor(answer.cut());
                 }
-                kernel::scan(self.settings.kernel, bytes, (from * GROUP) as u32, &coded.packed, &floors[..self.probes.len()], survivors);
+                kernel::scan(self.settings.kernel, stretch, &coded.packed, &floors[..self.probes.len()], survivors);
                 for (p, (survivors, piles)) in survivors.iter().zip(piles.iter_mut()).enumerate() {
                     self.keep(p, span, survivors, piles)?;
                 }
@@ -375,6 +379,7 @@ impl<'a> Search<'a> {
         let probe = &self.coded(span.segment).probes[p];
         let answer = &self.answers[p];
         let mut low = probe.kernel_floor(answer.cut());
+        let anything_goes = low == f32::NEG_INFINITY;
         for one in survivors.iter() {
             // The last group is filled up with places that no score keeps, if it is as it was written.
             if one.row as usize >= live.segment.rows() {
@@ -386,7 +391,7 @@ impl<'a> Search<'a> {
             if span.ask && !self.filters.admit(&live.segment.attributes(one.row as usize)?) {
                 continue;
             }
-            if one.upper - probe.coarse_half(one.packed) >= low {
+            if !anything_goes && one.upper - probe.coarse_half(one.packed) >= low {
                 live.segment.prefetch_fine(one.row);
                 piles.now.push(one);
                 if piles.now.len() >= TOGETHER {
@@ -398,7 +403,19 @@ impl<'a> Search<'a> {
                 piles.count += 1;
             }
         }
-        Ok(())
+        if anything_goes { self.look_at_the_best(p, span.segment, piles) } else { Ok(()) }
+    }
+
+    /// Looks at the best prospects of what was kept while there was no floor, so that there is one.
+    fn look_at_the_best(&self, p: usize, segment: usize, piles: &mut Piles) -> Result<(), Error> {
+        let kept = &mut piles.kept[segment];
+        let others = kept.len().saturating_sub(2 * self.wanted);
+        if others > 0 {
+            kept.select_nth_unstable_by(others, |a, b| a.upper.total_cmp(&b.upper));
+        }
+        piles.count -= kept.len() - others;
+        piles.now.extend(kept.drain(others..));
+        self.look_now(p, segment, piles)
     }
 
     /// Takes what was put aside for a probe through the remaining steps.
@@ -442,9 +459,9 @@ impl<'a> Search<'a> {
         piles.rows.clear();
         piles.rows.extend(some.iter().map(|one| one.row));
         let fine = live.segment.fine(&piles.rows)?;
-        kernel::fine_sums(self.settings.kernel, fine, &piles.rows, probe, &mut piles.sums);
+        kernel::fine_sums(self.settings.kernel, fine, &piles.rows, probe, self.depth, &mut piles.sums);
         for (one, sum) in some.iter().zip(&piles.sums) {
-            let interval = probe.fine(one.sum, *sum, one.packed, one.along);
+            let interval = probe.fine(self.depth, one.sum, *sum, one.packed, one.along);
             if interval.high < answer.cut() {
                 continue;
             }
@@ -522,7 +539,7 @@ impl<'a> Search<'a> {
         self.coded[segment].get_or_init(|| {
             let frame = self.snapshot.segments[segment].segment.frame();
             let probes: Vec<CodedProbe> = self.probes.iter().map(|p| CodedProbe::new(p, frame, self.rotation)).collect();
-            let packed = Packed::new(&probes);
+            let packed = Packed::new(&probes, self.depth);
             Coded { probes, packed }
         })
     }

@@ -1,4 +1,4 @@
-//! A segment: some references that were enrolled together, in four immutable tables, so that a scan
+//! A segment: some references that were enrolled together, in five immutable tables, so that a scan
 //! reads codes and nothing else, and each can be placed and guarded differently:
 //!
 //! * `templates`: the f32 vectors, read only for the few that a bound cannot decide;
@@ -6,7 +6,7 @@
 //!   sex marker u8, flags u8 (1 = synthetic), and a u32 that does not belong to the row itself: read
 //!   down the column it is the row numbers in order of id, the index by which an id is found without
 //!   holding a map of ids in memory;
-//! * `coarse` and `fine`: the codes (see [`crate::codes`]); the last row of `coarse` is the segment's
+//! * `coarse`, `sixth` and `fine`: the codes (see [`crate::codes`]); the last row of `coarse` is the segment's
 //!   frame: centre and reach, f32.
 //!
 //! Rows are sorted by synthetic, sex marker, year of birth and time of enrolment, so that what a
@@ -16,9 +16,9 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::codes::{self, Coded, Coder, Frame, GROUP};
+use crate::codes::{self, Coded, Coder, Depth, Frame, GROUP};
 use crate::disk::Disk;
-use crate::kernel;
+use crate::kernel::{self, Stretch};
 use crate::manifest::SegmentEntry;
 use crate::rotation::Rotation;
 use crate::table::{Kind, Layout, Table};
@@ -29,7 +29,7 @@ const REFERENCE_BYTES: usize = 32;
 const SYNTHETIC: u8 = 1;
 
 /// The kinds of file that make up a segment.
-pub(crate) const FILES: [&str; 4] = ["templates", "references", "coarse", "fine"];
+pub(crate) const FILES: [&str; 5] = ["templates", "references", "coarse", "sixth", "fine"];
 
 /// One reference on its way into a segment.
 #[derive(Clone, Copy)]
@@ -48,6 +48,7 @@ pub(crate) struct Segment {
     templates: Table,
     references: Table,
     coarse: Table,
+    sixth: Table,
     fine: Table,
     frame: Frame,
     zones: OnceLock<Vec<Zone>>,
@@ -73,6 +74,7 @@ pub(crate) fn layouts(rows: u32, dimension: usize) -> [Layout; FILES.len()] {
         Layout { kind: Kind::Templates, rows, row_bytes: 4 * dimension, rows_a_block: 4 },
         Layout { kind: Kind::References, rows, row_bytes: REFERENCE_BYTES, rows_a_block: 1_024 },
         Layout { kind: Kind::Coarse, rows: groups + 1, row_bytes: codes::coarse_bytes(dimension), rows_a_block: 64 },
+        Layout { kind: Kind::Sixth, rows: groups, row_bytes: codes::sixth_bytes(dimension), rows_a_block: 64 },
         Layout { kind: Kind::Fine, rows, row_bytes: codes::fine_bytes(dimension), rows_a_block: 32 },
     ]
 }
@@ -94,8 +96,8 @@ impl Segment {
         let count = rows.len() as u32;
         let mut by_id: Vec<u32> = (0..count).collect();
         by_id.sort_unstable_by_key(|row| rows[*row as usize].id);
-        let (coarse, fine) = code(rows, dimension, rotation);
-        let (coarse_row, fine_row) = (codes::coarse_bytes(dimension), codes::fine_bytes(dimension));
+        let codes = Codes::of(rows, dimension, rotation);
+        let of = |table: &[u8], row_bytes: usize, at: usize, out: &mut Vec<u8>| out.extend_from_slice(&table[at * row_bytes..(at + 1) * row_bytes]);
 
         let paths = paths(folder, number);
         let layouts = layouts(count, dimension);
@@ -106,8 +108,9 @@ impl Segment {
                 match layout.kind {
                     Kind::Templates => rows[at].template.iter().for_each(|x| out.extend_from_slice(&x.to_le_bytes())),
                     Kind::References => reference_row(&rows[at], by_id[at], out),
-                    Kind::Coarse => out.extend_from_slice(&coarse[at * coarse_row..(at + 1) * coarse_row]),
-                    Kind::Fine => out.extend_from_slice(&fine[at * fine_row..(at + 1) * fine_row]),
+                    Kind::Coarse => of(&codes.coarse, layout.row_bytes, at, out),
+                    Kind::Sixth => of(&codes.sixth, layout.row_bytes, at, out),
+                    Kind::Fine => of(&codes.fine, layout.row_bytes, at, out),
                 }
             })?;
         }
@@ -119,13 +122,13 @@ impl Segment {
         let paths = paths(folder, entry.number);
         let layouts = layouts(entry.rows, dimension);
         let table = |at: usize| Table::open(&paths[at], layouts[at], entry.digests[at]);
-        let (templates, references, coarse, fine) = (table(0)?, table(1)?, table(2)?, table(3)?);
+        let (templates, references, coarse, sixth, fine) = (table(0)?, table(1)?, table(2)?, table(3)?, table(4)?);
         let groups = entry.rows.div_ceil(GROUP as u32) as usize;
         let frame = coarse.rows(groups..groups + 1)?;
         let numbers = map::floats(frame).and_then(|f| f.get(..=dimension)).ok_or_else(|| coarse.damaged("its rows are not aligned"))?;
         let frame = Frame { centre: numbers[..dimension].to_vec(), reach: numbers[dimension] };
         let rows = entry.rows as usize;
-        Ok(Segment { number: entry.number, rows, dimension, templates, references, coarse, fine, frame, zones: OnceLock::new() })
+        Ok(Segment { number: entry.number, rows, dimension, templates, references, coarse, sixth, fine, frame, zones: OnceLock::new() })
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -162,9 +165,14 @@ impl Segment {
         self.coarse.damaged("it codes a row that is not there")
     }
 
-    /// The coarse codes of some groups.
-    pub(crate) fn coarse(&self, groups: Range<usize>) -> Result<&[u8], Error> {
-        self.coarse.rows(groups)
+    /// What a pass of some depth reads of some groups.
+    pub(crate) fn stretch(&self, groups: Range<usize>, depth: Depth) -> Result<Stretch<'_>, Error> {
+        let first_row = (groups.start * GROUP) as u32;
+        let sixth = match depth {
+            Depth::Five => &[],
+            Depth::Six => self.sixth.rows(groups.clone())?,
+        };
+        Ok(Stretch { coarse: self.coarse.rows(groups)?, sixth, first_row })
     }
 
     /// All fine codes, of which those of `rows` are checked to be what was written.
@@ -237,17 +245,18 @@ impl Segment {
     /// [`Error::Damaged`] naming the file; [`Error::Io`] if there is no memory.
     pub(crate) fn load(&self) -> Result<(), Error> {
         self.coarse.load()?;
+        self.sixth.load()?;
         self.fine.load()?;
         self.templates.check_all()?;
         self.references.check_all()
     }
 
-    /// Reads and checks every byte of the four files.
+    /// Reads and checks every byte of the five files.
     ///
     /// # Errors
     /// [`Error::Damaged`] naming the file.
     pub(crate) fn check_all(&self) -> Result<(), Error> {
-        [&self.templates, &self.references, &self.coarse, &self.fine].into_iter().try_for_each(Table::check_all)
+        [&self.templates, &self.references, &self.coarse, &self.sixth, &self.fine].into_iter().try_for_each(Table::check_all)
     }
 }
 
@@ -260,28 +269,38 @@ fn reference_row(Row { id, attributes: a, .. }: &Row<'_>, by_id: u32, out: &mut 
     out.extend_from_slice(&by_id.to_le_bytes());
 }
 
-/// The bodies of the two tables of codes, the frame's row included.
-fn code(rows: &[Row<'_>], dimension: usize, rotation: &Rotation) -> (Vec<u8>, Vec<u8>) {
-    let coarse_row = codes::coarse_bytes(dimension);
-    let groups = rows.len().div_ceil(GROUP);
-    let mut coarse = vec![0; (groups + 1) * coarse_row];
-    let mut fine = Vec::with_capacity(rows.len() * codes::fine_bytes(dimension));
-    let mut frame = Frame::of(rows.iter().map(|r| r.template), dimension);
-    kernel::vectorised(Coding { rows, rotation, frame: &mut frame, coarse: &mut coarse, fine: &mut fine });
-    let last = &mut coarse[groups * coarse_row..];
-    for (place, number) in last.chunks_exact_mut(4).zip(frame.centre.iter().chain([&frame.reach])) {
-        place.copy_from_slice(&number.to_le_bytes());
-    }
-    (coarse, fine)
+/// The bodies of the tables of codes, the frame's row included.
+struct Codes {
+    coarse: Vec<u8>,
+    sixth: Vec<u8>,
+    fine: Vec<u8>,
 }
 
-/// The part of [`code`] that does the arithmetic.
+impl Codes {
+    fn of(rows: &[Row<'_>], dimension: usize, rotation: &Rotation) -> Self {
+        let coarse_row = codes::coarse_bytes(dimension);
+        let groups = rows.len().div_ceil(GROUP);
+        let mut codes = Codes {
+            coarse: vec![0; (groups + 1) * coarse_row],
+            sixth: vec![0; groups * codes::sixth_bytes(dimension)],
+            fine: Vec::with_capacity(rows.len() * codes::fine_bytes(dimension)),
+        };
+        let mut frame = Frame::of(rows.iter().map(|r| r.template), dimension);
+        kernel::vectorised(Coding { rows, rotation, frame: &mut frame, codes: &mut codes });
+        let last = &mut codes.coarse[groups * coarse_row..];
+        for (place, number) in last.chunks_exact_mut(4).zip(frame.centre.iter().chain([&frame.reach])) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        codes
+    }
+}
+
+/// The part of [`Codes::of`] that does the arithmetic.
 struct Coding<'a, 'b> {
     rows: &'a [Row<'b>],
     rotation: &'a Rotation,
     frame: &'a mut Frame,
-    coarse: &'a mut [u8],
-    fine: &'a mut Vec<u8>,
+    codes: &'a mut Codes,
 }
 
 impl kernel::Work for Coding<'_, '_> {
@@ -290,13 +309,15 @@ impl kernel::Work for Coding<'_, '_> {
         let dimension = self.frame.centre.len();
         let mut coder = Coder::new(self.rotation, self.frame);
         let mut coded = Coded::new(dimension);
-        for (group, rows) in self.coarse.chunks_exact_mut(codes::coarse_bytes(dimension)).zip(self.rows.chunks(GROUP)) {
+        let coarse = self.codes.coarse.chunks_exact_mut(codes::coarse_bytes(dimension));
+        let sixth = self.codes.sixth.chunks_exact_mut(codes::sixth_bytes(dimension));
+        for ((coarse, sixth), rows) in coarse.zip(sixth).zip(self.rows.chunks(GROUP)) {
             for (v, row) in rows.iter().enumerate() {
                 coder.code(row.template, &mut coded);
-                coded.fine_row(self.fine);
-                coded.put_in_coarse_row(v, group);
+                coded.fine_row(&mut self.codes.fine);
+                coded.put_in_rows(v, coarse, sixth);
             }
-            (rows.len()..GROUP).for_each(|v| codes::vacate(v, codes::lines(dimension), group));
+            (rows.len()..GROUP).for_each(|v| codes::vacate(v, codes::lines(dimension), coarse));
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::kernel;
 use crate::map::{Mapping, Memory};
 
 const MAGIC: &[u8; 8] = b"CSGALLRY";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const HEADER_BYTES: usize = 64;
 
 /// What the rows are.
@@ -40,6 +40,8 @@ pub(crate) enum Kind {
     Coarse = 3,
     /// Fine codes.
     Fine = 4,
+    /// Sixth bits, sixteen references a row.
+    Sixth = 5,
 }
 
 /// The shape of a table, known before it is opened.

@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{Random, best, brute_force, model, plain, probe, threads};
-use gallery::{Error, Filters, Gallery, LocalGallery, NewReference, SearchLimits};
+use gallery::{Error, Filters, Gallery, LocalGallery, NewReference, Probe, SearchLimits};
 
 const D: usize = 8;
 
@@ -72,6 +72,30 @@ fn sees_damage(folder: &Path, file: &Path, live: &[NewReference], what: &str) {
             }
         }
     }
+    // A batch reads the sixth bits too.
+    let limits = SearchLimits { k: 3, threshold: None, filters: Filters::default() };
+    let batch: Vec<Probe> = live[..8].iter().map(|r| probe(&r.template)).collect();
+    match gallery.search_batch(&batch, &limits) {
+        Ok(lists) => lists.iter().zip(live).for_each(|(list, r)| {
+            assert_eq!(plain(list), brute_force(live, &r.template, &limits), "{name} {what}, in a batch");
+        }),
+        Err(refused) => assert!(matches!(&refused, Error::Damaged { file: f, .. } if f == file), "{name} {what}: {refused}"),
+    }
+}
+
+#[test]
+fn a_gallery_of_an_older_version_is_refused_by_that_name() {
+    let folder = scratch();
+    small_gallery(folder.path());
+    let manifest = folder.path().join("MANIFEST");
+    let now = fs::read_to_string(&manifest).unwrap();
+    for older in ["1", "2"] {
+        let then = now.replacen("countersign-gallery 3 ", &format!("countersign-gallery {older} "), 1);
+        assert_ne!(then, now);
+        fs::write(&manifest, then).unwrap();
+        let refused = opens(folder.path()).err().unwrap().to_string();
+        assert!(refused.contains("older version"), "{refused}");
+    }
 }
 
 /// A folder in memory where there is one: thousands of openings sync nothing that matters.
@@ -114,7 +138,7 @@ fn no_flipped_bit_and_no_truncation_goes_unseen() {
     let live = small_gallery(folder.path());
     opens(folder.path()).unwrap().check_all().unwrap();
     let files = files(folder.path());
-    assert_eq!(files.len(), 6, "{files:?}");
+    assert_eq!(files.len(), 7, "{files:?}");
     let mut tried = 0;
     for file in &files {
         let good = fs::read(file).unwrap();
@@ -231,14 +255,20 @@ fn what_a_crash_left_is_swept_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     small_gallery(folder.path());
     let before = files(folder.path());
-    let left =
-        ["0000000000000009.templates", "0000000000000009.references", "0000000000000009.coarse", "0000000000000010.log", "MANIFEST.next"];
+    let left = [
+        "0000000000000009.templates",
+        "0000000000000009.references",
+        "0000000000000009.coarse",
+        "0000000000000009.sixth",
+        "0000000000000010.log",
+        "MANIFEST.next",
+    ];
     for left in left {
         fs::write(folder.path().join(left), b"half").unwrap();
     }
     fs::write(folder.path().join("notes.txt"), b"not ours").unwrap();
     let reader = LocalGallery::open_for_search(folder.path(), &model(), threads(1)).unwrap();
-    assert_eq!(files(folder.path()).len(), before.len() + 6, "a reader removes nothing");
+    assert_eq!(files(folder.path()).len(), before.len() + 7, "a reader removes nothing");
     let gallery = LocalGallery::open(folder.path(), &model(), threads(1)).unwrap();
     assert_eq!((gallery.len(), reader.len()), (24, 24));
     let after = files(folder.path());

@@ -1,29 +1,68 @@
 //! AVX2: half a line, eight references, is one register. `vpmaddubsw` adds two products into 16
-//! bits, where a code of five bits times i8 cannot saturate (`2 · 31 · 127`, and twice that for both
+//! bits, where a code of six bits times i8 cannot saturate (`2 · 63 · 127`, and twice that for both
 //! halves of a byte, are below 2¹⁵); `vpmaddwd` by ones then adds pairs into 32 bits.
 
 use std::arch::x86_64::*;
 
-use super::{GROUP, MOST_PROBES, Packed, Survivor, Survivors, Work};
-use crate::codes;
+use super::{GROUP, LINE, MOST_PROBES, Packed, Stretch, Survivor, Survivors, Work};
+use crate::codes::{self, BLOCK, BLOCK_LINES, Depth};
 
 /// # Safety
-/// The processor has AVX2. `coarse` is whole rows of the probes' dimension, `out` holds all of them
+/// The processor has AVX2. `stretch` is whole rows of the probes' dimension, `out` holds all of them
 /// (asserted by the caller).
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn scan(coarse: &[u8], first_row: u32, probes: &Packed, floors: &[f32; MOST_PROBES], out: &mut [Survivors]) {
+pub(super) unsafe fn scan(stretch: Stretch<'_>, probes: &Packed, floors: &[f32; MOST_PROBES], out: &mut [Survivors]) {
     // Four probes at a time: eight accumulators, and room for the rest in sixteen registers.
     for from in (0..out.len()).step_by(4) {
         // SAFETY: what this function demands is what they demand.
         unsafe {
-            match (out.len() - from).min(4) {
-                1 => scan_some::<1>(coarse, first_row, probes, from, floors, out),
-                2 => scan_some::<2>(coarse, first_row, probes, from, floors, out),
-                3 => scan_some::<3>(coarse, first_row, probes, from, floors, out),
-                _ => scan_some::<4>(coarse, first_row, probes, from, floors, out),
+            match ((out.len() - from).min(4), probes.depth) {
+                (1, Depth::Five) => scan_some::<1, false>(stretch, probes, from, floors, out),
+                (2, Depth::Five) => scan_some::<2, false>(stretch, probes, from, floors, out),
+                (3, Depth::Five) => scan_some::<3, false>(stretch, probes, from, floors, out),
+                (_, Depth::Five) => scan_some::<4, false>(stretch, probes, from, floors, out),
+                (1, Depth::Six) => scan_some::<1, true>(stretch, probes, from, floors, out),
+                (2, Depth::Six) => scan_some::<2, true>(stretch, probes, from, floors, out),
+                (3, Depth::Six) => scan_some::<3, true>(stretch, probes, from, floors, out),
+                (_, Depth::Six) => scan_some::<4, true>(stretch, probes, from, floors, out),
             }
         }
     }
+}
+
+/// The codes of eight references (`side` of a line's sixteen), four dimensions of each a register.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn unpack<const SIX: bool>(block: &[u8; BLOCK], sixth: &[u8; LINE], side: usize) -> [__m256i; 2 * BLOCK_LINES] {
+    let load = |line: &[u8; LINE]| {
+        let part = &line.as_chunks::<32>().0[side];
+        // SAFETY: it is 32 bytes.
+        unsafe { _mm256_loadu_si256(part.as_ptr().cast()) }
+    };
+    let lines = block.as_chunks::<LINE>().0;
+    let (fifth, sixth) = (load(&lines[BLOCK_LINES]), load(sixth));
+    // Bit `half` of each byte comes to bit `to`; what else comes along is masked out.
+    let bit = |bits: __m256i, half: usize, to: usize| {
+        let moved = if half < to {
+            _mm256_sll_epi16(bits, _mm_cvtsi32_si128((to - half) as i32))
+        } else {
+            _mm256_srl_epi16(bits, _mm_cvtsi32_si128((half - to) as i32))
+        };
+        _mm256_and_si256(moved, _mm256_set1_epi8(1 << to))
+    };
+    let mut codes = [_mm256_setzero_si256(); 2 * BLOCK_LINES];
+    for (half, codes) in codes.iter_mut().enumerate() {
+        let line = load(&lines[half / 2]);
+        *codes = if SIX {
+            let nibble = if half % 2 == 0 { _mm256_slli_epi16::<1>(line) } else { _mm256_srli_epi16::<3>(line) };
+            let nibble = _mm256_and_si256(nibble, _mm256_set1_epi8(0x1e));
+            _mm256_or_si256(_mm256_or_si256(nibble, bit(fifth, half, 5)), bit(sixth, half, 0))
+        } else {
+            let nibble = if half % 2 == 0 { line } else { _mm256_srli_epi16::<4>(line) };
+            _mm256_or_si256(_mm256_and_si256(nibble, _mm256_set1_epi8(0x0f)), bit(fifth, half, 4))
+        };
+    }
+    codes
 }
 
 /// The probes `from … from + P`.
@@ -31,33 +70,31 @@ pub(super) unsafe fn scan(coarse: &[u8], first_row: u32, probes: &Packed, floors
 /// # Safety
 /// As [`scan`].
 #[target_feature(enable = "avx2")]
-unsafe fn scan_some<const P: usize>(
-    coarse: &[u8],
-    first_row: u32,
+unsafe fn scan_some<const P: usize, const SIX: bool>(
+    stretch: Stretch<'_>,
     probes: &Packed,
     from: usize,
     floors: &[f32; MOST_PROBES],
     out: &mut [Survivors],
 ) {
     let lines = probes.lines();
-    let nibble = _mm256_set1_epi8(0x0f);
     let ones = _mm256_set1_epi16(1);
-    for (group, row) in coarse.chunks_exact(codes::tail(lines) + codes::TAIL).enumerate() {
+    let sixth_bytes = codes::sixth_tail(lines) + GROUP * 2;
+    for (group, row) in stretch.coarse.chunks_exact(codes::tail(lines) + codes::TAIL).enumerate() {
         let mut sums = [[_mm256_setzero_si256(); 2]; P];
         let (blocks, tail) = row.split_at(codes::tail(lines));
         assert_eq!(tail.len(), codes::TAIL);
-        for ((line, bits), cells) in super::lines_and_bits(blocks).zip(probes.cells.chunks_exact(2 * probes.count)) {
-            let (low_cells, high_cells) = cells.split_at(probes.count);
-            for half in 0..2 {
-                // SAFETY: a line is 64 bytes, and half < 2.
-                let codes = unsafe { _mm256_loadu_si256(line.as_ptr().add(32 * half).cast()) };
-                let word = |from: usize| i32::from_le_bytes([bits[from], bits[from + 1], bits[from + 2], bits[from + 3]]);
-                let low = _mm256_or_si256(_mm256_and_si256(codes, nibble), fifth(word(4 * half)));
-                let high = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16::<4>(codes), nibble), fifth(word(8 + 4 * half)));
-                for (p, sums) in sums.iter_mut().enumerate() {
-                    let a = _mm256_maddubs_epi16(low, _mm256_set1_epi32(low_cells[from + p]));
-                    let b = _mm256_maddubs_epi16(high, _mm256_set1_epi32(high_cells[from + p]));
-                    sums[half] = _mm256_add_epi32(sums[half], _mm256_madd_epi16(_mm256_add_epi16(a, b), ones));
+        let sixth = if SIX { &stretch.sixth[group * sixth_bytes..(group + 1) * sixth_bytes] } else { &[] };
+        for (b, (block, cells)) in blocks.as_chunks::<BLOCK>().0.iter().zip(probes.cells.chunks_exact(2 * BLOCK_LINES * probes.count)).enumerate() {
+            for side in 0..2 {
+                let codes = unpack::<SIX>(block, super::line_of(sixth, b), side);
+                for (codes, cells) in codes.as_chunks::<2>().0.iter().zip(cells.chunks_exact(2 * probes.count)) {
+                    let (low_cells, high_cells) = cells.split_at(probes.count);
+                    for (p, sums) in sums.iter_mut().enumerate() {
+                        let a = _mm256_maddubs_epi16(codes[0], _mm256_set1_epi32(low_cells[from + p]));
+                        let b = _mm256_maddubs_epi16(codes[1], _mm256_set1_epi32(high_cells[from + p]));
+                        sums[side] = _mm256_add_epi32(sums[side], _mm256_madd_epi16(_mm256_add_epi16(a, b), ones));
+                    }
                 }
             }
         }
@@ -65,6 +102,14 @@ unsafe fn scan_some<const P: usize>(
             // SAFETY: the tail is 128 bytes: 64 of each, and half < 2.
             let (packed, along) = unsafe {
                 (_mm256_loadu_si256(tail.as_ptr().add(32 * half).cast()), _mm256_loadu_ps(tail.as_ptr().add(GROUP * 4 + 32 * half).cast()))
+            };
+            let packed = if SIX {
+                // SAFETY: the row ends with 32 bytes of residuals, 16 of each half, and half < 2.
+                let residuals = unsafe { _mm_loadu_si128(sixth[sixth.len() - 2 * GROUP..].as_ptr().add(16 * half).cast()) };
+                let steps = _mm256_and_si256(packed, _mm256_set1_epi32(0xffff_0000_u32 as i32));
+                _mm256_or_si256(steps, _mm256_cvtepu16_epi32(residuals))
+            } else {
+                packed
             };
             let step = _mm256_castsi256_ps(_mm256_and_si256(packed, _mm256_set1_epi32(0xffff_0000_u32 as i32)));
             let residual = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(packed));
@@ -88,7 +133,7 @@ unsafe fn scan_some<const P: usize>(
                     let o = &mut out[at];
                     while mask != 0 {
                         let v = mask.trailing_zeros() as usize;
-                        let row = first_row + (group * GROUP + 8 * half + v) as u32;
+                        let row = stretch.first_row + (group * GROUP + 8 * half + v) as u32;
                         o.push(Survivor { row, sum: sum[v], upper: value[v], packed: numbers[v], along: alongs[v] });
                         mask &= mask - 1;
                     }
@@ -98,25 +143,12 @@ unsafe fn scan_some<const P: usize>(
     }
 }
 
-/// 16 in the bytes whose bit is set, bit `i` for byte `i`.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn fifth(bits: i32) -> __m256i {
-    // Byte i of the word goes to the eight lanes that its bits belong to; each lane keeps its own.
-    let spread = _mm256_shuffle_epi8(
-        _mm256_set1_epi32(bits),
-        _mm256_setr_epi64x(0, 0x0101_0101_0101_0101, 0x0202_0202_0202_0202, 0x0303_0303_0303_0303),
-    );
-    let own = _mm256_set1_epi64x(0x8040_2010_0804_0201_u64 as i64);
-    _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(spread, own), own), _mm256_set1_epi8(0x10))
-}
-
 /// # Safety
 /// The processor has AVX2.
 #[target_feature(enable = "avx2")]
-pub(super) unsafe fn fine_sums(fine: &[u8], rows: &[u32], low: &[i8], high: &[i8], out: &mut Vec<i32>) {
+pub(super) unsafe fn fine_sums(fine: &[u8], rows: &[u32], low: &[i8], high: &[i8], unseen: u8, out: &mut Vec<i32>) {
     assert_eq!(low.len(), high.len());
-    let nibble = _mm256_set1_epi8(0x0f);
+    let nibble = _mm256_set1_epi8(unseen as i8);
     let ones = _mm256_set1_epi16(1);
     let whole = low.len() / 32 * 32;
     for at in 0..rows.len() {
@@ -139,7 +171,7 @@ pub(super) unsafe fn fine_sums(fine: &[u8], rows: &[u32], low: &[i8], high: &[i8
         let mut lanes = [0_i32; 8];
         // SAFETY: the array is as long as the register.
         unsafe { _mm256_storeu_si256(lanes.as_mut_ptr().cast(), sums) };
-        out.push(lanes.iter().sum::<i32>() + super::scalar::fine_sum(&row[whole..], &low[whole..], &high[whole..]));
+        out.push(lanes.iter().sum::<i32>() + super::scalar::fine_sum(&row[whole..], &low[whole..], &high[whole..], unseen));
     }
 }
 

@@ -16,11 +16,14 @@ mod avx512;
 mod scalar;
 
 /// How far ahead of a pass codes are asked for, in bytes.
-const PASS_AHEAD: usize = 8_192;
+const PASS_AHEAD: usize = 4_096;
+/// The same for the sixth bits, of which there is a line for five of the coarse table.
+#[cfg(target_arch = "x86_64")]
+const SIXTH_AHEAD: usize = 1_024;
 /// How many rows ahead of a look fine codes are asked for.
 const LOOK_AHEAD: usize = 8;
 
-use crate::codes::{self, BITS, BLOCK, BLOCK_LINES, CodedProbe, GROUP, LINE};
+use crate::codes::{self, CodedProbe, Depth, GROUP, LINE};
 
 /// Probes that one pass over the codes serves.
 pub(crate) const MOST_PROBES: usize = 16;
@@ -73,6 +76,7 @@ fn has(feature: &str) -> bool {
 /// bytes of each probe for the low nibbles, then four of each for the high ones.
 #[derive(Debug, Clone)]
 pub(crate) struct Packed {
+    depth: Depth,
     /// Probes, padded with nobody to 1, 2, 4, 8 or 16.
     count: usize,
     /// `2 · count` entries a line.
@@ -83,11 +87,12 @@ pub(crate) struct Packed {
 }
 
 impl Packed {
-    /// Packs 1 to [`MOST_PROBES`] probes of one dimension.
-    pub(crate) fn new(probes: &[CodedProbe]) -> Self {
+    /// Packs 1 to [`MOST_PROBES`] probes of one dimension for a pass of some depth.
+    pub(crate) fn new(probes: &[CodedProbe], depth: Depth) -> Self {
         let count = probes.len().clamp(1, MOST_PROBES).next_power_of_two();
         let lines = probes.first().map_or(0, |p| p.low.len());
         let mut packed = Packed {
+            depth,
             count,
             cells: vec![0; 2 * count * lines],
             bias: [0; MOST_PROBES],
@@ -99,8 +104,8 @@ impl Packed {
                 line[at] = i32::from_le_bytes(low.map(|c| c as u8));
                 line[count + at] = i32::from_le_bytes(high.map(|c| c as u8));
             }
-            packed.bias[at] = probe.bias();
-            packed.scale[at] = probe.scale;
+            packed.bias[at] = probe.bias(depth);
+            packed.scale[at] = probe.scale(depth);
             packed.length[at] = probe.length;
         }
         packed
@@ -111,8 +116,9 @@ impl Packed {
     }
 }
 
-/// The references of a stretch of codes that one probe could not let go, in row order: row, coarse
-/// sum `I`, upper end without what all share, and the two numbers of the tail.
+/// The references of a stretch of codes that one probe could not let go, in row order: row, the sum
+/// `I` of the pass's depth, upper end without what all share, step and residual (of that depth) as two
+/// bf16, and `t`.
 #[derive(Debug, Clone)]
 pub(crate) struct Survivors {
     len: usize,
@@ -170,16 +176,28 @@ impl Survivors {
     }
 }
 
-/// Passes over the coarse codes of some groups, whose first row is `first_row`, and leaves in
-/// `out[p]` the references whose upper end for probe `p` is at least `floors[p]`.
+/// The codes of some groups, and the number of their first row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stretch<'a> {
+    pub(crate) coarse: &'a [u8],
+    /// The same groups' rows of the sixth table, read by passes that look so deep only.
+    pub(crate) sixth: &'a [u8],
+    pub(crate) first_row: u32,
+}
+
+/// Passes over the codes of some groups, and leaves in `out[p]` the references whose upper end for
+/// probe `p` is at least `floors[p]`.
 ///
 /// # Panics
-/// If `coarse` is not whole rows of the probes' dimension, or there is too little room in `out`: a
+/// If `stretch` is not whole rows of the probes' dimension, or there is too little room in `out`: a
 /// bug in this crate.
-pub(crate) fn scan(kernel: Kernel, coarse: &[u8], first_row: u32, probes: &Packed, floors: &[f32], out: &mut [Survivors]) {
+pub(crate) fn scan(kernel: Kernel, stretch: Stretch<'_>, probes: &Packed, floors: &[f32], out: &mut [Survivors]) {
     let row = codes::tail(probes.lines()) + codes::TAIL;
-    assert_eq!(coarse.len() % row, 0, "whole rows");
-    let groups = coarse.len() / row;
+    assert_eq!(stretch.coarse.len() % row, 0, "whole rows");
+    let groups = stretch.coarse.len() / row;
+    if probes.depth == Depth::Six {
+        assert_eq!(stretch.sixth.len(), groups * (codes::sixth_tail(probes.lines()) + 2 * GROUP), "the same groups");
+    }
     assert!(floors.len() <= probes.count && out.len() == floors.len());
     assert!(out.iter().all(|o| o.holds(groups)), "room for all");
     // Nobody's floor is above everything.
@@ -188,42 +206,33 @@ pub(crate) fn scan(kernel: Kernel, coarse: &[u8], first_row: u32, probes: &Packe
     out.iter_mut().for_each(|o| o.len = 0);
     match kernel {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: `usable` asked the processor for the instructions.
-        Kernel::Avx2 if usable(kernel) => unsafe { avx2::scan(coarse, first_row, probes, &all, out) },
+        // SAFETY: `usable` asked the processor for the instructions; what else they demand is asserted above.
+        Kernel::Avx2 if usable(kernel) => unsafe { avx2::scan(stretch, probes, &all, out) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Kernel::Avx512Vnni if usable(kernel) => unsafe { avx512::scan(coarse, first_row, probes, &all, out) },
-        _ => scalar::scan(coarse, first_row, probes, &all, out),
+        Kernel::Avx512Vnni if usable(kernel) => unsafe { avx512::scan(stretch, probes, &all, out) },
+        _ => scalar::scan(stretch, probes, &all, out),
     }
 }
 
-/// Replaces `out` by `Σ l·z̃` over the lower nibbles `l` of each of `rows`, `fine` being the fine
-/// codes of a whole segment.
+/// Replaces `out` by `Σ l·z̃` over those bits `l` of the lower nibbles of each of `rows` that a pass of
+/// `depth` has not seen, `fine` being the fine codes of a whole segment.
 ///
 /// # Panics
 /// If there is no such row: a bug in this crate.
-pub(crate) fn fine_sums(kernel: Kernel, fine: &[u8], rows: &[u32], probe: &CodedProbe, out: &mut Vec<i32>) {
+pub(crate) fn fine_sums(kernel: Kernel, fine: &[u8], rows: &[u32], probe: &CodedProbe, depth: Depth, out: &mut Vec<i32>) {
     let (low, high) = (probe.low.as_flattened(), probe.high.as_flattened());
     out.clear();
     out.reserve(rows.len());
     match kernel {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: `usable` asked the processor for the instructions.
-        Kernel::Avx2 if usable(kernel) => unsafe { avx2::fine_sums(fine, rows, low, high, out) },
+        Kernel::Avx2 if usable(kernel) => unsafe { avx2::fine_sums(fine, rows, low, high, depth.unseen(), out) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above.
-        Kernel::Avx512Vnni if usable(kernel) => unsafe { avx512::fine_sums(fine, rows, low, high, out) },
-        _ => scalar::fine_sums(fine, rows, low, high, out),
+        Kernel::Avx512Vnni if usable(kernel) => unsafe { avx512::fine_sums(fine, rows, low, high, depth.unseen(), out) },
+        _ => scalar::fine_sums(fine, rows, low, high, depth.unseen(), out),
     }
-}
-
-/// The lines of some blocks, each with its fifth bits.
-#[inline(always)]
-fn lines_and_bits(blocks: &[u8]) -> impl Iterator<Item = (&[u8; LINE], &[u8; BITS])> + Clone {
-    blocks.as_chunks::<BLOCK>().0.iter().flat_map(|block| {
-        let (codes, bits) = block.split_at(BLOCK_LINES * LINE);
-        codes.as_chunks::<LINE>().0.iter().zip(bits.as_chunks::<BITS>().0)
-    })
 }
 
 /// The fine codes of the `at`-th of `rows`, and a word to the processor about those to come.
@@ -270,16 +279,22 @@ pub(crate) fn prefetch<T>(items: &[T]) {
     let _ = items;
 }
 
+/// The `number`-th of some lines, or one of zeros: for a pass that looks less deep there is none.
+#[inline(always)]
+fn line_of(lines: &[u8], number: usize) -> &[u8; LINE] {
+    lines.as_chunks().0.get(number).unwrap_or(&[0; LINE])
+}
+
 /// Asks for the codes that a pass will reach soon. The processor's own prefetching stops at the end
 /// of each page and does not recover in time: without this a pass takes twice as long.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn prefetch_ahead(block: &[u8; BLOCK]) {
+fn prefetch_ahead<const BYTES: usize>(codes: &[u8; BYTES], ahead: usize) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    for line in (0..BLOCK).step_by(64) {
+    for line in (0..BYTES).step_by(64) {
         // SAFETY: a prefetch of any address is allowed and changes nothing; `wrapping_add` may leave
         // the slice, and is never read through.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(block.as_ptr().wrapping_add(PASS_AHEAD + line).cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(codes.as_ptr().wrapping_add(ahead + line).cast()) };
     }
 }
 
