@@ -482,7 +482,10 @@ mod tests {
                                 "dimension {d}, {depth:?}: {}",
                                 high - exact
                             );
-                            assert!(exact - (high - seen.common - e) > 0.9 * e, "dimension {d}, {depth:?}: the probe does not strain the bound");
+                            assert!(
+                                exact - (high - seen.common - e) > 0.9 * e,
+                                "dimension {d}, {depth:?}: the probe does not strain the bound"
+                            );
                         }
                     }
                 }

@@ -97,7 +97,9 @@ impl Segment {
         let mut by_id: Vec<u32> = (0..count).collect();
         by_id.sort_unstable_by_key(|row| rows[*row as usize].id);
         let codes = Codes::of(rows, dimension, rotation);
-        let of = |table: &[u8], row_bytes: usize, at: usize, out: &mut Vec<u8>| out.extend_from_slice(&table[at * row_bytes..(at + 1) * row_bytes]);
+        let of = |table: &[u8], row_bytes: usize, at: usize, out: &mut Vec<u8>| {
+            out.extend_from_slice(&table[at * row_bytes..(at + 1) * row_bytes])
+        };
 
         let paths = paths(folder, number);
         let layouts = layouts(count, dimension);

@@ -85,7 +85,9 @@ unsafe fn scan_some<const P: usize, const SIX: bool>(
         let (blocks, tail) = row.split_at(codes::tail(lines));
         assert_eq!(tail.len(), codes::TAIL);
         let sixth = if SIX { &stretch.sixth[group * sixth_bytes..(group + 1) * sixth_bytes] } else { &[] };
-        for (b, (block, cells)) in blocks.as_chunks::<BLOCK>().0.iter().zip(probes.cells.chunks_exact(2 * BLOCK_LINES * probes.count)).enumerate() {
+        for (b, (block, cells)) in
+            blocks.as_chunks::<BLOCK>().0.iter().zip(probes.cells.chunks_exact(2 * BLOCK_LINES * probes.count)).enumerate()
+        {
             for side in 0..2 {
                 let codes = unpack::<SIX>(block, super::line_of(sixth, b), side);
                 for (codes, cells) in codes.as_chunks::<2>().0.iter().zip(cells.chunks_exact(2 * probes.count)) {

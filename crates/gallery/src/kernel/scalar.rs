@@ -17,7 +17,9 @@ pub(super) fn scan(stretch: Stretch<'_>, probes: &Packed, floors: &[f32; MOST_PR
         for (p, survivors) in out.iter_mut().enumerate() {
             let mut sums = [0_i32; GROUP];
             for (b, block) in blocks.as_chunks::<BLOCK>().0.iter().enumerate() {
-                for (half, cells) in probes.cells[b * 2 * BLOCK_LINES * probes.count..].chunks_exact(probes.count).take(2 * BLOCK_LINES).enumerate() {
+                for (half, cells) in
+                    probes.cells[b * 2 * BLOCK_LINES * probes.count..].chunks_exact(probes.count).take(2 * BLOCK_LINES).enumerate()
+                {
                     for at in 0..LINE {
                         let nibble = block[half / 2 * LINE + at] >> (half % 2 * 4) & 15;
                         let five = nibble | (block[BLOCK_LINES * LINE + at] >> half & 1) << 4;
@@ -54,7 +56,5 @@ pub(super) fn fine_sums(fine: &[u8], rows: &[u32], low: &[i8], high: &[i8], unse
 
 pub(super) fn fine_sum(fine: &[u8], low: &[i8], high: &[i8], unseen: u8) -> i32 {
     let parts = fine.iter().zip(low).zip(high);
-    parts
-        .map(|((code, low), high)| i32::from(code & unseen) * i32::from(*low) + i32::from(code >> 4 & unseen) * i32::from(*high))
-        .sum()
+    parts.map(|((code, low), high)| i32::from(code & unseen) * i32::from(*low) + i32::from(code >> 4 & unseen) * i32::from(*high)).sum()
 }
