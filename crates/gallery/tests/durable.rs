@@ -346,7 +346,7 @@ fn enrolling_one_by_one_does_not_leave_a_file_for_each() {
     let list = gallery.search(&probe(at), &best(300)).unwrap();
     assert_eq!(plain(&list), brute_force(&references, at, &best(300)));
     gallery.compact().unwrap();
-    assert_eq!(files(folder.path()).len(), 5);
+    assert_eq!(files(folder.path()).len(), 6);
     let list = gallery.search(&probe(at), &best(300)).unwrap();
     assert_eq!(plain(&list), brute_force(&references, at, &best(300)));
 }
