@@ -55,8 +55,7 @@ fn reference(n: u8) -> NewReference {
 pub fn index(bytes: &[u8]) {
     let folder = std::path::Path::new("nowhere");
     let _ = Manifest::parse(folder, bytes);
-    let line = format!("countersign-gallery 2 {:08x}\n", crc32fast::hash(bytes));
-    if let Ok(read) = Manifest::parse(folder, &[line.as_bytes(), bytes].concat()) {
+    if let Ok(read) = Manifest::parse(folder, &[&crate::manifest::first_line(bytes), bytes].concat()) {
         assert!(read.dimension > 0 && read.segments.iter().all(|s| s.rows > 0 && s.erased.len() <= s.rows as usize));
         assert!(read.segments.iter().all(|s| s.number < read.next_number));
     }
@@ -125,7 +124,7 @@ mod tests {
     #[test]
     fn manifests() {
         let segments =
-            [(1, vec![]), (2, vec![0, 3])].map(|(number, erased)| SegmentEntry { number, rows: 9, digests: [1, 2, 3, 4], erased });
+            [(1, vec![]), (2, vec![0, 3])].map(|(number, erased)| SegmentEntry { number, rows: 9, digests: [1, 2, 3, 4, 5], erased });
         let seed = Manifest {
             model_id: MODEL.into(),
             dimension: DIMENSION,
@@ -165,8 +164,8 @@ mod tests {
 
     #[test]
     fn galleries() {
-        let layouts: [Layout; 4] = segment::layouts(1, DIMENSION);
-        assert_eq!(layouts.map(|l| l.kind), [Kind::Templates, Kind::References, Kind::Coarse, Kind::Fine]);
+        let layouts: [Layout; 5] = segment::layouts(1, DIMENSION);
+        assert_eq!(layouts.map(|l| l.kind), [Kind::Templates, Kind::References, Kind::Coarse, Kind::Sixth, Kind::Fine]);
         assert_eq!(layouts[2].row_bytes, codes::coarse_bytes(DIMENSION));
         hostile::tried("gallery", seeds(), gallery, 400);
     }

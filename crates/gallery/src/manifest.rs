@@ -86,6 +86,11 @@ pub(crate) enum CommitError {
     Unsure,
 }
 
+/// What stands before the JSON of a manifest, with its line end.
+pub(crate) fn first_line(body: &[u8]) -> Vec<u8> {
+    format!("{NAME}{VERSION} {:08x}\n", crc32fast::hash(body)).into_bytes()
+}
+
 impl Manifest {
     /// Takes the next number. Also what fails keeps its number, whatever it left behind.
     pub(crate) fn take_number(&mut self) -> u64 {
@@ -101,7 +106,7 @@ impl Manifest {
             let body = serde_json::to_vec(self)?;
             disk.remove(&next)?;
             disk.write_new(&next, |out| {
-                writeln!(out, "{NAME}{VERSION} {:08x}", crc32fast::hash(&body))?;
+                out.write_all(&first_line(&body))?;
                 out.write_all(&body)
             })
         };
@@ -123,8 +128,8 @@ impl Manifest {
     pub(crate) fn parse(folder: &Path, bytes: &[u8]) -> Result<Self, Error> {
         let damaged = |what| Error::Damaged { file: path(folder), what };
         let end = bytes.iter().position(|b| *b == b'\n').ok_or(damaged("it has no first line"))?;
-        let (line, body) = (&bytes[..end], &bytes[end + 1..]);
-        if line != format!("{NAME}{VERSION} {:08x}", crc32fast::hash(body)).as_bytes() {
+        let (line, body) = bytes.split_at(end + 1);
+        if line != first_line(body) {
             if (1..VERSION).any(|older| line.starts_with(format!("{NAME}{older} ").as_bytes())) {
                 return Err(damaged("it is of an older version of this program"));
             }
