@@ -12,6 +12,8 @@ for need in "$@"; do
         browser) command -v chromium >/dev/null || packages+=(chromium) ;;
         # without any font a page's picture has no words
         fonts) compgen -G '/usr/share/fonts/truetype/*/*.ttf' >/dev/null || packages+=(fonts-liberation) ;;
+        # the server's programs only: the tests make clusters of their own, and none is to be started here
+        postgres) [ -x /usr/lib/postgresql/15/bin/initdb ] || packages+=(postgresql-15) ;;
         certificates) [ -s /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates) ;;
         *) echo "apt: nobody knows the need '$need'" >&2; exit 2 ;;
     esac
@@ -24,6 +26,11 @@ if ! command -v apt-get >/dev/null || { [ ${#as_root[@]} -gt 0 ] && ! command -v
     echo "apt: please install these by hand, and run again: ${packages[*]}" >&2
     exit 1
 fi
+if [[ " ${packages[*]} " == *" postgresql-15 "* ]] && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    # Debian's package would make and start a cluster that nobody asked for.
+    "${as_root[@]}" mkdir -p /etc/postgresql-common
+    echo 'create_main_cluster = false' | "${as_root[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+fi
 echo "apt: installing ${packages[*]}"
 "${as_root[@]}" apt-get update -q
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${packages[@]}"
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends -o Dpkg::Options::=--force-confold "${packages[@]}"

@@ -21,7 +21,16 @@ if [ ! -d "$shared/models" ] || [ ! -d "$shared/faces/people" ]; then
     left_out="NOT RUN: the tests with development models and faces; $shared/models or $shared/faces/people is absent (COUNTERSIGN_SHARED)"
     printf '\n%s\n' "$left_out"
 fi
+for need in "/usr/lib/postgresql/15/bin/initdb the tests on PostgreSQL" ".venv/bin/moto_server the tests on a bucket (S3)"; do
+    if [ ! -x "${need%% *}" ]; then
+        left_out+="${left_out:+$'\n'}NOT RUN: ${need#* }; ${need%% *} is absent"
+        printf '\n%s\n' "NOT RUN: ${need#* }"
+    fi
+done
 $step "Rust tests" cargo nextest run --workspace --locked
+# The same use cases on PostgreSQL, each on a server of its own; those that look into SQLite's file are left to the first run.
+$step "Rust tests of the use cases, on PostgreSQL" env COUNTERSIGN_TEST_DATABASE=postgres \
+    cargo nextest run -p bureau --locked -E 'binary(bureau) & test(/^(together|again)::/) - test(s3_a_linked_pair)'
 $step "documentation examples" cargo test --doc --workspace --locked --quiet
 $step "policy coverage" "$binary" policy coverage
 $step "browser tests" node --test --test-concurrency=1 tools/browser/*.test.mjs

@@ -9,7 +9,7 @@ use std::{
     process::ExitCode,
     sync::Arc,
 };
-use store::{Copied, Store};
+use store::{Copied, Database, Store, StoreError, backup};
 
 /// `backup`
 #[derive(clap::Args)]
@@ -47,6 +47,14 @@ fn said(copied: &Copied) -> serde_json::Value {
     json!({ "files": copied.files, "bytes": copied.bytes, "log_size": copied.log_size, "at": copied.at })
 }
 
+/// Refuses what works on the files of a folder alone.
+fn on_servers(config: &Config, instead: &'static str) -> Result<()> {
+    match house::place(config)?.database {
+        Database::Folder => Ok(()),
+        Database::Postgres(_) => Err(StoreError::OnServers { instead }).into_diagnostic(),
+    }
+}
+
 /// Copies records, and keys apart from them.
 ///
 /// # Errors
@@ -66,6 +74,7 @@ pub async fn backup(config: &Config, args: &BackupArgs) -> Result<ExitCode> {
     if whole(&args.dir)?.starts_with(&data) {
         return Err(miette!("a copy within {} would be lost with it; name a folder elsewhere", data.display()));
     }
+    on_servers(config, backup::INSTEAD_OF_BACKUP)?;
     let bureau = house::record(config, false).await?;
     let (records, keys) = bureau.copy(&args.dir, args.keys.as_deref()).await.into_diagnostic()?;
     if args.json {
@@ -92,6 +101,13 @@ pub async fn backup(config: &Config, args: &BackupArgs) -> Result<ExitCode> {
 /// # Errors
 /// When anything in the copy is not what it was, or records are there already.
 pub async fn restore(config: &Config, args: &RestoreArgs) -> Result<ExitCode> {
+    on_servers(config, backup::INSTEAD_OF_RESTORE)?;
+    if config.blobs.is_some() {
+        return Err(miette!(
+            help = "take [blobs] out of the configuration, restore, then move store/blobs/ to where it belongs and name it again",
+            "a copy's images come back to the data directory, and the configuration has them elsewhere"
+        ));
+    }
     std::fs::create_dir_all(&config.data_dir).into_diagnostic()?;
     let dir = config.store_dir();
     let (store, restored) = Store::restore(&args.dir, args.keys.as_deref(), &dir, args.accept_shorter_log).await.into_diagnostic()?;

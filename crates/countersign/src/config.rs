@@ -19,12 +19,46 @@ use std::{
 pub struct Config {
     /// Where everything is kept.
     pub data_dir: PathBuf,
+    /// Where records and keys are kept, if not in the data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<Database>,
+    /// Where sealed images are kept, if not in the data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub blobs: Option<Blobs>,
     /// Serving.
     pub serve: Serve,
     /// The face engine.
     pub face: Face,
     /// Galleries that a system elsewhere searches, over HTTP, instead of an index here: `[abis.passport]`.
     pub abis: BTreeMap<GalleryId, Elsewhere>,
+}
+
+/// Two PostgreSQL databases. Passwords stand in a password file (`PGPASSFILE`), not here.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// The records: `postgres://user@host/records?sslmode=verify-full&sslrootcert=/etc/…/ca.pem`.
+    pub url: String,
+    /// The data keys, in a database of their own that is backed up apart.
+    pub keys_url: String,
+}
+
+/// A folder that nodes share, or a bucket of a server that speaks S3: one of the two.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Blobs {
+    /// The folder.
+    pub folder: Option<PathBuf>,
+    /// The bucket.
+    pub bucket: Option<String>,
+    /// Its server, `https://host`; none: Amazon's own.
+    pub endpoint: Option<String>,
+    /// Its region.
+    pub region: Option<String>,
+    /// Put before every object's name.
+    pub prefix: Option<String>,
+    /// A file (0600) with `aws_access_key_id = …` and `aws_secret_access_key = …`; none: from the environment.
+    pub credentials: Option<PathBuf>,
 }
 
 /// How pages are served.
@@ -106,7 +140,14 @@ impl Elsewhere {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { data_dir: "data".into(), serve: Serve::default(), face: Face::default(), abis: BTreeMap::new() }
+        Self {
+            data_dir: "data".into(),
+            database: None,
+            blobs: None,
+            serve: Serve::default(),
+            face: Face::default(),
+            abis: BTreeMap::new(),
+        }
     }
 }
 
@@ -150,6 +191,48 @@ impl Config {
         self.data_dir.join("store")
     }
 
+    /// Where the store is: its folder, its databases and its images.
+    ///
+    /// # Errors
+    /// With everything that is wrong with them.
+    pub fn place(&self) -> Result<store::Place, Vec<String>> {
+        let mut faults = vec![];
+        let database = match &self.database {
+            None => store::Database::Folder,
+            Some(named) => match store::Servers::new(&named.url, &named.keys_url) {
+                Ok(servers) => store::Database::Postgres(servers),
+                Err(wrong) => {
+                    faults.extend(wrong);
+                    store::Database::Folder
+                }
+            },
+        };
+        let blobs = match &self.blobs {
+            None => store::Blobs::Folder,
+            Some(Blobs { folder: Some(folder), bucket: None, endpoint: None, region: None, prefix: None, credentials: None }) => {
+                store::Blobs::Elsewhere(folder.clone())
+            }
+            Some(Blobs { folder: None, bucket: Some(name), endpoint, region, prefix, credentials }) => {
+                let bucket = store::Bucket {
+                    name: name.clone(),
+                    endpoint: endpoint.clone(),
+                    region: region.clone().unwrap_or_else(|| "us-east-1".into()),
+                    prefix: prefix.clone(),
+                    credentials: credentials.clone(),
+                };
+                faults.extend(bucket.faults());
+                store::Blobs::Bucket(bucket)
+            }
+            Some(_) => {
+                faults.push(
+                    "blobs: name a folder, or a bucket with its endpoint, region, prefix and credentials; not both, not neither".into(),
+                );
+                store::Blobs::Folder
+            }
+        };
+        if faults.is_empty() { Ok(store::Place { dir: self.store_dir(), database, blobs }) } else { Err(faults) }
+    }
+
     /// Where a gallery's templates of one model are. A gallery may have several such indexes; the one of
     /// the configured pack's model is searched.
     pub fn gallery_dir(&self, gallery: casework::record::GalleryId, model: &gallery::ModelId) -> PathBuf {
@@ -170,7 +253,7 @@ impl Config {
 
     /// Everything wrong with it, at once.
     pub fn faults(&self) -> Vec<String> {
-        let mut out = vec![];
+        let mut out = self.place().err().unwrap_or_default();
         if self.serve.hosts.is_empty() {
             out.push("serve.hosts is empty: nobody could be answered. Name the hosts that browsers use, with port.".into());
         }

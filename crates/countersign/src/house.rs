@@ -8,7 +8,7 @@ use face::{Engine, OnnxEngine, Pack};
 use gallery::{Gallery as _, LocalGallery, ModelId, Settings};
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use std::{collections::BTreeMap, sync::Arc};
-use store::Store;
+use store::{Place, Store};
 use strum::IntoEnumIterator;
 
 /// The name of a log: who keeps it.
@@ -23,16 +23,25 @@ pub enum Galleries {
     Search,
 }
 
+/// Where the configuration says that the store is.
+///
+/// # Errors
+/// With everything that is wrong with it.
+pub fn place(config: &Config) -> Result<Place> {
+    config.place().map_err(|faults| miette!(help = "mend these in the configuration", "{}", faults.join("\n")))
+}
+
 /// Opens the records of a data directory, making them where there are none if `create`.
 async fn store(config: &Config, create: bool) -> Result<Store> {
-    let dir = config.store_dir();
-    let store = if create && !dir.exists() {
+    let place = place(config)?;
+    let made = !create || Store::is_made(&place).await.into_diagnostic().wrap_err("the records could not be reached")?;
+    let store = if !made {
         std::fs::create_dir_all(&config.data_dir)
             .into_diagnostic()
             .wrap_err_with(|| format!("{} cannot be made", config.data_dir.display()))?;
-        Store::create(&dir, ORIGIN).await
+        Store::create_at(&place, ORIGIN).await
     } else {
-        Store::open(&dir).await
+        Store::open_at(&place).await
     };
     store.into_diagnostic().wrap_err_with(|| format!("the records in {} could not be opened", config.data_dir.display()))
 }

@@ -1,4 +1,4 @@
-//! The one binary: `countersign serve | work | demo | enrol | evaluate | gallery | policy | audit | retain | backup | restore | certificate | pack | token | bench | config`.
+//! The one binary: `countersign serve | work | demo | enrol | evaluate | gallery | policy | audit | retain | backup | restore | certificate | pack | store | migrate | token | bench | config`.
 
 mod audit;
 mod backup;
@@ -18,6 +18,7 @@ mod policy;
 mod register;
 mod retain;
 mod serve;
+mod store_verbs;
 
 use clap::{Parser, Subcommand};
 use config::Config;
@@ -71,6 +72,11 @@ enum Verb {
     /// Model packs: brought in, listed, checked.
     #[command(subcommand)]
     Pack(pack::Verb),
+    /// Where everything is kept.
+    #[command(subcommand)]
+    Store(store_verbs::Verb),
+    /// Bring the tables of a PostgreSQL installation up to date. Stop every node first, and take a backup.
+    Migrate,
     /// Issue a bearer token of the JSON API to a person on the register.
     Token(serve::TokenArgs),
     /// Measure.
@@ -124,6 +130,8 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Verb::Certificate(verb) => certificate::run(&config()?, verb).await,
             Verb::Pack(verb) => pack::run(&config()?, verb),
             Verb::Gallery(verb) => galleries::run(config, verb).await,
+            Verb::Store(verb) => store_verbs::run(&config()?, verb).await,
+            Verb::Migrate => store_verbs::migrate(&config()?).await,
             Verb::Bench(verb) => bench::run(verb).await,
             Verb::Config(verb) => config::run(&config()?, verb).await,
             Verb::DecodeChild => Ok(ExitCode::FAILURE),

@@ -18,13 +18,18 @@
 //! The key store remembers the last checkpoint that was signed. Records whose log is shorter, or another, are
 //! not opened ([`StoreError::LogForked`]): whoever holds the later checkpoint would see two histories. Only a
 //! restore that says so accepts it.
+//!
+//! # On PostgreSQL
+//! Copying and bringing back are the server's own: `pg_dump`, `pg_restore`, base backups. The folder's own way is
+//! refused there ([`StoreError::OnServers`]); what holds after records were brought back there is the same
+//! ([`Store::accept_restored`]).
 
 use crate::blobs::place;
 use crate::db;
 use crate::keys::KeyId;
 use crate::rows::{self, unsigned};
 use crate::secrets::{make_private_dir, read_private, write_private};
-use crate::{FORMAT, Result, Store, StoreError};
+use crate::{Database, FORMAT, Place, Result, Store, StoreError};
 use aws_lc_rs::digest;
 use casework::record::StreamId;
 use jiff::Timestamp;
@@ -138,9 +143,10 @@ impl Store {
     /// Copies the records to a new folder while others go on reading and writing. The keys are not in it.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`]; [`StoreError::Damaged`] where a blob of the record is missing; IO and
-    /// database errors. Nothing is at `to` then.
+    /// [`StoreError::OnServers`]; [`StoreError::AlreadyExists`]; [`StoreError::Damaged`] where a blob of the record is
+    /// missing; IO and database errors. Nothing is at `to` then.
     pub async fn backup(&self, to: &Path, now: Timestamp) -> Result<Copied> {
+        self.in_folder()?;
         let making = begin(to)?;
         self.sequence(now).await?;
         self.snapshot("records.db", &making).await?;
@@ -198,8 +204,9 @@ impl Store {
     /// Copies the keys to a new folder, apart from the records: whoever has both can open everything.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`]; IO and database errors. Nothing is at `to` then.
+    /// [`StoreError::OnServers`]; [`StoreError::AlreadyExists`]; IO and database errors. Nothing is at `to` then.
     pub async fn backup_keys(&self, to: &Path, now: Timestamp) -> Result<Copied> {
+        self.in_folder()?;
         let making = begin(to)?;
         let mut manifest = Manifest { kind: KEYS, origin: self.origin().to_owned(), log_size: 0, at: now, files: BTreeMap::new() };
         self.snapshot("keys.db", &making).await?;
@@ -214,6 +221,14 @@ impl Store {
         manifest.write(&making)?;
         place_whole(&making, to)?;
         Ok(manifest.copied())
+    }
+
+    /// Refuses a store whose databases are not files of its folder.
+    fn in_folder(&self) -> Result<()> {
+        match self.place().database {
+            Database::Folder => Ok(()),
+            Database::Postgres(_) => Err(StoreError::OnServers { instead: INSTEAD_OF_BACKUP }),
+        }
     }
 
     /// A consistent copy of one of the databases.
@@ -305,12 +320,51 @@ impl Store {
         move_into(&staging.join("records.db"), &dir.join("records.db"))?;
         fs::remove_dir_all(&staging).map_err(StoreError::io(&staging))?;
         let store = Self::open(dir).await?;
+        let stays_erased = store.erased_again().await?;
+        Ok((store, Restored { copy: manifest.copied(), lost_up_to, stays_erased }))
+    }
+
+    /// On PostgreSQL, after the records' database was brought back from a dump while every node stood still: agrees
+    /// it with the keys that are there and opens it. `accept_shorter_log` says that what the log had besides is lost
+    /// and that this is known. Files and bytes of what is returned are 0: the server's own tools copied them.
+    ///
+    /// # Errors
+    /// [`StoreError::LogForked`]: then nothing was touched; [`StoreError::Invalid`] for a folder; what opening can fail with.
+    pub async fn accept_restored(place: &Place, now: Timestamp, accept_shorter_log: bool) -> Result<(Self, Restored)> {
+        if matches!(place.database, Database::Folder) {
+            return Err(StoreError::Invalid("the records are in a folder: restore them from a copy of `countersign backup`"));
+        }
+        let store = Self::assemble_checked(place).await?;
+        let last = store.checkpoint().await?;
+        let size = last.as_ref().map_or(0, |c| c.checkpoint.size);
+        let remembered = match store.keys().remembered().await? {
+            Some(note) => crate::Checkpoint::open(&note, &store.verifier_key())?.size,
+            None => 0,
+        };
+        let lost_up_to = Some(remembered).filter(|remembered| *remembered > size);
+        if lost_up_to.is_some() && !accept_shorter_log {
+            return Err(StoreError::LogForked { size, remembered });
+        }
         let mut tx = store.write().await?;
+        db::query("INSERT INTO house (name, value) VALUES ('restored', $1) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
+            .bind(if lost_up_to.is_some() { SHORTER } else { "whole" })
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        store.close().await;
+        let store = Self::open_at(place).await?;
+        let stays_erased = store.erased_again().await?;
+        let copy = Copied { files: 0, bytes: 0, log_size: size, at: last.map_or(now, |c| c.at) };
+        Ok((store, Restored { copy, lost_up_to, stays_erased }))
+    }
+
+    /// How many keys opening found destroyed since what was brought back was copied; told once.
+    async fn erased_again(&self) -> Result<u64> {
+        let mut tx = self.write().await?;
         let again: Option<String> =
             db::query_scalar("DELETE FROM house WHERE name = 'erased-again' RETURNING value").fetch_optional(&mut *tx).await?;
         tx.commit().await?;
-        let stays_erased = again.and_then(|n| n.parse().ok()).unwrap_or_default();
-        Ok((store, Restored { copy: manifest.copied(), lost_up_to, stays_erased }))
+        Ok(again.and_then(|n| n.parse().ok()).unwrap_or_default())
     }
 
     /// On opening: agrees records and keys with each other, whichever of them is the older; and refuses records
@@ -396,6 +450,10 @@ impl Store {
 
 /// What a restored database says of a log that lost its end, and this was accepted.
 const SHORTER: &str = "shorter";
+/// What copies records and keys that are on PostgreSQL.
+pub const INSTEAD_OF_BACKUP: &str = "pg_dump or base backups, of the records and of the keys apart, with the newest state of the keys only";
+/// What brings them back.
+pub const INSTEAD_OF_RESTORE: &str = "pg_restore into an empty records' database, then `countersign store restored`";
 const STAGING: &str = ".being-restored";
 
 /// The size of the last checkpoint that a key store remembers, its signature not looked at.
@@ -411,7 +469,7 @@ async fn remembered_in(mut db: SqliteConnection) -> Result<Option<u64>> {
 
 /// One connection to a database, outside the store's own.
 async fn plain(path: &Path) -> Result<SqliteConnection> {
-    Ok(crate::options(path, false).connect().await?)
+    Ok(crate::place::sqlite_options(path, false).connect().await?)
 }
 
 async fn sound(db: &mut SqliteConnection) -> Result<()> {

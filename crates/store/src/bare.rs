@@ -17,7 +17,7 @@ impl Bare {
     /// # Errors
     /// Database errors.
     pub async fn create(file: &Path) -> Result<Self> {
-        let pool = Pool::Sqlite(SqlitePoolOptions::new().max_connections(1).connect_with(crate::options(file, true)).await?);
+        let pool = Pool::Sqlite(SqlitePoolOptions::new().max_connections(1).connect_with(crate::place::sqlite_options(file, true)).await?);
         let mut tx = pool.write().await?;
         db::query("CREATE TABLE bare (position INTEGER NOT NULL PRIMARY KEY, header TEXT NOT NULL, payload BLOB NOT NULL) STRICT")
             .execute(&mut *tx)

@@ -11,6 +11,7 @@ use crate::sealing::{Aad, random};
 use crate::{Result, Store, StoreError, micros, within};
 use casework::ids::{BlobId, DraftId};
 use casework::record::{RetentionClass, StreamId};
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use object_store::{ObjectStoreExt, path::Path};
 use std::collections::BTreeSet;
@@ -172,7 +173,7 @@ impl Store {
     /// was still being written: that has its blob's name with `#` and a number behind it, and no list of
     /// `object_store` shows it.
     async fn sweep_files(&self, older_than: Timestamp) -> Result<u64> {
-        let folder = self.inner.dir.join("blobs");
+        let Some(folder) = self.place().blobs.folder(self.dir()) else { return self.sweep_bucket(older_than).await };
         let files = tokio::task::spawn_blocking(move || old_files(&folder, older_than))
             .await
             .map_err(|_| StoreError::Invalid("the sweep of the blob folder was broken off"))??;
@@ -181,17 +182,32 @@ impl Store {
             let name = file.file_name().and_then(|n| n.to_str()).unwrap_or_default();
             let (id, whole) = name.split_once('#').map_or((name, true), |(id, _)| (id, false));
             let Ok(id) = Uuid::try_parse(id) else { continue };
-            let known = whole
-                && db::query_scalar::<i64>("SELECT 1 FROM blob WHERE id = $1")
-                    .bind(id.as_bytes().as_slice())
-                    .fetch_optional(self.reader())
-                    .await?
-                    .is_some();
+            let known = whole && self.has_row(&id).await?;
             if !known {
                 match std::fs::remove_file(&file) {
                     Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(StoreError::io(&file)(e)),
                     _ => count += 1,
                 }
+            }
+        }
+        Ok(count)
+    }
+
+    async fn has_row(&self, id: &Uuid) -> Result<bool> {
+        let found: Option<i64> =
+            db::query_scalar("SELECT 1 FROM blob WHERE id = $1").bind(id.as_bytes().as_slice()).fetch_optional(self.reader()).await?;
+        Ok(found.is_some())
+    }
+
+    /// The same in a bucket, by its server's clock. An object is there whole or not at all.
+    async fn sweep_bucket(&self, older_than: Timestamp) -> Result<u64> {
+        let mut count = 0;
+        let mut objects = self.inner.blobs.list(None);
+        while let Some(object) = objects.try_next().await? {
+            let Some(Ok(id)) = object.location.filename().map(Uuid::try_parse) else { continue };
+            if object.last_modified.timestamp_micros() < micros(older_than) && !self.has_row(&id).await? {
+                self.remove_file(id.as_bytes()).await?;
+                count += 1;
             }
         }
         Ok(count)

@@ -72,7 +72,8 @@ impl Store {
     }
 
     /// Leaves no trace in the files of what was deleted: the write-ahead logs are emptied, and the key store is
-    /// written anew if a key was destroyed. Once an hour is enough.
+    /// written anew if a key was destroyed. Once an hour is enough. On PostgreSQL the key store's tables are written
+    /// anew too; its write-ahead log is not ours to empty.
     ///
     /// # Errors
     /// Database errors.
@@ -84,11 +85,12 @@ impl Store {
     /// Writes the whole database of records anew. Deleted bytes are zeroed where they lay (`secure_delete`), but a
     /// page that was split may keep a copy of a row in its unused part: sealed bytes, under a key that is
     /// destroyed. This leaves not even those. It takes as much free space again as the file has, and writers wait.
+    /// On PostgreSQL it empties the tables' files the same way; the server's write-ahead log is its administrator's.
     ///
     /// # Errors
     /// Database errors.
     pub async fn compact(&self) -> Result<()> {
-        self.inner.writer.write_anew().await?;
+        self.inner.base.writer.write_anew().await?;
         self.scrub().await
     }
 

@@ -7,7 +7,7 @@
 //! Destroying the payload's key leaves its bare commitment, so the log still verifies and nobody can
 //! test a guess about what was there.
 
-use crate::db::{self, Connection};
+use crate::db::{self, Connection, Transaction};
 use crate::jobs::{self, JobId, NewJob};
 use crate::keys::{DataKey, Keyring, Scope};
 use crate::lookups::{self, LookupEntry};
@@ -25,6 +25,8 @@ use zeroize::Zeroizing;
 pub const MAX_PAYLOAD_BYTES: usize = 4 * 1024 * 1024;
 /// Most events in one commit.
 pub const MAX_RECORDS_PER_COMMIT: usize = 256;
+/// How often a commit is begun whose connection is lost before its end.
+const MAX_COMMIT_TRIES: u32 = 3;
 
 /// A caller's name for one command, e.g. a form's one-time token: the same name is carried out once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,16 +158,30 @@ impl Store {
         for commit in &commits {
             self.check(commit)?;
         }
-        let mut tx = self.write().await?;
-        let mut versions = Vec::with_capacity(commits.len());
-        for commit in &commits {
-            versions.push(self.write_commit(&mut tx, commit).await?);
-        }
+        let mut tries = 1;
+        let (tx, versions) = loop {
+            match self.write_commits(&commits).await {
+                Ok(written) => break written,
+                // Nothing is done until the transaction ends, so it can be begun again.
+                Err(CommitError::Store(StoreError::Database(error))) if tries < MAX_COMMIT_TRIES && db::passing(&error) => tries += 1,
+                Err(error) => return Err(error),
+            }
+        };
+        // Lost here, nobody knows whether it was written: told to the caller, whose command has a name.
         tx.commit().await?;
         for (draft, _) in commits.iter().filter_map(|c| c.drop_draft) {
             self.destroy_draft_key(draft).await?;
         }
         Ok(versions)
+    }
+
+    async fn write_commits(&self, commits: &[Commit]) -> Result<(Transaction, Vec<u64>), CommitError> {
+        let mut tx = self.write().await?;
+        let mut versions = Vec::with_capacity(commits.len());
+        for commit in commits {
+            versions.push(self.write_commit(&mut tx, commit).await?);
+        }
+        Ok((tx, versions))
     }
 
     /// Adds events at the end of a stream that nobody decides on: *consulted* and the house's own.

@@ -1,6 +1,6 @@
 //! Outgoing work: enqueued in the deciding transaction, claimed under a lease, never run twice at once.
 
-use crate::db::{self, Connection, Row};
+use crate::db::{self, Connection, QueryBuilder, Row};
 use crate::rows::{self, gallery_text, signed, time, unsigned};
 use crate::{Result, Store, StoreError, micros, within};
 use casework::record::{GalleryId, StreamId};
@@ -63,19 +63,14 @@ impl Store {
             return Ok(None);
         }
         let until = now.checked_add(lease).map_err(|_| StoreError::Invalid("the lease ends beyond the calendar"))?;
-        let mut tx = self.write().await?;
-        let row = db::query(
-            "UPDATE job SET attempts = attempts + 1, lease_until = $2, worker = $3
-             WHERE id = (SELECT id FROM job WHERE failed = 0 AND run_at <= $1
-                           AND (lease_until IS NULL OR lease_until <= $1)
-                         ORDER BY run_at, id LIMIT 1)
-             RETURNING id, kind, stream, payload, run_at, attempts, reason",
-        )
-        .bind(micros(now))
-        .bind(micros(until))
-        .bind(worker)
-        .fetch_optional(&mut *tx)
-        .await?;
+        let mut tx = self.write_beside().await?;
+        let mut sql = QueryBuilder::new("UPDATE job SET attempts = attempts + 1, lease_until = ");
+        sql.push_bind(micros(until)).push(", worker = ").push_bind(worker);
+        sql.push(" WHERE id = (SELECT id FROM job WHERE failed = 0 AND run_at <= ").push_bind(micros(now));
+        sql.push(" AND (lease_until IS NULL OR lease_until <= ").push_bind(micros(now));
+        sql.push(") ORDER BY run_at, id LIMIT 1").push(self.reader().skip_locked());
+        sql.push(") RETURNING id, kind, stream, payload, run_at, attempts, reason");
+        let row = sql.build().fetch_optional(&mut *tx).await?;
         tx.commit().await?;
         row.as_ref().map(job_from).transpose()
     }
@@ -85,7 +80,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::LeaseLost`] if somebody else has claimed it since.
     pub async fn finish_job(&self, job: &Job) -> Result<()> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_beside().await?;
         let gone = db::query("DELETE FROM job WHERE id = $1 AND attempts = $2 AND failed = 0")
             .bind(signed(job.id.0)?)
             .bind(job.attempts)
@@ -101,7 +96,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::LeaseLost`] if somebody else has claimed it since.
     pub async fn fail_job(&self, job: &Job, next: Option<Timestamp>, reason: &str) -> Result<()> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_beside().await?;
         let changed = db::query(
             "UPDATE job SET lease_until = NULL, worker = NULL, run_at = $3, failed = $4, reason = $5
              WHERE id = $1 AND attempts = $2 AND failed = 0",
@@ -150,7 +145,7 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn forget_job(&self, id: JobId) -> Result<()> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_beside().await?;
         db::query("DELETE FROM job WHERE id = $1 AND failed = 1").bind(signed(id.0)?).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())

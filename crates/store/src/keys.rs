@@ -1,18 +1,16 @@
 //! Data keys, wrapped by the master key, in a database of their own.
 
-use crate::db::{self, Connection, Pool};
+use crate::db::{self, Connection};
 use crate::log::SignedCheckpoint;
+use crate::place::Base;
 use crate::sealing::{Aad, SealingKey, Secret, random};
-use crate::{BUSY_TIMEOUT_SECONDS, Result, StoreError, rows};
+use crate::{Result, StoreError, rows};
 use casework::ids::DraftId;
 use casework::record::{GalleryId, RetentionClass};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil::Date};
-use sqlx::sqlite::SqlitePoolOptions;
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Names a data key; stands beside everything sealed under it.
@@ -80,40 +78,35 @@ pub(crate) type Keyring = HashMap<KeyId, Option<Arc<SealingKey>>>;
 const CURRENT: &str = "SELECT key_id, wrapped FROM wrapped_key WHERE scope = $1 AND retired = 0";
 
 pub(crate) struct KeyStore {
-    writer: Pool,
-    reader: Pool,
+    base: Base,
     master: Arc<SealingKey>,
 }
 
 impl KeyStore {
-    pub(crate) async fn open(path: &Path, create: bool, master: Arc<SealingKey>) -> Result<Self> {
-        let options = crate::options(path, create);
-        let pool = |n| SqlitePoolOptions::new().max_connections(n).acquire_timeout(Duration::from_secs(BUSY_TIMEOUT_SECONDS));
-        let writer = pool(1).connect_with(options.clone()).await?;
-        sqlx::migrate!("migrations/sqlite/keys").run(&writer).await?;
-        let reader = pool(crate::MAX_READ_CONNECTIONS).connect_with(options.pragma("query_only", "ON")).await?;
-        Ok(Self { writer: Pool::Sqlite(writer), reader: Pool::Sqlite(reader), master })
+    pub(crate) fn new(base: Base, master: Arc<SealingKey>) -> Self {
+        Self { base, master }
+    }
+
+    /// The database itself.
+    pub(crate) fn base(&self) -> &Base {
+        &self.base
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {
-        db::query("SELECT count(*) FROM wrapped_key WHERE scope = $1").bind(Vec::new()).fetch_one(&self.reader).await?;
+        db::query("SELECT count(*) FROM wrapped_key WHERE scope = $1").bind(Vec::new()).fetch_one(&self.base.reader).await?;
         Ok(())
     }
 
     pub(crate) async fn close(&self) {
-        self.reader.close().await;
-        self.writer.close().await;
+        self.base.close().await;
     }
 
     /// Refuses a master key that did not wrap this store's keys, and a key store that is not the one
     /// made together with it.
     pub(crate) async fn check_master(&self) -> Result<()> {
         let scope = Scope::check();
-        let row = db::query(CURRENT)
-            .bind(&scope.0)
-            .fetch_optional(&self.reader)
-            .await?
-            .ok_or(StoreError::Damaged { what: "key store (keys.db)" })?;
+        let row =
+            db::query(CURRENT).bind(&scope.0).fetch_optional(&self.base.reader).await?.ok_or(StoreError::Damaged { what: "key store" })?;
         match self.unwrap(&scope, row.try_get(0)?, row.try_get(1)?) {
             Ok(_) => Ok(()),
             Err(_) => Err(StoreError::WrongMasterKey),
@@ -122,13 +115,13 @@ impl KeyStore {
 
     /// The current key for `scope`, made and durably stored first if there is none.
     pub(crate) async fn current(&self, scope: &Scope) -> Result<DataKey> {
-        if let Some(row) = db::query(CURRENT).bind(&scope.0).fetch_optional(&self.reader).await? {
+        if let Some(row) = db::query(CURRENT).bind(&scope.0).fetch_optional(&self.base.reader).await? {
             return self.unwrap(scope, row.try_get(0)?, row.try_get(1)?);
         }
         let secret: Secret = Zeroizing::new(random()?);
         let id: KeyId = random()?;
         let wrapped = self.master.seal(&Aad::wrap(&id, &scope.0), secret.as_slice())?;
-        let mut tx = self.writer.write().await?;
+        let mut tx = self.base.writer.write().await?;
         db::query("INSERT INTO wrapped_key (key_id, scope, wrapped) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
             .bind(id.as_slice())
             .bind(&scope.0)
@@ -154,8 +147,10 @@ impl KeyStore {
         if let Some(known) = ring.get(&id) {
             return Ok(known.clone());
         }
-        let row =
-            db::query("SELECT scope, wrapped FROM wrapped_key WHERE key_id = $1").bind(id.as_slice()).fetch_optional(&self.reader).await?;
+        let row = db::query("SELECT scope, wrapped FROM wrapped_key WHERE key_id = $1")
+            .bind(id.as_slice())
+            .fetch_optional(&self.base.reader)
+            .await?;
         let found = match row {
             Some(row) => Some(self.unwrap(&Scope(row.try_get(0)?), &id, row.try_get(1)?)?.key),
             None => None,
@@ -167,7 +162,7 @@ impl KeyStore {
     /// Takes the keys of `scope` out of use, keeping them until [`Self::destroy`]: what is sealed from
     /// now on gets a new key. Returns every key of the scope, also those retired before.
     pub(crate) async fn retire(&self, scope: &Scope) -> Result<Vec<KeyId>> {
-        let mut tx = self.writer.write().await?;
+        let mut tx = self.base.writer.write().await?;
         let ids: Vec<Vec<u8>> = db::query_scalar("UPDATE wrapped_key SET retired = 1 WHERE scope = $1 RETURNING key_id")
             .bind(&scope.0)
             .fetch_all(&mut *tx)
@@ -178,7 +173,7 @@ impl KeyStore {
 
     /// Takes one key out of use, as [`Self::retire`] does.
     pub(crate) async fn retire_one(&self, id: &[u8]) -> Result<KeyId> {
-        let mut tx = self.writer.write().await?;
+        let mut tx = self.base.writer.write().await?;
         db::query("UPDATE wrapped_key SET retired = 1 WHERE key_id = $1").bind(id).execute(&mut *tx).await?;
         tx.commit().await?;
         rows::array(id, "key id")
@@ -212,21 +207,21 @@ impl KeyStore {
         let found = db::query("SELECT scope, key_id FROM wrapped_key WHERE scope >= $1 AND scope < $2")
             .bind(from)
             .bind(to)
-            .fetch_all(&self.reader)
+            .fetch_all(&self.base.reader)
             .await?;
         found.iter().map(|row| Ok((row.try_get(0)?, rows::array(row.try_get(1)?, "key id")?))).collect()
     }
 
     /// Every key there is.
     pub(crate) async fn all(&self) -> Result<HashSet<KeyId>> {
-        let found: Vec<Vec<u8>> = db::query_scalar("SELECT key_id FROM wrapped_key").fetch_all(&self.reader).await?;
+        let found: Vec<Vec<u8>> = db::query_scalar("SELECT key_id FROM wrapped_key").fetch_all(&self.base.reader).await?;
         found.iter().map(|id| rows::array(id, "key id")).collect()
     }
 
     /// Remembers a checkpoint that was signed, if it is of a longer log than the one remembered: records whose log is
     /// shorter are an old copy.
     pub(crate) async fn remember(&self, size: u64, note: &str) -> Result<()> {
-        let mut tx = self.writer.write().await?;
+        let mut tx = self.base.writer.write().await?;
         let known: Option<String> = db::query_scalar("SELECT value FROM fact WHERE name = 'log-size'").fetch_optional(&mut *tx).await?;
         if known.and_then(|n| n.parse::<u64>().ok()).is_none_or(|n| n < size) {
             put_fact(&mut tx, "log-size", &size.to_string()).await?;
@@ -237,7 +232,7 @@ impl KeyStore {
 
     /// Remembers another checkpoint instead, or none: the log lost its end, and this was accepted.
     pub(crate) async fn remember_instead(&self, last: Option<&SignedCheckpoint>) -> Result<()> {
-        let mut tx = self.writer.write().await?;
+        let mut tx = self.base.writer.write().await?;
         db::query("DELETE FROM fact WHERE name IN ('log-size', 'checkpoint')").execute(&mut *tx).await?;
         if let Some(last) = last {
             put_fact(&mut tx, "log-size", &last.checkpoint.size.to_string()).await?;
@@ -248,34 +243,41 @@ impl KeyStore {
 
     /// The checkpoint of the longest log that was signed, as a note.
     pub(crate) async fn remembered(&self) -> Result<Option<String>> {
-        Ok(db::query_scalar("SELECT value FROM fact WHERE name = 'checkpoint'").fetch_optional(&self.reader).await?)
+        Ok(db::query_scalar("SELECT value FROM fact WHERE name = 'checkpoint'").fetch_optional(&self.base.reader).await?)
     }
 
-    /// Destroys keys. Their bytes are zeroed where they lay and the write-ahead log is emptied.
+    /// Destroys keys. On SQLite their bytes are zeroed where they lay and the write-ahead log is emptied; on
+    /// PostgreSQL the dead rows lie in their pages until [`Self::scrub`].
     pub(crate) async fn destroy(&self, ids: &[KeyId]) -> Result<()> {
         if ids.is_empty() {
             return Ok(());
         }
-        let mut tx = self.writer.write().await?;
+        let mut tx = self.base.writer.write().await?;
         for id in ids {
             db::query("DELETE FROM wrapped_key WHERE key_id = $1").bind(id.as_slice()).execute(&mut *tx).await?;
         }
-        db::query("INSERT INTO fact (name, value) VALUES ('worn', '1') ON CONFLICT DO NOTHING").execute(&mut *tx).await?;
+        // A number, so that whoever writes the tables anew sees that more were destroyed meanwhile.
+        db::query(
+            "INSERT INTO fact (name, value) VALUES ('worn', '1')
+             ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(fact.value AS BIGINT) + 1 AS TEXT)",
+        )
+        .execute(&mut *tx)
+        .await?;
         tx.commit().await?;
-        Ok(self.writer.truncate_wal().await?)
+        Ok(self.base.writer.truncate_wal().await?)
     }
 
-    /// Writes the whole file anew if a key was destroyed since it was last done, so that no copy of a row that a
-    /// page kept when it was split is left; and empties the write-ahead log.
+    /// Writes every table anew if a key was destroyed since it was last done, so that no copy of a row that a
+    /// page kept when it was split, and no dead row, is left; and empties the write-ahead log.
     pub(crate) async fn scrub(&self) -> Result<()> {
-        let worn: Option<i64> = db::query_scalar("SELECT 1 FROM fact WHERE name = 'worn'").fetch_optional(&self.reader).await?;
-        if worn.is_some() {
-            self.writer.write_anew().await?;
-            let mut tx = self.writer.write().await?;
-            db::query("DELETE FROM fact WHERE name = 'worn'").execute(&mut *tx).await?;
+        let worn: Option<String> = db::query_scalar("SELECT value FROM fact WHERE name = 'worn'").fetch_optional(&self.base.reader).await?;
+        if let Some(worn) = worn {
+            self.base.writer.write_anew().await?;
+            let mut tx = self.base.writer.write().await?;
+            db::query("DELETE FROM fact WHERE name = 'worn' AND value = $1").bind(worn).execute(&mut *tx).await?;
             tx.commit().await?;
         }
-        Ok(self.writer.truncate_wal().await?)
+        Ok(self.base.writer.truncate_wal().await?)
     }
 }
 

@@ -1,4 +1,5 @@
-//! The only SQL: sealed event streams and everything kept beside them, in one data directory.
+//! The only SQL: sealed event streams and everything kept beside them, in one data directory, or with its
+//! databases on PostgreSQL ([`Place`]).
 //!
 //! # The data directory
 //! | place | what |
@@ -9,7 +10,7 @@
 //! | `secrets/` | `master.key` (0600), and the log's, certificates' and look-ups' keys sealed under it |
 //!
 //! # The public surface
-//! * [`Store::create`], [`Store::open`], [`Store::ping`], [`Store::origin`], [`Store::verifier_key`].
+//! * [`Store::create_at`], [`Store::open_at`], [`Store::migrate`], [`Store::ping`], [`Store::origin`], [`Store::verifier_key`].
 //! * **Events** ([`events`]): [`Store::commit`] / [`Store::commit_all`] write sealed events, their
 //!   ledger leaves, the queue row, jobs, look-ups, blob references and the idempotency key in ONE
 //!   durable transaction; [`Store::append`] for *consulted* and house streams; [`Store::load`],
@@ -29,12 +30,14 @@
 //!   [`Store::processing`], [`Store::logged`], [`Store::figures`].
 //! * **Erasure** ([`erasure`]): [`Store::erase`], [`Store::erase_notes_before`], [`Store::erased`], [`Store::scrub`],
 //!   [`Store::compact`].
-//! * **Copies** ([`backup`]): [`Store::backup`], [`Store::backup_keys`], [`Store::restore`].
+//! * **Copies** ([`backup`]): [`Store::backup`], [`Store::backup_keys`], [`Store::restore`], [`Store::accept_restored`];
+//!   **moving** to servers ([`Store::copy_to_servers`]).
 //! * **An outsider's copy** ([`witness`]): [`Store::log_rows`], [`Store::checkpoint_notes`], [`Store::cosigners`], ….
 //!
 //! # Invariants
-//! * Every write transaction is `BEGIN IMMEDIATE`, on the one write connection of this process; other
-//!   processes may write too (`busy_timeout`). `synchronous=FULL`: returned means durable.
+//! * Every write transaction is alone among the writers of all processes ([`db`]): `BEGIN IMMEDIATE` on the one
+//!   write connection of this process on SQLite, an advisory lock on PostgreSQL. Leases and sessions alone go beside
+//!   it. `synchronous=FULL`, `synchronous_commit=on`: returned means durable.
 //! * Locks are taken records first, then keys; a data key is durable before anything sealed under it.
 //! * No data key is cached: once destroyed, nothing opens what it sealed, in any process.
 //! * `now` is always an argument; randomness is the operating system's, through aws-lc-rs.
@@ -43,6 +46,8 @@ pub mod audit;
 pub mod backup;
 pub mod bare;
 pub mod blobs;
+mod bucket;
+mod copy;
 mod db;
 pub mod drafts;
 pub mod erasure;
@@ -52,6 +57,7 @@ pub mod jobs;
 mod keys;
 pub mod log;
 pub mod lookups;
+mod place;
 pub mod processing;
 pub mod queue;
 mod rows;
@@ -64,6 +70,8 @@ pub use audit::{LogFault, LogReport};
 pub use backup::{Copied, Restored};
 pub use bare::Bare;
 pub use blobs::{MAX_BLOB_BYTES, Swept};
+pub use bucket::{BUCKET_RETRIES, BUCKET_TIMEOUT_SECONDS, Blobs, Bucket};
+pub use copy::{CopiedTable, CopiedTables};
 pub use drafts::{Draft, DraftSummary, MAX_DRAFT_BYTES, PutDraft};
 pub use erasure::Erased;
 pub use events::{Alone, Commit, CommitError, HeaderRow, IdempotencyKey, MAX_PAYLOAD_BYTES, MAX_RECORDS_PER_COMMIT};
@@ -72,6 +80,7 @@ pub use jobs::{Job, JobId, NewJob};
 pub use ledger::{Checkpoint, VerifierKey, WitnessKey};
 pub use log::{EntryFilter, Inclusion, LedgerEntry, Sequenced, SignedCheckpoint};
 pub use lookups::LookupEntry;
+pub use place::{CONNECT_SECONDS, Database, IDLE_WRITE_SECONDS, MAX_WRITE_CONNECTIONS, Place, Servers};
 pub use processing::{Below, FOLD_BATCH, FigureKey, LoggedRecord, Opening, PROCESSING_PAGE_LIMIT, ProcessingFilter, ProcessingRow};
 pub use queue::{Assigned, Counts, QUEUE_COUNT_LIMIT, QUEUE_PAGE_LIMIT, QueueFilter, QueueOrder, QueueRow, Viewer};
 pub use sessions::MAX_SESSION_BYTES;
@@ -79,11 +88,9 @@ pub use witness::LogRow;
 
 use db::{Pool, Transaction};
 use jiff::Timestamp;
-use object_store::local::LocalFileSystem;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use object_store::ObjectStore;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// How long a writer waits for another process's transaction, in seconds.
 pub const BUSY_TIMEOUT_SECONDS: u64 = 30;
@@ -93,6 +100,9 @@ pub const MAX_READ_CONNECTIONS: u32 = 8;
 /// The layout of a data directory and of what is sealed in it. One of another format is not opened: its
 /// events would not fold.
 pub const FORMAT: &str = "3";
+
+/// Marks a store that went on elsewhere, in `house`.
+pub(crate) const MOVED: &str = "moved-to";
 
 /// Why the store refused or failed. Never holds anything personal.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +128,59 @@ pub enum StoreError {
         path: PathBuf,
         /// Its format.
         found: String,
+    },
+    /// The server's tables are not as this version needs them.
+    #[error(
+        "the {database} database has layout {found}, and this program needs {needed}: {}",
+        if found < needed {
+            "stop every node, take a backup, and run `countersign migrate`"
+        } else {
+            "another node runs a newer version; use that one here too"
+        }
+    )]
+    OtherLayout {
+        /// Which database.
+        database: &'static str,
+        /// The newest change it has had; 0: it has no tables.
+        found: i64,
+        /// The newest change of this version.
+        needed: i64,
+    },
+    /// A server that does not write to disk what it says it has written.
+    #[error("the PostgreSQL server runs with {setting} off, so that what it acknowledges may be lost; switch it on")]
+    NotDurable {
+        /// The setting.
+        setting: &'static str,
+    },
+    /// The databases hold a store, and the folder has no secrets that belong to it.
+    #[error("the databases hold a store already, and {} holds no secrets; copy secrets/ there from another node or from escrow", path.display())]
+    SecretsElsewhere {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The store went on elsewhere; going on here too would make two logs of one.
+    #[error("the store in {} was moved to PostgreSQL; name the databases in the configuration", path.display())]
+    Moved {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another store's images are in the bucket; this one's sweep would take them away.
+    #[error("the bucket, under its prefix, belongs to another store; choose another bucket or prefix")]
+    OthersBucket,
+    /// A copy was to go where something else is.
+    #[error("the databases hold something else already; give two empty ones (drop and create what an interrupted copy left)")]
+    NotEmpty,
+    /// What works on a folder's own files alone.
+    #[error("the records are on PostgreSQL, and this works on the files of a folder: use {instead} (docs/RUNBOOK.md, \"PostgreSQL, several nodes, buckets\")")]
+    OnServers {
+        /// What to use there.
+        instead: &'static str,
+    },
+    /// A copy did not arrive as it was sent, or the tables of both sides are not the same.
+    #[error("the table {table} is not the same on both sides; nothing was moved")]
+    CopyDiffers {
+        /// Its name.
+        table: String,
     },
     /// A secret that others on the machine could read.
     #[error("{} can be used by others (mode {mode:04o}, at most {limit:04o} is allowed); run chmod {limit:o} on it and find out who read it", path.display())]
@@ -220,8 +283,8 @@ pub enum StoreError {
     /// The database could not be brought to this version's layout.
     #[error("the database's layout could not be brought up to date")]
     Migrate(#[from] sqlx::migrate::MigrateError),
-    /// The blob folder failed.
-    #[error("the blob folder failed")]
+    /// The blob folder, or the bucket, failed.
+    #[error("the place of the sealed images failed")]
     Blob(#[from] object_store::Error),
     /// A file under the data directory failed.
     #[error("{} could not be used", path.display())]
@@ -249,54 +312,98 @@ pub struct Store {
 }
 
 struct Inner {
-    dir: PathBuf,
-    /// One connection: writers in this process queue here, fairly, not in SQLite's busy loop.
-    writer: Pool,
-    reader: Pool,
+    place: Place,
+    base: place::Base,
     keys: keys::KeyStore,
-    blobs: LocalFileSystem,
+    blobs: Arc<dyn ObjectStore>,
     secrets: secrets::Secrets,
 }
 
 impl std::fmt::Debug for Store {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Store").field("dir", &self.inner.dir).finish_non_exhaustive()
+        f.debug_struct("Store").field("dir", &self.inner.place.dir).finish_non_exhaustive()
     }
 }
 
 impl Store {
-    /// Makes a new data directory at `dir` (created if missing, else it must be empty) with fresh
-    /// keys, and opens it. It is made beside its place and moved there whole, so that a process killed in
-    /// the middle can begin again. `origin` names the log for ever (C2SP checkpoint origin, e.g.
-    /// `example.org/countersign`).
+    /// Makes a new store in a folder. See [`Self::create_at`].
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`]; [`StoreError::Ledger`] for a bad origin; IO and database errors.
+    /// As [`Self::create_at`].
     pub async fn create(dir: &Path, origin: &str) -> Result<Self> {
-        if dir.exists() && std::fs::read_dir(dir).map_err(StoreError::io(dir))?.next().is_some() {
-            return Err(StoreError::AlreadyExists { path: dir.to_owned() });
-        }
-        let name = dir.file_name().ok_or(StoreError::Invalid("a data directory has a name of its own"))?;
-        let making = dir.with_file_name(format!(".{}.being-made", name.to_string_lossy()));
-        if making.exists() {
-            // Left by a process that was killed in the middle of this; nothing was recorded in it yet.
-            std::fs::remove_dir_all(&making).map_err(StoreError::io(&making))?;
-        }
-        Self::make(&making, origin).await?.close().await;
-        std::fs::rename(&making, dir).map_err(StoreError::io(dir))?;
-        if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
-            std::fs::File::open(parent).and_then(|p| p.sync_all()).map_err(StoreError::io(parent))?;
-        }
-        Self::open(dir).await
+        Self::create_at(&Place::folder(dir), origin).await
     }
 
-    async fn make(dir: &Path, origin: &str) -> Result<Self> {
-        secrets::make_private_dir(dir)?;
-        let secrets = secrets::Secrets::create(&dir.join("secrets"), origin)?;
-        secrets::make_private_dir(&dir.join("blobs"))?;
-        let store = Self::assemble(dir, secrets, true).await?;
-        store.keys().current(&keys::Scope::check()).await?;
+    /// Makes a new store: its folder (created if missing, else it must be empty) with fresh keys, and its
+    /// databases; and opens it. In a folder it is made beside its place and moved there whole, on servers it
+    /// counts as made when its format is written, last of all: a process killed in the middle can begin again.
+    /// `origin` names the log for ever (C2SP checkpoint origin, e.g. `example.org/countersign`).
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`]; [`StoreError::SecretsElsewhere`]; [`StoreError::Ledger`] for a bad origin;
+    /// IO and database errors.
+    pub async fn create_at(place: &Place, origin: &str) -> Result<Self> {
+        let dir = &place.dir;
+        match &place.database {
+            Database::Folder => {
+                let making = beside(dir)?;
+                make_folder(&making, dir, origin)?;
+                Self::make(&Place { dir: making.clone(), ..place.clone() }, origin).await?.close().await;
+                put_in_place(&making, dir)?;
+            }
+            Database::Postgres(_) => {
+                if !Self::unfinished(place).await? {
+                    return Err(match dir.join("secrets/master.key").exists() {
+                        true => StoreError::AlreadyExists { path: dir.clone() },
+                        false => StoreError::SecretsElsewhere { path: dir.clone() },
+                    });
+                }
+                if !dir.join("secrets/master.key").exists() {
+                    let making = beside(dir)?;
+                    make_folder(&making, dir, origin)?;
+                    put_in_place(&making, dir)?;
+                }
+                Self::make(place, origin).await?.close().await;
+            }
+        }
+        Self::open_at(place).await
+    }
+
+    /// Whether a store was made at this place: in a folder, if there is one; on servers, if they hold one.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn is_made(place: &Place) -> Result<bool> {
+        match place.database {
+            Database::Folder => Ok(place.dir.exists()),
+            Database::Postgres(_) => Ok(!Self::unfinished(place).await?),
+        }
+    }
+
+    /// Whether servers hold no store yet, or one that was being made.
+    async fn unfinished(place: &Place) -> Result<bool> {
+        let base = place.records(false).await?;
+        let format: Option<String> = match base.is_empty().await? {
+            true => None,
+            false => db::query_scalar("SELECT value FROM house WHERE name = 'format'").fetch_optional(&base.reader).await?,
+        };
+        base.close().await;
+        Ok(format.is_none())
+    }
+
+    /// Fills the databases of a place that has its secrets.
+    async fn make(place: &Place, origin: &str) -> Result<Self> {
+        let secrets = secrets::Secrets::open(&place.dir.join("secrets"))?;
+        let store = Self::assemble(place, secrets, true).await?;
+        store.inner.base.migrate().await?;
+        store.keys().base().migrate().await?;
         let mut tx = store.write().await?;
+        match store.keys().current(&keys::Scope::check()).await {
+            Ok(_) => {}
+            // The keys' database is another store's.
+            Err(StoreError::Damaged { .. }) => return Err(StoreError::WrongMasterKey),
+            Err(error) => return Err(error),
+        }
         db::query("INSERT INTO house (name, value) VALUES ('origin', $1), ('format', $2)")
             .bind(origin)
             .bind(FORMAT)
@@ -306,15 +413,53 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens an existing data directory, brings its layout up to date, and finishes any erasure that a
-    /// crash interrupted.
+    /// Opens the store of a folder. See [`Self::open_at`].
     ///
     /// # Errors
-    /// [`StoreError::NotAStore`], [`StoreError::OtherFormat`], [`StoreError::Permissions`],
-    /// [`StoreError::WrongMasterKey`], [`StoreError::BadSecret`]; IO and database errors.
+    /// As [`Self::open_at`].
     pub async fn open(dir: &Path) -> Result<Self> {
-        for missing in ["records.db", "keys.db", "blobs", "secrets/master.key"] {
+        Self::open_at(&Place::folder(dir)).await
+    }
+
+    /// Opens an existing store and finishes any erasure that a crash interrupted. The layout of a folder's
+    /// databases is brought up to date; that of servers must be ([`Self::migrate`]).
+    ///
+    /// # Errors
+    /// [`StoreError::NotAStore`], [`StoreError::OtherFormat`], [`StoreError::OtherLayout`],
+    /// [`StoreError::Permissions`], [`StoreError::WrongMasterKey`], [`StoreError::BadSecret`]; IO and database errors.
+    pub async fn open_at(place: &Place) -> Result<Self> {
+        let store = Self::assemble_checked(place).await?;
+        let dir = &place.dir;
+        let moved: Option<String> =
+            db::query_scalar("SELECT value FROM house WHERE name = $1").bind(MOVED).fetch_optional(store.reader()).await?;
+        if moved.is_some() {
+            return Err(StoreError::Moved { path: dir.to_owned() });
+        }
+        if matches!(place.database, Database::Postgres(_)) && dir.join("keys.db").exists() {
+            tracing::warn!(
+                "{} holds the keys as they were before the move to PostgreSQL: what is erased from now on can be read with them. Delete keys.db and records.db there, and their copies",
+                dir.display()
+            );
+        }
+        place.blobs.check(&*store.inner.blobs, &store.verifier_key().to_string()).await?;
+        store.reconcile().await?;
+        store.resume_erasures().await?;
+        Ok(store)
+    }
+
+    /// Opens a store that is this version's, with its own secrets and keys; nothing else is looked at yet.
+    async fn assemble_checked(place: &Place) -> Result<Self> {
+        let dir = &place.dir;
+        let files: &[&'static str] = match place.database {
+            Database::Folder => &["records.db", "keys.db"],
+            Database::Postgres(_) => &[],
+        };
+        let blobs: &[&'static str] = if place.blobs == Blobs::Folder { &["blobs"] } else { &[] };
+        for missing in files.iter().chain(blobs).chain(&["secrets/master.key"]) {
             if !dir.join(missing).exists() {
+                if matches!(place.database, Database::Postgres(_)) && !Self::unfinished(place).await? {
+                    return Err(StoreError::SecretsElsewhere { path: dir.to_owned() });
+                }
                 return Err(StoreError::NotAStore { path: dir.to_owned(), missing });
             }
         }
@@ -323,36 +468,47 @@ impl Store {
             return Err(StoreError::OtherFormat { path: dir.to_owned(), found: "2 or older".into() });
         }
         let secrets = secrets::Secrets::open(&dir.join("secrets"))?;
-        let store = Self::assemble(dir, secrets, false).await?;
+        let store = Self::assemble(place, secrets, false).await?;
+        store.inner.base.check_layout().await?;
+        store.keys().base().check_layout().await?;
         // The first version did not say its format.
         let format: Option<String> =
-            db::query_scalar("SELECT value FROM house WHERE name = 'format'").fetch_optional(&store.inner.reader).await?;
+            db::query_scalar("SELECT value FROM house WHERE name = 'format'").fetch_optional(store.reader()).await?;
         if format.as_deref() != Some(FORMAT) {
             return Err(StoreError::OtherFormat { path: dir.to_owned(), found: format.unwrap_or_else(|| "1".into()) });
         }
         store.keys().check_master().await?;
         let (origin,): (String,) = db::query_as("SELECT value FROM house WHERE name = 'origin'")
-            .fetch_optional(&store.inner.reader)
+            .fetch_optional(store.reader())
             .await?
             .ok_or(StoreError::NotAStore { path: dir.to_owned(), missing: "the log's origin" })?;
         if origin != store.origin() {
             return Err(StoreError::WrongMasterKey);
         }
-        store.reconcile().await?;
-        store.resume_erasures().await?;
         Ok(store)
     }
 
-    async fn assemble(dir: &Path, secrets: secrets::Secrets, create: bool) -> Result<Self> {
-        let keys = keys::KeyStore::open(&dir.join("keys.db"), create, secrets.master()).await?;
-        let options = options(&dir.join("records.db"), create);
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
-        sqlx::migrate!("migrations/sqlite/records").run(&writer).await?;
-        let reader =
-            SqlitePoolOptions::new().max_connections(MAX_READ_CONNECTIONS).connect_with(options.pragma("query_only", "ON")).await?;
-        let blobs = LocalFileSystem::new_with_prefix(dir.join("blobs"))?.with_fsync(true);
-        let dir = dir.to_owned();
-        Ok(Self { inner: Arc::new(Inner { dir, writer: Pool::Sqlite(writer), reader: Pool::Sqlite(reader), keys, blobs, secrets }) })
+    /// Brings the tables of a store up to date. On servers, stop every node first: an older version cannot use
+    /// them afterwards.
+    ///
+    /// # Errors
+    /// [`StoreError::Migrate`]; database errors.
+    pub async fn migrate(place: &Place) -> Result<()> {
+        if Self::unfinished(place).await? {
+            return Err(StoreError::NotAStore { path: place.dir.clone(), missing: "a store in the databases" });
+        }
+        for base in [place.records(false).await?, place.keys(false).await?] {
+            base.migrate().await?;
+            base.close().await;
+        }
+        Ok(())
+    }
+
+    async fn assemble(place: &Place, secrets: secrets::Secrets, create: bool) -> Result<Self> {
+        let keys = keys::KeyStore::new(place.keys(create).await?, secrets.master());
+        let base = place.records(create).await?;
+        let blobs = place.blobs.open(&place.dir)?;
+        Ok(Self { inner: Arc::new(Inner { place: place.clone(), base, keys, blobs, secrets }) })
     }
 
     /// The log's origin.
@@ -392,7 +548,13 @@ impl Store {
     /// The data directory.
     #[must_use]
     pub fn dir(&self) -> &Path {
-        &self.inner.dir
+        &self.inner.place.dir
+    }
+
+    /// Where this store is, to open it once more.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.inner.place
     }
 
     /// Whether both databases answer and can be written (readiness). Costs no disk write.
@@ -400,7 +562,7 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn ping(&self) -> Result<()> {
-        db::query("SELECT value FROM house WHERE name = 'origin'").fetch_one(&self.inner.reader).await?;
+        db::query("SELECT value FROM house WHERE name = 'origin'").fetch_one(self.reader()).await?;
         self.write().await?.rollback().await?;
         self.inner.keys.ping().await
     }
@@ -408,18 +570,22 @@ impl Store {
     /// Closes every connection after letting running transactions end, and folds the write-ahead logs
     /// into the databases.
     pub async fn close(self) {
-        self.inner.reader.close().await;
-        self.inner.writer.close().await;
+        self.inner.base.close().await;
         self.inner.keys.close().await;
     }
 
     /// The one way to begin a write: alone among all writers. See [`Pool::write`].
     pub(crate) async fn write(&self) -> Result<Transaction> {
-        Ok(self.inner.writer.write().await?)
+        Ok(self.inner.base.writer.write().await?)
+    }
+
+    /// A write of rows that nothing else touches: leases and sessions. See [`Pool::write_beside`].
+    pub(crate) async fn write_beside(&self) -> Result<Transaction> {
+        Ok(self.inner.base.writer.write_beside().await?)
     }
 
     pub(crate) fn reader(&self) -> &Pool {
-        &self.inner.reader
+        &self.inner.base.reader
     }
 
     pub(crate) fn keys(&self) -> &keys::KeyStore {
@@ -432,20 +598,36 @@ impl Store {
 
     /// See [`Pool::truncate_wal`].
     pub(crate) async fn truncate_wal(&self) -> Result<()> {
-        Ok(self.inner.writer.truncate_wal().await?)
+        Ok(self.inner.base.writer.truncate_wal().await?)
     }
 }
 
-pub(crate) fn options(path: &Path, create: bool) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(create)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(BUSY_TIMEOUT_SECONDS))
-        .pragma("secure_delete", "ON")
-        .pragma("temp_store", "MEMORY")
+/// The folder in which another is made.
+fn beside(dir: &Path) -> Result<PathBuf> {
+    let name = dir.file_name().ok_or(StoreError::Invalid("a data directory has a name of its own"))?;
+    Ok(dir.with_file_name(format!(".{}.being-made", name.to_string_lossy())))
+}
+
+/// Makes the folder's own part, secrets and blobs, in `making`.
+fn make_folder(making: &Path, dir: &Path, origin: &str) -> Result<()> {
+    if dir.exists() && std::fs::read_dir(dir).map_err(StoreError::io(dir))?.next().is_some() {
+        return Err(StoreError::AlreadyExists { path: dir.to_owned() });
+    }
+    if making.exists() {
+        // Left by a process that was killed in the middle of this; nothing was recorded in it yet.
+        std::fs::remove_dir_all(making).map_err(StoreError::io(making))?;
+    }
+    secrets::make_private_dir(making)?;
+    secrets::Secrets::create(&making.join("secrets"), origin)?;
+    secrets::make_private_dir(&making.join("blobs"))
+}
+
+fn put_in_place(making: &Path, dir: &Path) -> Result<()> {
+    std::fs::rename(making, dir).map_err(StoreError::io(dir))?;
+    if let Some(parent) = dir.parent().filter(|p| !p.as_os_str().is_empty()) {
+        std::fs::File::open(parent).and_then(|p| p.sync_all()).map_err(StoreError::io(parent))?;
+    }
+    Ok(())
 }
 
 /// Refuses `value` over `limit`.

@@ -23,7 +23,7 @@ impl Store {
     /// [`StoreError::TooLarge`]; database errors.
     pub async fn create_session(&self, id: &[u8], record: &[u8], expires_at: Timestamp) -> Result<bool> {
         let (hash, key, sealed) = self.seal_session(id, record, expires_at).await?;
-        let mut tx = self.write().await?;
+        let mut tx = self.write_beside().await?;
         let made = db::query(
             "INSERT INTO session (key, key_id, sealed, expires_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT DO NOTHING",
@@ -44,7 +44,7 @@ impl Store {
     /// [`StoreError::TooLarge`]; database errors.
     pub async fn put_session(&self, id: &[u8], record: &[u8], expires_at: Timestamp) -> Result<()> {
         let (hash, key, sealed) = self.seal_session(id, record, expires_at).await?;
-        let mut tx = self.write().await?;
+        let mut tx = self.write_beside().await?;
         db::query(
             "INSERT INTO session (key, key_id, sealed, expires_at) VALUES ($1, $2, $3, $4)
              ON CONFLICT (key) DO UPDATE SET key_id = excluded.key_id, sealed = excluded.sealed,
@@ -67,7 +67,7 @@ impl Store {
     /// [`StoreError::TooLarge`]; database errors.
     pub async fn replace_session(&self, id: &[u8], record: &[u8], expires_at: Timestamp) -> Result<bool> {
         let (hash, key, sealed) = self.seal_session(id, record, expires_at).await?;
-        let mut tx = self.write().await?;
+        let mut tx = self.write_beside().await?;
         let done = db::query("UPDATE session SET key_id = $2, sealed = $3, expires_at = $4 WHERE key = $1")
             .bind(hash.as_slice())
             .bind(key.id.as_slice())
@@ -101,7 +101,7 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn delete_session(&self, id: &[u8]) -> Result<()> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_beside().await?;
         db::query("DELETE FROM session WHERE key = $1").bind(session_key(id).as_slice()).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(())
@@ -112,7 +112,7 @@ impl Store {
     /// # Errors
     /// Database errors.
     pub async fn purge_sessions(&self, now: Timestamp) -> Result<u64> {
-        let mut tx = self.write().await?;
+        let mut tx = self.write_beside().await?;
         let gone = db::query("DELETE FROM session WHERE expires_at <= $1").bind(micros(now)).execute(&mut *tx).await?;
         // Within the write transaction, so that no session is being sealed for one of those days meanwhile.
         let mut over = self.keys().of_past_sessions(now).await?;

@@ -1,6 +1,7 @@
 //! A whole house for each test: real store, real galleries, real engine, real decoder's child, a clock
 //! that the test moves. One house is prepared for all test processes of a run and copied for each test.
 
+use crate::cluster::Cluster;
 use bureau::{Bureau, BureauError, Clock, Done, Once, Parts, certificate::Wanted, enrol::Enrolment};
 use casework::{
     assess::{Decision, Handling},
@@ -28,7 +29,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock},
 };
-use store::Store;
+use store::{Database, Place, Servers, Store};
 use tempfile::TempDir;
 
 /// Synthetic references in each gallery of the house.
@@ -144,10 +145,40 @@ pub struct House {
     pub folder: TempDir,
 }
 
+/// The servers of houses that were moved to PostgreSQL, by folder. They end with the test's process.
+static SERVERS: Mutex<BTreeMap<PathBuf, Cluster>> = Mutex::new(BTreeMap::new());
+
+fn place(folder: &Path) -> Place {
+    let dir = folder.join("store");
+    match SERVERS.lock().unwrap().get(folder) {
+        Some(cluster) => {
+            let servers = Servers::new(&cluster.url("records"), &cluster.url("keys")).unwrap();
+            Place { database: Database::Postgres(servers), ..Place::folder(&dir) }
+        }
+        None => Place::folder(&dir),
+    }
+}
+
+/// With `COUNTERSIGN_TEST_DATABASE=postgres`, the house's records and keys are moved to a server of its own, as
+/// `countersign store copy` does.
+async fn move_to_a_server(folder: &Path) {
+    if std::env::var_os("COUNTERSIGN_TEST_DATABASE").is_none_or(|database| database != "postgres") {
+        return;
+    }
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o711)).unwrap();
+    let server = folder.join("pg");
+    fs::create_dir(&server).unwrap();
+    let Some(cluster) = Cluster::start_in(&server) else { std::process::exit(0) };
+    SERVERS.lock().unwrap().insert(folder.to_owned(), cluster);
+    let Database::Postgres(servers) = place(folder).database else { panic!("it was just started") };
+    Store::copy_to_servers(&folder.join("store"), &servers, false).await.unwrap();
+}
+
 /// Opens a folder with some galleries; `model` is what their templates are said to be of.
 async fn open_parts(folder: &Path, clock: Arc<StandingClock>, galleries: &[GalleryId], model: &str, engine: Arc<dyn Engine>) -> Bureau {
-    let dir = folder.join("store");
-    let store = if dir.exists() { Store::open(&dir).await } else { Store::create(&dir, "example.test/countersign").await };
+    let place = place(folder);
+    let store = if place.dir.exists() { Store::open_at(&place).await } else { Store::create_at(&place, "example.test/countersign").await };
     let model = ModelId::new(model).unwrap();
     let galleries = galleries
         .iter()
@@ -289,6 +320,7 @@ impl House {
         for part in ["store", "galleries"] {
             copy_folder(&prepared.join(part), &folder.path().join(part));
         }
+        move_to_a_server(folder.path()).await;
         let clock = standing();
         let bureau = open_parts(folder.path(), clock.clone(), &BOTH, engine().model().id.as_str(), engine()).await;
         Self { bureau: Arc::new(bureau), clock, folder }
@@ -336,6 +368,7 @@ impl House {
 
     /// The records opened beside the product, to look into them or to tamper.
     pub async fn sql(&self, statement: &'static str) -> u64 {
+        assert!(!SERVERS.lock().unwrap().contains_key(self.folder.path()), "this test looks into SQLite's file: leave it out on a server");
         let file = self.folder.path().join("store/records.db");
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file).foreign_keys(false);
         let mut connection = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();

@@ -3,6 +3,8 @@
 
 mod again;
 mod certificate;
+#[path = "../../../store/tests/postgres/cluster.rs"]
+mod cluster;
 mod elsewhere;
 mod erased;
 mod hidden;

@@ -6,7 +6,7 @@ pub mod people;
 pub mod stories;
 
 use crate::{
-    config::{Config, Serve},
+    config::Config,
     house::{self, Galleries},
     serve,
 };
@@ -113,7 +113,7 @@ pub async fn run(args: &Args) -> Result<ExitCode> {
 /// # Errors
 /// When the set-up is missing or the folder is not a demo's.
 pub async fn prepare(data: &Path, synthetic: u64) -> Result<(Arc<Bureau>, Pack, Arc<DemoClock>)> {
-    let config = Config { data_dir: data.to_owned(), serve: Serve::default(), ..Config::default() };
+    let config = Config { data_dir: data.to_owned(), ..Config::default() };
     let faults = config.faults();
     if !faults.is_empty() {
         return Err(miette!(help = "run `make setup`", "{}", faults.join("\n")));

@@ -3,6 +3,8 @@
 
 mod bundle;
 mod certificate;
+#[path = "../../../store/tests/postgres/cluster.rs"]
+mod cluster;
 mod copies;
 mod demo;
 mod elsewhere;
@@ -11,6 +13,7 @@ mod evaluate;
 mod exchange;
 mod galleries;
 mod killed;
+mod nodes;
 mod packs;
 mod run;
 mod words;

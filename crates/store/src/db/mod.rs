@@ -42,6 +42,19 @@ pub(crate) fn query_as<T: FromRow>(sql: impl SqlSafeStr) -> Typed<T> {
     Typed { query: query(sql), read: T::from_row }
 }
 
+/// Whether what failed may well succeed when it is begun again: the connection was lost or ended by the server,
+/// or the server broke off one of two transactions that were in each other's way.
+pub(crate) fn passing(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::WorkerCrashed => true,
+        // Class 08: connection; 57P01–57P03: the server stops or starts; 25P03: idle too long; 40: rolled back.
+        sqlx::Error::Database(told) => told.code().is_some_and(|code| {
+            code.starts_with("08") || code.starts_with("40") || ["57P01", "57P02", "57P03", "25P03"].contains(&code.as_ref())
+        }),
+        _ => false,
+    }
+}
+
 /// What a statement did.
 pub(crate) struct Done {
     rows: u64,
@@ -170,6 +183,25 @@ impl QueryBuilder {
         self
     }
 
+    /// Adds a name out of the database's own catalogue.
+    pub(crate) fn push_name(&mut self, name: &str) -> &mut Self {
+        self.sql.push('"');
+        self.sql.push_str(&name.replace('"', "\"\""));
+        self.sql.push('"');
+        self
+    }
+
+    /// Adds such names with commas between them.
+    pub(crate) fn push_names<'n>(&mut self, names: impl IntoIterator<Item = &'n String>) -> &mut Self {
+        for (n, name) in names.into_iter().enumerate() {
+            if n > 0 {
+                self.push(", ");
+            }
+            self.push_name(name);
+        }
+        self
+    }
+
     /// Binds the next value, here.
     pub(crate) fn push_bind(&mut self, value: impl Into<Value>) -> &mut Self {
         self.values.push(value.into());
@@ -189,8 +221,8 @@ impl QueryBuilder {
         self
     }
 
-    /// The statement. Its words are literals of this crate and numbers of parameters: nothing in it came
-    /// from outside.
+    /// The statement. Its words are literals of this crate, quoted names of the catalogue and numbers of parameters:
+    /// nothing in it came from outside.
     pub(crate) fn build(self) -> Query {
         Query { sql: AssertSqlSafe(self.sql).into_sql_str(), values: self.values }
     }

@@ -17,7 +17,6 @@ pub(crate) enum Pool {
     /// A file of this machine.
     Sqlite(SqlitePool),
     /// A server.
-    #[allow(dead_code, reason = "nothing opens one yet: issue 5, point 8")]
     Postgres(PgPool),
 }
 
@@ -142,6 +141,15 @@ impl Pool {
         Ok(Transaction(Connection(held)))
     }
 
+    /// What a statement that picks a row to change ends in, so that two that pick at once pick different
+    /// rows. SQLite's writers are alone anyway.
+    pub(crate) fn skip_locked(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres(_) => " FOR UPDATE SKIP LOCKED",
+        }
+    }
+
     /// Lets running transactions end, then closes every connection.
     pub(crate) async fn close(&self) {
         match self {
@@ -167,13 +175,15 @@ impl Pool {
         Ok(())
     }
 
-    /// SQLite: writes the whole file anew, so that no unused part of a page keeps what was deleted. Writers wait,
-    /// and it takes as much free space again. PostgreSQL does it in its own time (autovacuum), or its
-    /// administrator does.
+    /// Writes every table anew, so that no unused part of a page keeps what was deleted. Writers wait, and it
+    /// takes as much free space again. PostgreSQL's catalogue is left out: it is its administrator's.
     pub(crate) async fn write_anew(&self) -> Result<()> {
-        if matches!(self, Self::Sqlite(_)) {
-            super::query("VACUUM").execute(self).await?;
-        }
+        let whole = match self {
+            Self::Sqlite(_) => "VACUUM",
+            // Plain VACUUM would leave dead bytes in their pages until something else is written there.
+            Self::Postgres(_) => "VACUUM FULL",
+        };
+        super::query(whole).execute(self).await?;
         Ok(())
     }
 }

@@ -39,7 +39,8 @@ async fn a_stale_tab_cannot_overwrite_a_draft() {
     store.delete_draft(DraftId::fixed(1)).await.unwrap();
     assert!(store.get_draft(DraftId::fixed(1)).await.unwrap().is_none());
     let keys = behind(&store, "keys.db").await;
-    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM wrapped_key WHERE scope <> x'4b'").fetch_one(&keys).await.unwrap();
+    let left: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM wrapped_key WHERE scope <> $1").bind(b"K".as_slice()).fetch_one(&keys).await.unwrap();
     assert_eq!(left, 0, "the draft's key is destroyed with it");
 
     let large = draft(0, &vec![0; store::MAX_DRAFT_BYTES + 1], vec![]);

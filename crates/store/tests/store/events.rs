@@ -34,7 +34,7 @@ async fn what_was_committed_is_loaded() {
 async fn eight_writers_lose_nothing() {
     const EACH: u32 = 15;
     let (_dir, one) = fresh().await;
-    let two = Store::open(one.dir()).await.unwrap();
+    let two = Store::open_at(one.place()).await.unwrap();
     let conflicts = Arc::new(AtomicU64::new(0));
     let mut tasks = Vec::new();
     for writer in 0..8_u32 {
@@ -204,7 +204,7 @@ async fn a_draft_saved_meanwhile_is_not_dropped() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn of_many_who_must_be_alone_one_is() {
     let (_dir, one) = fresh().await;
-    let two = Store::open(one.dir()).await.unwrap();
+    let two = Store::open_at(one.place()).await.unwrap();
     let commit = |n: u128, value: &[u8], state: &str| Commit {
         row: Some(row(n, state)),
         index: vec![LookupEntry { kind: "investigation".into(), value: value.to_vec(), class: RetentionClass::Record }],

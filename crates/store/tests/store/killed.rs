@@ -6,16 +6,33 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use store::{Commit, NewJob, Store};
+use store::{Commit, Database, NewJob, Place, Servers, Store};
 
-const DIR: &str = "COUNTERSIGN_TEST_STORE_DIR";
+/// The folder, and on servers the two databases' addresses.
+const PLACE: [&str; 3] = ["COUNTERSIGN_TEST_STORE_DIR", "COUNTERSIGN_TEST_RECORDS_URL", "COUNTERSIGN_TEST_KEYS_URL"];
+
+pub fn place_from_environment() -> Place {
+    let [dir, records, keys] = PLACE.map(|name| std::env::var(name).ok());
+    let database = match (records, keys) {
+        (Some(records), Some(keys)) => Database::Postgres(Servers::new(&records, &keys).unwrap()),
+        _ => Database::Folder,
+    };
+    Place { database, ..Place::folder(Path::new(&dir.expect("only started by its parent"))) }
+}
+
+pub fn environment(place: &Place) -> Vec<(&'static str, String)> {
+    let mut values = vec![place.dir.display().to_string()];
+    if let Database::Postgres(servers) = &place.database {
+        values.extend([servers.records().to_owned(), servers.keys().to_owned()]);
+    }
+    PLACE.into_iter().zip(values).collect()
+}
 
 /// Not a test: the process that is killed. Writes for ever, and says what has been returned as done.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "started as a child process by killed_writers_lose_nothing"]
 async fn child() {
-    let dir = std::env::var(DIR).expect("only started by its parent");
-    let store = Store::open(Path::new(&dir)).await.unwrap();
+    let store = Store::open_at(&place_from_environment()).await.unwrap();
     let sequencer = store.clone();
     tokio::spawn(async move {
         loop {
@@ -41,13 +58,13 @@ async fn child() {
 #[tokio::test]
 async fn killed_writers_lose_nothing() {
     let (_dir, store) = fresh().await;
-    let path = store.dir().to_owned();
+    let place = store.place().clone();
     store.close().await;
     let mut done: HashMap<u128, u64> = HashMap::new();
     for round in 0..4 {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "killed::child", "--ignored", "--nocapture"])
-            .env(DIR, &path)
+            .envs(environment(&place))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -70,7 +87,7 @@ async fn killed_writers_lose_nothing() {
         assert!(!child.wait().unwrap().success());
         assert!(seen >= 8 + round, "the child died by itself");
 
-        let store = Store::open(&path).await.unwrap();
+        let store = Store::open_at(&place).await.unwrap();
         let mut events = 0;
         for (n, version) in &done {
             let loaded = store.load(request(*n)).await.unwrap();

@@ -2,6 +2,8 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod beside;
+mod bucket;
+mod common;
 mod copied;
 mod erasing;
 mod events;
@@ -9,65 +11,13 @@ mod killed;
 mod logged;
 mod opening;
 mod queued;
+mod tampered;
 mod working;
 
-use casework::ids::{LeoId, PersonId, RequestId};
-use casework::record::{GalleryId, Header, NewRecord, RetentionClass, StreamId};
-use jiff::Timestamp;
+pub use common::*;
+
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
-use std::path::{Path, PathBuf};
-use store::{QueueRow, Store};
-
-pub const ORIGIN: &str = "example.org/countersign-test";
-
-/// A second of a fixed day, so that nothing depends on the clock.
-pub fn at(second: i64) -> Timestamp {
-    Timestamp::from_second(1_790_000_000 + second).unwrap()
-}
-
-pub fn request(n: u128) -> StreamId {
-    StreamId::Request(RequestId::fixed(n))
-}
-
-pub fn record(kind: &str, payload: &[u8]) -> NewRecord {
-    classed(kind, RetentionClass::Record, payload)
-}
-
-pub fn classed(kind: &str, class: RetentionClass, payload: &[u8]) -> NewRecord {
-    let header = Header {
-        kind: kind.to_owned(),
-        at: at(1),
-        gallery: Some(GalleryId::Passport),
-        leo: Some(LeoId::fixed(1)),
-        clauses: vec!["A6".into(), "A7".into()],
-        outcome: None,
-        state: None,
-        policy: "v1".into(),
-        class,
-    };
-    NewRecord { header, payload: payload.to_vec() }
-}
-
-pub fn row(n: u128, state: &str) -> QueueRow {
-    QueueRow {
-        request: RequestId::fixed(n),
-        version: 1,
-        gallery: GalleryId::Passport,
-        leo: LeoId::fixed(1),
-        team: None,
-        state: state.to_owned(),
-        urgent: false,
-        sensitive: false,
-        received_at: at(i64::try_from(n).unwrap()),
-        due_at: None,
-        changed_at: at(1),
-        requester: PersonId::fixed(100),
-        approver: None,
-        assignee: None,
-        flags: "{}".to_owned(),
-        people: vec![(PersonId::fixed(100), "requester".to_owned())],
-    }
-}
+use store::Store;
 
 /// A new store in a folder that goes away with the first value.
 pub async fn fresh() -> (tempfile::TempDir, Store) {
@@ -83,19 +33,8 @@ pub async fn behind(store: &Store, file: &str) -> SqlitePool {
     SqlitePool::connect_with(options).await.unwrap()
 }
 
-pub fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-    }
-    found
-}
-
-/// The files of the data directory that hold these bytes.
-pub fn holding(dir: &Path, needle: &[u8]) -> Vec<PathBuf> {
-    assert!(needle.len() >= 12, "a short needle is found by chance");
-    let mut found = files(dir);
-    found.retain(|f| std::fs::read(f).unwrap().windows(needle.len()).any(|w| w == needle));
-    found
-}
+/// Nine thousand, nine hundred and ninety-nine more requests, like the first.
+pub const MANY_REQUESTS: &str = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+     INSERT INTO request_row SELECT CAST(printf('%016d', i) AS BLOB), version, gallery, leo, team,
+       CASE i % 3 WHEN 0 THEN 'answered' ELSE state END, 0, 0, received_at + i, due_at, changed_at,
+       requester, approver, assignee, flags FROM n CROSS JOIN request_row";

@@ -129,15 +129,7 @@ async fn ten_thousand_requests() {
     let (_dir, store) = fresh().await;
     put(&store, QueueRow { urgent: true, ..row(1, "received") }).await;
     let db = behind(&store, "records.db").await;
-    sqlx::query(
-        "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
-         INSERT INTO request_row SELECT CAST(printf('%016d', i) AS BLOB), version, gallery, leo, team,
-           CASE i % 3 WHEN 0 THEN 'answered' ELSE state END, 0, 0, received_at + i, due_at, changed_at,
-           requester, approver, assignee, flags FROM n CROSS JOIN request_row",
-    )
-    .execute(&db)
-    .await
-    .unwrap();
+    sqlx::query(crate::MANY_REQUESTS).execute(&db).await.unwrap();
     let filter = QueueFilter { gallery: Some(GalleryId::Passport), states: states(&["received"]), ..QueueFilter::default() };
     let (rows, total) = store.queue(&filter).await.unwrap();
     assert_eq!((rows.len(), total), (50, u64::from(QUEUE_COUNT_LIMIT)));

@@ -103,7 +103,7 @@ async fn one_gallerys_failures_do_not_hide_anothers() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_workers_never_share_a_job() {
     let (_dir, one) = fresh().await;
-    let two = Store::open(one.dir()).await.unwrap();
+    let two = Store::open_at(one.place()).await.unwrap();
     for n in 0..24 {
         enqueue(&one, n, 0).await;
     }
