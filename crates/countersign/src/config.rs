@@ -140,14 +140,7 @@ impl Elsewhere {
 
 impl Default for Config {
     fn default() -> Self {
-        Self {
-            data_dir: "data".into(),
-            database: None,
-            blobs: None,
-            serve: Serve::default(),
-            face: Face::default(),
-            abis: BTreeMap::new(),
-        }
+        Self { data_dir: "data".into(), database: None, blobs: None, serve: Serve::default(), face: Face::default(), abis: BTreeMap::new() }
     }
 }
 

@@ -71,7 +71,10 @@ pub async fn run(config: &Config, verb: &Verb) -> Result<ExitCode> {
     println!("{rows} rows, the same on both sides{}.", if copied.before { ", copied before" } else { "" });
     println!("Now name both databases under [database] in the configuration, and run `countersign audit verify`.");
     if !*keep {
-        println!("Then delete records.db and keys.db in {}, and copies of the keys: what is erased from now on could be read with them.", from.display());
+        println!(
+            "Then delete records.db and keys.db in {}, and copies of the keys: what is erased from now on could be read with them.",
+            from.display()
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -171,7 +171,9 @@ pub enum StoreError {
     #[error("the databases hold something else already; give two empty ones (drop and create what an interrupted copy left)")]
     NotEmpty,
     /// What works on a folder's own files alone.
-    #[error("the records are on PostgreSQL, and this works on the files of a folder: use {instead} (docs/RUNBOOK.md, \"PostgreSQL, several nodes, buckets\")")]
+    #[error(
+        "the records are on PostgreSQL, and this works on the files of a folder: use {instead} (docs/RUNBOOK.md, \"PostgreSQL, several nodes, buckets\")"
+    )]
     OnServers {
         /// What to use there.
         instead: &'static str,

@@ -1,5 +1,6 @@
 //! A store moved to PostgreSQL, and several real processes on it at once.
 
+use crate::bundle;
 use crate::cluster::Cluster;
 use crate::run::{Place, Ran};
 use serde_json::Value;
@@ -82,6 +83,9 @@ fn a_store_moves_to_postgresql_and_several_processes_work_on_it() {
     let Some(cluster) = Cluster::start() else { return };
     let place = Place::new();
     founded(&place);
+    let left = bundle::export(&place, "before");
+    let key = bundle::key_of(&left);
+    bundle::both(&left, &["--key", &key]).unwrap();
     let here = place.holds();
     assert!(here["events"].as_u64().unwrap() > 5, "{here}");
 
@@ -95,6 +99,22 @@ fn a_store_moves_to_postgresql_and_several_processes_work_on_it() {
     assert_eq!(verified(with(&place, &nodes[0], &["audit", "verify", "--json"])), place.holds(), "the same log on both sides");
     assert_eq!(place.run(&copy).well().json()["already"], Value::Bool(true));
     assert!(place.run(&["audit", "verify"]).badly().said().contains("was moved to PostgreSQL"));
+
+    // An outsider's copy of it there: checked with the same key, and what was signed before the move is its beginning.
+    let there = place.folder.path().join("after");
+    let taken = ["--by", "Nadia Rahman", "--to", "ICO, case 7", "--why", "the move"];
+    with(&place, &nodes[0], &[&["audit", "export", there.to_str().unwrap()], &taken[..]].concat()).well();
+    let remembered = left.join("checkpoint");
+    bundle::both(&there, &["--key", &key, "--remember", remembered.to_str().unwrap()]).unwrap();
+
+    // What copies a folder's files says what to use instead; what lies there of before the move is named.
+    let said = with(&place, &nodes[0], &["backup", "copy"]).badly().said();
+    assert!(said.contains("pg_dump") && !place.folder.path().join("copy").exists(), "{said}");
+    assert!(with(&place, &nodes[0], &["restore", "copy"]).badly().said().contains("store restored"));
+    for file in ["records.db", "keys.db"] {
+        fs::remove_file(place.data.join("store").join(file)).unwrap();
+    }
+    assert_eq!(with(&place, &nodes[0], &["store", "restored", "--json"]).well().json()["stays_erased"], 0);
 
     // Two that serve and one that only works, at once.
     let start = |config: &std::path::Path, verb: &str| {

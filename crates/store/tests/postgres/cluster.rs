@@ -113,6 +113,47 @@ impl Cluster {
         String::from_utf8(out.stdout).unwrap().trim().to_owned()
     }
 
+    /// What `pg_dump` makes of one of its databases.
+    pub fn dump(&self, database: &str) -> Vec<u8> {
+        let out =
+            Command::new(bin().join("pg_dump")).args(["-Fc", "-U", "postgres", "-h"]).arg(&self.folder).arg(database).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        out.stdout
+    }
+
+    /// Throws a database away and brings back what was dumped of it, with `pg_restore`.
+    pub fn bring_back(&self, database: &str, dump: &[u8]) {
+        use std::io::Write;
+        self.sql("postgres", &format!("DROP DATABASE {database} WITH (FORCE)"));
+        self.sql("postgres", &format!("CREATE DATABASE {database}"));
+        let mut restore = Command::new(bin().join("pg_restore"))
+            .args(["--exit-on-error", "-U", "postgres", "-d", database, "-h"])
+            .arg(&self.folder)
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        restore.stdin.take().unwrap().write_all(dump).unwrap();
+        assert!(restore.wait().unwrap().success());
+    }
+
+    /// The files of the server that hold these bytes.
+    pub fn holding(&self, needle: &[u8]) -> Vec<PathBuf> {
+        assert!(needle.len() >= 12, "a short needle is found by chance");
+        let mut waiting = vec![self.folder.join("data")];
+        let mut found = Vec::new();
+        while let Some(folder) = waiting.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    waiting.push(path);
+                } else if std::fs::read(&path).is_ok_and(|bytes| bytes.windows(needle.len()).any(|w| w == needle)) {
+                    found.push(path);
+                }
+            }
+        }
+        found
+    }
+
     /// Stops the server as a power cut would, and starts it again.
     pub fn crash(&mut self) {
         self.stop();

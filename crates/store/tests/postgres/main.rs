@@ -4,6 +4,7 @@
 
 #[path = "../store/beside.rs"]
 mod beside;
+mod brought_back;
 mod cluster;
 #[path = "../store/common.rs"]
 mod common;
