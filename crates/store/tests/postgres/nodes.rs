@@ -70,7 +70,7 @@ async fn another_layout_is_refused_and_migrated_on_request() {
     ground.cluster.sql("records", "UPDATE _sqlx_migrations SET version = version - 1000 WHERE version > 1000");
     Store::open_at(&place).await.unwrap().close().await;
     // As an installation that has never had any change of the keys' tables.
-    ground.cluster.sql("keys", "DROP TABLE _sqlx_migrations; ALTER TABLE wrapped_key RENAME TO kept");
+    ground.cluster.sql("keys", "DROP TABLE _sqlx_migrations, fact; ALTER TABLE wrapped_key RENAME TO kept");
     let older = Store::open_at(&place).await.unwrap_err();
     assert!(older.to_string().contains("countersign migrate"), "{older}");
     ground.cluster.sql("keys", "DROP INDEX wrapped_key_current, wrapped_key_scope; ALTER INDEX wrapped_key_pkey RENAME TO kept_pkey");
