@@ -28,9 +28,9 @@ for need in "/usr/lib/postgresql/15/bin/initdb the tests on PostgreSQL" ".venv/b
     fi
 done
 $step "Rust tests" cargo nextest run --workspace --locked
-# The same use cases on PostgreSQL, each on a server of its own; those that look into SQLite's file are left to the first run.
+# The same use cases on PostgreSQL, each on a server of its own; those that speak SQLite's own words are left to the first run.
 $step "Rust tests of the use cases, on PostgreSQL" env COUNTERSIGN_TEST_DATABASE=postgres \
-    cargo nextest run -p bureau --locked -E 'binary(bureau) & test(/^(together|again)::/) - test(s3_a_linked_pair)'
+    cargo nextest run -p bureau --locked -E 'binary(bureau) & test(/^(together|again|search)::/) - test(s3_a_linked_pair)'
 $step "documentation examples" cargo test --doc --workspace --locked --quiet
 $step "policy coverage" "$binary" policy coverage
 $step "browser tests" node --test --test-concurrency=1 tools/browser/*.test.mjs

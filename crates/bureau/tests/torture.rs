@@ -25,6 +25,18 @@ fn a_disk_that_lies_is_found_out() {
     assert!(!ran.status.success() && said.contains("WRONG after cycle"), "{said}");
 }
 
+/// The same lives on PostgreSQL: nodes killed alone and by twos, connections ended, the server crashed under them.
+#[test]
+fn on_postgresql_nodes_killed_connections_lost_and_the_server_crashed_lose_nothing() {
+    let ran = torture(&["--cycles", "10", "--seed", "7", "--seconds", "60", "--postgres", "1"]);
+    let (said, why) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{said}\n{why}");
+    println!("{said}{why}");
+    let left_out = why.contains("NOT RUN");
+    let faults = ["KilledAtAnyMoment", "ClockJumps", "TwoNodesKilled", "LostConnections", "ServerCrashed"];
+    assert!(left_out || said.contains("everything held after each") && faults.iter().all(|f| said.contains(f)), "{said}");
+}
+
 fn torture(arguments: &[&str]) -> Output {
     let example = std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("examples/torture");
     assert!(example.exists(), "{} is missing: cargo builds it with the tests of the whole package", example.display());

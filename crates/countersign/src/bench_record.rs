@@ -15,11 +15,16 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use store::{Bare, Commit, IdempotencyKey, LookupEntry, MAX_RECORDS_PER_COMMIT, ProcessingFilter, QueueFilter, QueueRow, Store};
+use store::{
+    Bare, Commit, Database, IdempotencyKey, LookupEntry, MAX_RECORDS_PER_COMMIT, NewJob, Place, ProcessingFilter, QueueFilter, QueueRow,
+    Servers, Store,
+};
 use uuid::Uuid;
 
 /// Entries asked for, or pages, in one measurement; the median is told.
 const LOOKS: usize = 101;
+/// Writers at once, where the databases are compared.
+const WRITERS: usize = 8;
 /// Requests in one transaction while a store is filled: filling is not what is measured.
 const FILL: usize = 500;
 
@@ -35,6 +40,12 @@ pub struct Args {
     /// Requests in the fuller queue, against 100.
     #[arg(long, default_value_t = 100_000)]
     requests: usize,
+    /// An empty PostgreSQL database for records: what a write costs there is measured against the folder too.
+    #[arg(long, value_name = "URL", requires = "keys_database")]
+    database: Option<String>,
+    /// An empty PostgreSQL database for keys.
+    #[arg(long, value_name = "URL", requires = "database")]
+    keys_database: Option<String>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -57,6 +68,10 @@ pub async fn run(args: &Args, folder: &Path) -> Result<()> {
     let mut lines = commits(args, folder).await?;
     lines.extend(log(args, folder).await?);
     lines.extend(queue(args, folder).await?);
+    if let (Some(records), Some(keys)) = (&args.database, &args.keys_database) {
+        let servers = Servers::new(records, keys).map_err(|faults| miette!("{}", faults.join("\n")))?;
+        lines.extend(on_servers(args, folder, servers).await?);
+    }
     if args.json {
         let ratios: serde_json::Map<_, _> = lines.iter().map(|l| (l.what.replace(' ', "_"), serde_json::json!(l.ratio))).collect();
         println!("{}", serde_json::json!({ "commits": args.commits, "leaves": args.leaves, "requests": args.requests, "ratios": ratios }));
@@ -272,4 +287,95 @@ async fn queue(args: &Args, folder: &Path) -> Result<Vec<Line>> {
     store.close().await;
     let seen = format!("{:.2} ms with {held} requests against {:.2} ms with 100", many.as_secs_f64() * 1e3, few.as_secs_f64() * 1e3);
     Ok(vec![Line { what: "a page of the work queue with its counts", ratio: ratio(many, few), seen }])
+}
+
+/// What one database takes for each thing.
+struct Took {
+    event: Duration,
+    decision: Duration,
+    job: Duration,
+    page: Duration,
+    /// For each decision, with several writers at once.
+    crowd: Duration,
+}
+
+/// The same on PostgreSQL and in the folder, in turn.
+async fn on_servers(args: &Args, folder: &Path, servers: Servers) -> Result<Vec<Line>> {
+    let here = Store::create(&folder.join("here"), "bench.example/record").await.into_diagnostic()?;
+    let place = Place { database: Database::Postgres(servers), ..Place::folder(&folder.join("there")) };
+    let there = Store::create_at(&place, "bench.example/record").await.into_diagnostic()?;
+    let stores = [&there, &here];
+    let stream = StreamId::Request(new_id());
+    for store in stores {
+        store.commit(Commit::new(stream, 0, vec![record(Timestamp::now())?])).await.into_diagnostic()?;
+    }
+    // Of each store: events, decisions, jobs, pages.
+    let mut took: [[Vec<Duration>; 4]; 2] = Default::default();
+    for n in 0..args.commits as u64 {
+        for (store, [events, decisions, jobs, _]) in stores.into_iter().zip(&mut took) {
+            let one = Commit::new(stream, n + 1, vec![record(Timestamp::now())?]);
+            let began = Instant::now();
+            store.commit(one).await.into_diagnostic()?;
+            events.push(began.elapsed());
+            let now = Timestamp::now();
+            let mut one = decision(now)?;
+            one.jobs = vec![NewJob { kind: "bench".into(), payload: "{}".into(), run_at: now }];
+            let began = Instant::now();
+            store.commit(one).await.into_diagnostic()?;
+            decisions.push(began.elapsed());
+            let began = Instant::now();
+            let job = store.claim_job("bench", Timestamp::now(), Duration::from_secs(60)).await.into_diagnostic()?;
+            store.finish_job(&job.ok_or_else(|| miette!("a job that was enqueued is due"))?).await.into_diagnostic()?;
+            jobs.push(began.elapsed());
+        }
+    }
+    let filter = QueueFilter { gallery: Some(GalleryId::Passport), limit: 25, ..QueueFilter::default() };
+    for _ in 0..LOOKS {
+        for (store, [.., pages]) in stores.into_iter().zip(&mut took) {
+            let began = Instant::now();
+            store.queue(&filter).await.into_diagnostic()?;
+            store.counts(None).await.into_diagnostic()?;
+            pages.push(began.elapsed());
+        }
+    }
+    let mut each = vec![];
+    for (store, [events, decisions, jobs, pages]) in stores.into_iter().zip(took) {
+        let crowd = crowd(store, args.commits).await?;
+        each.push(Took { event: median(events), decision: median(decisions), job: median(jobs), page: median(pages), crowd });
+    }
+    there.close().await;
+    here.close().await;
+    let [there, here] = each.as_slice() else { return Err(miette!("two stores were measured")) };
+    let line = |what, of: fn(&Took) -> Duration| {
+        let (there, here) = (of(there), of(here));
+        let seen = format!("{:.2} ms against {:.2} ms", there.as_secs_f64() * 1e3, here.as_secs_f64() * 1e3);
+        Line { what, ratio: ratio(there, here), seen }
+    };
+    Ok(vec![
+        line("PostgreSQL : folder, one sealed event with its leaf", |t| t.event),
+        line("PostgreSQL : folder, a new request's first decision", |t| t.decision),
+        line("PostgreSQL : folder, a job claimed and finished", |t| t.job),
+        line("PostgreSQL : folder, a page of the work queue", |t| t.page),
+        line("PostgreSQL : folder, a decision with 8 writers at once", |t| t.crowd),
+    ])
+}
+
+/// Time for each decision when several are made at once.
+async fn crowd(store: &Store, commits: usize) -> Result<Duration> {
+    let each = commits.div_ceil(WRITERS);
+    let began = Instant::now();
+    let mut writers = tokio::task::JoinSet::new();
+    for _ in 0..WRITERS {
+        let store = store.clone();
+        writers.spawn(async move {
+            for _ in 0..each {
+                store.commit(decision(Timestamp::now())?).await.into_diagnostic()?;
+            }
+            Ok::<_, miette::Report>(())
+        });
+    }
+    while let Some(done) = writers.join_next().await {
+        done.into_diagnostic()??;
+    }
+    Ok(began.elapsed() / u32::try_from(each * WRITERS).unwrap_or(u32::MAX))
 }

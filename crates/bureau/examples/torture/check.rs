@@ -9,8 +9,8 @@ use casework::{
     request::State,
     testing::{World, desk},
 };
-use std::{collections::BTreeMap, path::Path, sync::Arc};
-use store::{Store, StoreError};
+use std::{collections::BTreeMap, sync::Arc};
+use store::{Place, Store, StoreError};
 
 /// What was acknowledged in the life of one data directory.
 #[derive(Default)]
@@ -34,13 +34,13 @@ impl Life {
     }
 }
 
-pub(crate) async fn opened(folder: &Path, clock: Arc<dyn Clock>) -> Result<Bureau, StoreError> {
-    Ok(Bureau::of_record(Store::open(folder).await?, clock))
+pub(crate) async fn opened(place: &Place, clock: Arc<dyn Clock>) -> Result<Bureau, StoreError> {
+    Ok(Bureau::of_record(Store::open_at(place).await?, clock))
 }
 
 /// A data directory with everybody on its register.
-pub(crate) async fn found(folder: &Path) {
-    let store = Store::create(folder, "torture.example/log").await.unwrap();
+pub(crate) async fn found(place: &Place) {
+    let store = Store::create_at(place, "torture.example/log").await.unwrap();
     let bureau = Bureau::of_record(store.clone(), Arc::new(Jumping::days_on(0)));
     let register: Register = World::new().register;
     let mut events: Vec<RegisterEvent> = register.leos.values().cloned().map(RegisterEvent::LeoEntered).collect();
@@ -55,9 +55,9 @@ pub(crate) async fn found(folder: &Path) {
 ///
 /// # Errors
 /// What does not hold.
-pub(crate) async fn holds(folder: &Path, life: &Life, days: i64) -> Result<(), String> {
+pub(crate) async fn holds(place: &Place, life: &Life, days: i64) -> Result<(), String> {
     // A few days on: what the processes had claimed, and what they put off, is anybody's again.
-    let bureau = opened(folder, Arc::new(Jumping::days_on(days + 4))).await.map_err(|e| format!("it does not open: {e}"))?;
+    let bureau = opened(place, Arc::new(Jumping::days_on(days + 4))).await.map_err(|e| format!("it does not open: {e}"))?;
     let found = everything(&bureau, life).await;
     let store = bureau.store().clone();
     if found.is_ok() {

@@ -14,19 +14,23 @@ use casework::{
 use jiff::{SignedDuration, Timestamp};
 use std::{
     io::Write as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
-use store::PutDraft;
+use store::{Database, Place, PutDraft, Servers};
 use uuid::Uuid;
 
+/// The environment's names for the addresses of the records and the keys.
+pub(crate) const ADDRESSES: [&str; 2] = ["TORTURE_RECORDS", "TORTURE_KEYS"];
 /// Steps that each of the people takes.
 const STEPS: u64 = 14;
+/// How long somebody whose step failed waits before the next, where the server may be gone.
+const REFUSED_PAUSE: Duration = Duration::from_millis(200);
 /// Days by which a clock jumps at most, either way.
 const JUMP_DAYS: i64 = 3;
 const PASSPORT: GalleryId = GalleryId::Passport;
@@ -99,8 +103,9 @@ pub(crate) async fn run() -> ExitCode {
     let (folder, seed, days, clock) = (PathBuf::from(next()), next().parse::<u64>().unwrap(), next().parse::<i64>().unwrap(), next());
     let time = Arc::new(Jumping::days_on(days));
     // A fault may strike while it opens: then it says so and ends, and nothing was acknowledged.
-    let Ok(bureau) = opened(&folder, time.clone()).await else { return ExitCode::FAILURE };
+    let Ok(bureau) = opened(&place_of(&folder), time.clone()).await else { return ExitCode::FAILURE };
     let bureau = Arc::new(bureau);
+    let on_server = place_of(&folder).database != Database::Folder;
     let mut people = vec![];
     for n in 0..3_u64 {
         let (bureau, time, jumps) = (bureau.clone(), time.clone(), clock == "jumps");
@@ -112,6 +117,10 @@ pub(crate) async fn run() -> ExitCode {
                 }
                 if step(&bureau, &mut chance).await.is_err() {
                     Step::Refused.tell();
+                    if on_server {
+                        // As people do when the page says that it cannot be reached.
+                        tokio::time::sleep(REFUSED_PAUSE).await;
+                    }
                 }
             }
         }));
@@ -120,6 +129,16 @@ pub(crate) async fn run() -> ExitCode {
         p.await.unwrap();
     }
     ExitCode::SUCCESS
+}
+
+/// Where the store of this folder is: its databases' addresses are told by the environment, if they are on a server.
+fn place_of(folder: &Path) -> Place {
+    let [records, keys] = ADDRESSES.map(|name| std::env::var(name).ok());
+    let database = match (records, keys) {
+        (Some(records), Some(keys)) => Database::Postgres(Servers::new(&records, &keys).unwrap()),
+        _ => Database::Folder,
+    };
+    Place { database, ..Place::folder(folder) }
 }
 
 fn new_id() -> Uuid {

@@ -6,6 +6,9 @@
 //! cargo run --release -p bureau --example torture -- --cycles 10000 --seed 1
 //! ```
 //!
+//! With `--postgres 1` records and keys are on a server of the run's own; then nodes are killed, alone and by twos,
+//! their connections end at any moment, and the server crashes under them.
+//!
 //! What must hold, each time: the store opens; the log verifies; replay agrees; a decision that was acknowledged
 //! is there; an answer that was served was released before; an answer left once for each time that it was made up;
 //! what is owed is done without a failure. See `docs/TORTURE.md` for what it does not do.
@@ -13,16 +16,20 @@
 
 mod check;
 mod child;
+#[path = "../../../store/tests/postgres/cluster.rs"]
+mod cluster;
 
-use child::Step;
+use child::{ADDRESSES, Step};
+use cluster::Cluster;
 use std::{
     collections::BTreeMap,
     fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
+use store::{Database, Place, Servers};
 
 /// Cycles that one data directory lives through.
 const LIFE: u64 = 12;
@@ -71,7 +78,14 @@ enum Fault {
     ClockJumps,
     TwoProcesses,
     DiskThatLies,
+    TwoNodesKilled,
+    LostConnections,
+    ServerCrashed,
 }
+
+/// On PostgreSQL: what happens to nodes, to their connections and to the server. Its files are its own to keep.
+const SERVER_FAULTS: [Fault; 5] =
+    [Fault::KilledAtAnyMoment, Fault::ClockJumps, Fault::TwoNodesKilled, Fault::LostConnections, Fault::ServerCrashed];
 
 const FAULTS: [Fault; 9] = [
     Fault::KilledAtAnyMoment,
@@ -101,10 +115,12 @@ struct Settings {
     seconds: u64,
     /// Every cycle is a power cut of a disk that lied about its flushes: the run must find that something is lost.
     liar: bool,
+    /// Records and keys are on a PostgreSQL server, which is the run's own.
+    postgres: bool,
 }
 
 fn settings() -> Settings {
-    let mut out = Settings { cycles: 100, seed: 1, seconds: u64::MAX, liar: false };
+    let mut out = Settings { cycles: 100, seed: 1, seconds: u64::MAX, liar: false, postgres: false };
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
         let value = args.next().and_then(|v| v.parse().ok()).unwrap_or_else(|| panic!("{name} takes a number"));
@@ -113,10 +129,23 @@ fn settings() -> Settings {
             "--seed" => out.seed = value,
             "--seconds" => out.seconds = value,
             "--liar" => out.liar = value != 0,
-            _ => panic!("torture [--cycles N] [--seed N] [--seconds N] [--liar 1]: {name} is none of these"),
+            "--postgres" => out.postgres = value != 0,
+            _ => panic!("torture [--cycles N] [--seed N] [--seconds N] [--liar 1] [--postgres 1]: {name} is none of these"),
         }
     }
     out
+}
+
+/// The server's databases for one life, or for what every life begins as.
+fn place(folder: &Path, server: Option<&Cluster>, life: &str) -> Place {
+    let database = match server {
+        Some(server) => {
+            let url = |of: &str| server.url(&format!("{of}{life}"));
+            Database::Postgres(Servers::new(&url("records"), &url("keys")).unwrap())
+        }
+        None => Database::Folder,
+    };
+    Place { database, ..Place::folder(folder) }
 }
 
 /// The library that stands between a process and its files.
@@ -138,7 +167,14 @@ fn main() -> ExitCode {
     let ground = tempfile::tempdir().unwrap();
     let library = library(ground.path());
     let founded = ground.path().join("founded");
-    runtime.block_on(check::found(&founded));
+    let mut server = None;
+    if settings.postgres {
+        server = Cluster::start();
+        if server.is_none() {
+            return ExitCode::SUCCESS;
+        }
+    }
+    runtime.block_on(check::found(&place(&founded, server.as_ref(), "")));
     let began = Instant::now();
     let mut tally: BTreeMap<Fault, Tally> = BTreeMap::new();
     let mut names: BTreeMap<String, u64> = BTreeMap::new();
@@ -149,12 +185,23 @@ fn main() -> ExitCode {
         let seed = settings.seed.wrapping_mul(1_000_003).wrapping_add(number);
         let store = ground.path().join(format!("life-{number}"));
         copy(&founded, &store);
+        let suffix = format!("_{number}");
+        if let Some(server) = &server {
+            for of in ["records", "keys"] {
+                server.sql("postgres", &format!("CREATE DATABASE {of}{suffix} TEMPLATE {of}"));
+            }
+        }
+        let life_place = place(&store, server.as_ref(), &suffix);
         let mut life = check::Life::default();
         let mut chance = Chance(seed);
         for turn in 0..LIFE.min(settings.cycles - cycle) {
-            let drawn = FAULTS[usize::try_from(chance.below(FAULTS.len() as u64)).unwrap()];
+            let drawn = match server {
+                // Few and slow: each in its turn, so that a short run has all of them.
+                Some(_) => SERVER_FAULTS[usize::try_from((seed.wrapping_add(turn)) % SERVER_FAULTS.len() as u64).unwrap()],
+                None => FAULTS[usize::try_from(chance.below(FAULTS.len() as u64)).unwrap()],
+            };
             let fault = if settings.liar { Fault::DiskThatLies } else { drawn };
-            let said = torment(&store, &library, fault, turn, &mut chance, ground.path());
+            let said = torment(&life_place, &library, fault, turn, &mut chance, ground.path(), server.as_mut());
             let t = tally.entry(fault).or_default();
             t.cycles += 1;
             t.struck += u64::from(said.struck);
@@ -169,7 +216,12 @@ fn main() -> ExitCode {
                 }
                 life.learn(step);
             }
-            if let Err(wrong) = runtime.block_on(check::holds(&store, &life, days(turn))) {
+            if let Err(wrong) = runtime.block_on(check::holds(&life_place, &life, days(turn))) {
+                if let Some(server) = &server {
+                    for of in ["records", "keys"] {
+                        fs::write(ground.path().join(of), server.dump(&format!("{of}{suffix}"))).unwrap();
+                    }
+                }
                 println!("WRONG after cycle {cycle} ({fault:?}), life {number}, turn {turn}, seed {}: {wrong}", settings.seed);
                 if !settings.liar {
                     println!("the data directory is kept: {}", store.display());
@@ -180,6 +232,11 @@ fn main() -> ExitCode {
             cycle += 1;
         }
         fs::remove_dir_all(&store).unwrap();
+        if let Some(server) = &server {
+            for of in ["records", "keys"] {
+                server.sql("postgres", &format!("DROP DATABASE {of}{suffix} WITH (FORCE)"));
+            }
+        }
     }
     println!("seed {}, {cycle} cycles in {} s; everything held after each", settings.seed, began.elapsed().as_secs());
     println!(
@@ -208,14 +265,27 @@ struct Said {
 }
 
 /// One cycle.
-fn torment(store: &Path, library: &Path, fault: Fault, turn: u64, chance: &mut Chance, ground: &Path) -> Said {
+fn torment(
+    place: &Place,
+    library: &Path,
+    fault: Fault,
+    turn: u64,
+    chance: &mut Chance,
+    ground: &Path,
+    mut server: Option<&mut Cluster>,
+) -> Said {
+    let store = &place.dir;
     let report = ground.join("report");
     let _ = fs::remove_file(&report); // there may be none
     let mut children = vec![];
-    for _ in 0..if fault == Fault::TwoProcesses { 2 } else { 1 } {
+    let two = matches!(fault, Fault::TwoProcesses | Fault::TwoNodesKilled | Fault::LostConnections | Fault::ServerCrashed);
+    for _ in 0..if two { 2 } else { 1 } {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.arg("child").arg(store).arg(chance.next().to_string()).arg(days(turn).to_string());
         command.arg(if fault == Fault::ClockJumps { "jumps" } else { "steady" });
+        if let Database::Postgres(servers) = &place.database {
+            command.envs(ADDRESSES.into_iter().zip([servers.records(), servers.keys()]));
+        }
         let what = match fault {
             Fault::KilledAtAChange | Fault::TwoProcesses => Some(format!("kill {}", 1 + chance.below(CHANGES))),
             Fault::KilledAtANamedPoint => {
@@ -228,7 +298,7 @@ fn torment(store: &Path, library: &Path, fault: Fault, turn: u64, chance: &mut C
             Fault::DiskFull => Some(format!("full {} {}", 1 + chance.below(CHANGES), 1 + chance.below(40))),
             Fault::FlushFailed => Some(format!("badflush {}", 1 + chance.below(CHANGES / 15))),
             Fault::SlowDisk => Some("slow 8".to_owned()),
-            Fault::KilledAtAnyMoment | Fault::ClockJumps => None,
+            Fault::KilledAtAnyMoment | Fault::ClockJumps | Fault::TwoNodesKilled | Fault::LostConnections | Fault::ServerCrashed => None,
         };
         if let Some(what) = what {
             command.env("LD_PRELOAD", library).env("FAULT", what).env("FAULT_FOLDER", store);
@@ -245,18 +315,61 @@ fn torment(store: &Path, library: &Path, fault: Fault, turn: u64, chance: &mut C
         .collect();
     let killing = matches!(fault, Fault::KilledAtAnyMoment | Fault::SlowDisk | Fault::ClockJumps);
     if killing {
-        std::thread::sleep(Duration::from_millis(20 + chance.below(350)));
+        std::thread::sleep(Duration::from_millis(20 + chance.below(if server.is_some() { 1_500 } else { 350 })));
         for c in &mut children {
             let _ = c.kill(); // it may have ended
         }
     }
     let mut struck = false;
+    if let Some(server) = &mut server {
+        struck = strike(server, fault, chance, &mut children);
+    }
     for c in &mut children {
         struck |= c.wait().unwrap().code().is_none();
+    }
+    if let Some(server) = server {
+        // What a killed node had asked for last may still be under way there.
+        while server.sql("postgres", &format!("SELECT count(*) FROM pg_stat_activity WHERE {NODES}")) != "0" {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
     let steps = readers.into_iter().flat_map(|r| r.join().unwrap()).collect();
     let name = fs::read_to_string(&report).ok().and_then(|t| t.lines().next().map(str::to_owned));
     Said { steps, struck: struck || name.is_some(), name }
+}
+
+/// The connections of nodes, in the server's view of what goes on.
+const NODES: &str = "datname LIKE 'records%' OR datname LIKE 'keys%'";
+
+/// What is done to nodes through the server, and to the server, while they work; whether anything was met.
+fn strike(server: &mut Cluster, fault: Fault, chance: &mut Chance, children: &mut [Child]) -> bool {
+    let mut pause = |least: u64| std::thread::sleep(Duration::from_millis(least + chance.below(600)));
+    match fault {
+        Fault::TwoNodesKilled => {
+            for child in children {
+                pause(150);
+                let _ = child.kill(); // it may have ended
+            }
+            false
+        }
+        Fault::LostConnections => {
+            let mut ended = 0_u64;
+            while children.iter_mut().any(|c| c.try_wait().unwrap().is_none()) {
+                pause(20);
+                // In the middle of whatever they are doing, as a network or a failover does it.
+                let all = format!("SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity WHERE {NODES}");
+                ended += server.sql("postgres", &all).parse::<u64>().unwrap();
+            }
+            ended > 0
+        }
+        Fault::ServerCrashed => {
+            pause(200);
+            let at_work = server.sql("postgres", &format!("SELECT count(*) FROM pg_stat_activity WHERE {NODES}")) != "0";
+            server.crash();
+            at_work
+        }
+        _ => false,
+    }
 }
 
 pub(crate) fn copy(from: &Path, to: &Path) {

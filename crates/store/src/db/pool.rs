@@ -178,12 +178,20 @@ impl Pool {
     /// Writes every table anew, so that no unused part of a page keeps what was deleted. Writers wait, and it
     /// takes as much free space again. PostgreSQL's catalogue is left out: it is its administrator's.
     pub(crate) async fn write_anew(&self) -> Result<()> {
-        let whole = match self {
-            Self::Sqlite(_) => "VACUUM",
+        if matches!(self, Self::Sqlite(_)) {
+            super::query("VACUUM").execute(self).await?;
+            return Ok(());
+        }
+        let tables: Vec<String> =
+            super::query_scalar("SELECT tablename::text FROM pg_catalog.pg_tables WHERE schemaname = current_schema() ORDER BY tablename")
+                .fetch_all(self)
+                .await?;
+        for table in &tables {
             // Plain VACUUM would leave dead bytes in their pages until something else is written there.
-            Self::Postgres(_) => "VACUUM FULL",
-        };
-        super::query(whole).execute(self).await?;
+            let mut sql = super::QueryBuilder::new("VACUUM FULL ");
+            sql.push_name(table);
+            sql.build().execute(self).await?;
+        }
         Ok(())
     }
 }
