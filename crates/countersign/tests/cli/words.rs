@@ -34,6 +34,7 @@ fn every_verb_explains_itself() {
         &["bench", "record"],
         &["store"],
         &["store", "copy"],
+        &["store", "restored"],
         &["migrate"],
         &["config"],
         &["config", "check"],
