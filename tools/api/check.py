@@ -41,10 +41,13 @@ RUNS = [
     ("leader", "Ruth Adeyemi", 6, ["allocate", "admit", "decide_review", "decide_onward", "close", "colleagues", "list_requests",
                                 "statistics", "ledger", "get_history", "examiners_at_work", "replace_examiner", "failed_tasks",
                                 "try_again", "settings", "confirm_threshold", "decline_threshold"]),
+    ("second-leader", "Colin Bright", 5, ["list_trials", "new_trial", "get_trial_draft", "save_trial", "discard_trial", "set_trial_probe",
+                                       "add_trial_candidate", "describe_trial_candidate", "remove_trial_candidate", "seed_trial",
+                                       "get_trial", "get_trial_picture", "stop_trial", "trial_results", "examiner_agreement"]),
     ("owner", "Margaret Ellis", 4, ["accuracy", "settings", "propose_threshold", "confirm_threshold", "statistics", "ledger",
                                    "processing", "processing_proof", "place_hold", "review_hold", "lift_hold"]),
     ("examiner", "Mei Lin", 5, ["list_comparisons", "get_comparison", "take_up_comparison", "get_comparison_probe",
-                             "get_candidate_image", "give_visual", "get_informed", "give_informed", "conclude_empty"]),
+                             "get_candidate_image", "give_visual", "get_informed", "give_informed", "conclude_empty", "own_trial_result"]),
     ("auditor", "Nadia Rahman", 4, ["me", "policy", "ledger", "verify_ledger", "statistics", "list_requests", "get_request",
                                  "get_history", "take", "look_up", "sample", "processing", "processing_proof"]),
 ]
@@ -137,6 +140,9 @@ def known(server, token):
     draft = server.post(token, "/drafts")
     if draft:
         ids.append(draft["id"])
+    trial = server.post(token, "/trials")
+    if trial:
+        ids.append(trial["id"])
     first, probes, candidates = whole_one or ("", [], [])
     ids = list(dict.fromkeys(ids))
     return {"ids": [first] * (len(ids) // 2 + 1) + ids if first else ids, "probes": probes, "candidates": candidates, "versions": sorted(versions)}

@@ -189,7 +189,7 @@ impl Bureau {
         let mut jobs = vec![];
         for event in &events {
             next.apply(&Entry { by: ctx.who(), event: event.clone() }, now);
-            let facts = HeaderFacts { gallery: next.gallery, leo: next.leo, state: next.state, policy: &policy.version };
+            let facts = HeaderFacts::of(&next, &policy.version);
             records.push(event::record(ctx.who(), event.clone(), now, facts)?);
             jobs.extend(work::jobs_for(event, now)?);
         }
@@ -236,7 +236,8 @@ fn row(request: &Request, now: Timestamp) -> Option<QueueRow> {
         request: request.id,
         version: request.version,
         gallery: request.gallery?,
-        leo: request.leo?,
+        // No force has a part in a trial, so no force's list shows one.
+        leo: request.leo.or(request.trial.as_ref().map(|_| casework::ids::LeoId::fixed(0)))?,
         team: request.team,
         state: request.state.to_string(),
         urgent: request.urgent(),
@@ -247,6 +248,7 @@ fn row(request: &Request, now: Timestamp) -> Option<QueueRow> {
         requester,
         approver: request.approver,
         assignee: request.assignee,
+        trial: request.trial.is_some(),
         flags: serde_json::to_string(&flags).unwrap_or_default(),
         people,
     })

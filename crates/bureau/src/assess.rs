@@ -15,7 +15,7 @@ use casework::{
 use gallery::Gallery as _;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use store::{Assigned, QueueFilter, QueueOrder};
+use store::{Assigned, QueueFilter, QueueOrder, Trials};
 use strum::IntoEnumIterator as _;
 
 /// Requests on one page of a list.
@@ -90,6 +90,8 @@ impl Bureau {
             List::Asked => vec!["review_asked", "onward_asked"],
             _ => vec![],
         };
+        // To whoever examines them, trials are casework; to everybody else they are not there (P1).
+        filter.trials = if list == List::Comparison { Trials::With } else { Trials::Without };
         let (rows, total) = self.store.queue(&filter).await?;
         let mut lines: Vec<RequestLine> = vec![];
         let blind = |row: &store::QueueRow| examines(row, who);

@@ -258,6 +258,7 @@ impl Bureau {
             state: None,
             policy: self.policy().version.clone(),
             class: RetentionClass::Record,
+            trial: false,
         };
         let payload = serde_json::to_vec(&asked)?;
         self.store.append(StreamId::House, vec![NewRecord { header, payload }]).await?;

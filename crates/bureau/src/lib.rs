@@ -24,6 +24,7 @@ pub mod retain;
 pub mod review;
 pub mod search;
 mod tokens;
+pub mod trial;
 pub mod views;
 pub mod work;
 
@@ -297,6 +298,7 @@ impl Bureau {
             state: None,
             policy: self.policy().version.clone(),
             class: RetentionClass::Record,
+            trial: request.trial.is_some(),
         };
         // Who looks at what is left of an erased record is noted in the house's own stream, whose notes go in their
         // time; the request's would not be erased again.
@@ -311,15 +313,15 @@ impl Bureau {
         Ok(())
     }
 
-    /// A new unguessable id: UUID version 7, by the injected clock.
+    /// A new unguessable id, UUID version 4. It tells nothing, not even when it was made: the order of a search's
+    /// candidates would give their ranks away (M2), and when its parts were made, a known-answer trial (P1).
     ///
     /// # Errors
     /// When the system's random source fails.
     pub fn id<T: From<Uuid>>(&self) -> Result<T> {
-        let mut random = [0; 10];
+        let mut random = [0; 16];
         fill_random(&mut random)?;
-        let millis = u64::try_from(self.now().as_millisecond()).unwrap_or_default();
-        Ok(uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid().into())
+        Ok(uuid::Builder::from_random_bytes(random).into_uuid().into())
     }
 }
 

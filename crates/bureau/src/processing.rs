@@ -134,7 +134,8 @@ impl Bureau {
                 clauses: h.clauses.clone(),
                 parties: parties(record)?,
             });
-            let Some(gallery) = h.gallery else { continue };
+            // A known-answer trial is in the log and in no figure of casework (P1).
+            let Some(gallery) = h.gallery.filter(|_| !h.trial) else { continue };
             let mut add = |filed: &str, of: String, measure: String, detail: String| {
                 *figures.entry(FigureKey { gallery, filed: filed.into(), of, measure, detail }).or_insert(0) += 1;
             };

@@ -75,6 +75,7 @@ impl Bureau {
             state: None,
             policy: self.policy().version.clone(),
             class: RetentionClass::Record,
+            trial: false,
         };
         Ok(NewRecord { header, payload: serde_json::to_vec(&Change { by, event })? })
     }

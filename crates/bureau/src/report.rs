@@ -149,6 +149,7 @@ impl Bureau {
             state: None,
             policy: self.policy().version.clone(),
             class: RetentionClass::Record,
+            trial: false,
         };
         self.store.append(StreamId::House, vec![NewRecord { header, payload }]).await?;
         Ok(())
@@ -324,7 +325,8 @@ impl Bureau {
                 break;
             }
             let Some(row) = self.store.queue_row(id).await? else { continue };
-            let visible = actor.has(Role::Auditor) || (Some(row.gallery) == actor.gallery && crate::views::viewer(&actor).sees(&row));
+            let visible =
+                !row.trial && (actor.has(Role::Auditor) || (Some(row.gallery) == actor.gallery && crate::views::viewer(&actor).sees(&row)));
             // M2: how far a request has come would tell an examiner of it what another examiner did.
             if visible && !crate::assess::examines(&row, who) {
                 out.push(self.line(&row, &register, who));

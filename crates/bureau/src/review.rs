@@ -19,7 +19,7 @@ use casework::{
 };
 use jiff::Timestamp;
 use serde::Serialize;
-use store::{QUEUE_PAGE_LIMIT, QueueFilter, QueueOrder};
+use store::{QUEUE_PAGE_LIMIT, QueueFilter, QueueOrder, Trials};
 
 /// An examiner who has yet to finish, as a team leader sees them: nothing of what they gave.
 #[derive(Clone, Debug, Serialize)]
@@ -99,6 +99,7 @@ impl Bureau {
             gallery: actor.gallery,
             involving: Some((who, Some("examiner".into()))),
             viewer: Some(crate::views::viewer(&actor)),
+            trials: Trials::With,
             order: QueueOrder::NewestFirst,
             limit: QUEUE_PAGE_LIMIT,
             ..QueueFilter::default()
@@ -308,6 +309,10 @@ impl Bureau {
     }
 
     pub(crate) async fn held_image(&self, request: &Request, candidate: CandidateId) -> Result<Option<Vec<u8>>> {
+        if let Some(trial) = &request.trial {
+            let known = trial.known(candidate).ok_or(BureauError::Gone)?;
+            return Ok(Some(self.rendering(&known.image).await?));
+        }
         let reference = request.probes.iter().find_map(|p| p.candidate(candidate)).and_then(|c| c.reference);
         match (request.gallery, reference) {
             (Some(gallery), Some(reference)) => Ok(self.store.get_holding_image(gallery, reference).await?),
@@ -316,6 +321,9 @@ impl Bureau {
     }
 
     pub(crate) async fn held_biography(&self, request: &Request, candidate: CandidateId) -> Result<Biography> {
+        if let Some(trial) = &request.trial {
+            return Ok(trial.known(candidate).ok_or(BureauError::Gone)?.biography.clone());
+        }
         let reference = request.probes.iter().find_map(|p| p.candidate(candidate)).and_then(|c| c.reference);
         let (Some(gallery), Some(reference)) = (request.gallery, reference) else { return Err(BureauError::Gone) };
         let bytes = self.store.get_holding_biography(gallery, reference).await?.ok_or(BureauError::Gone)?;

@@ -537,6 +537,8 @@ pub(crate) fn words(event: &Event) -> String {
         Event::HoldPlaced { review, .. } => format!("Placed under a legal hold, to be reviewed on {}", calendar::date_in_words(*review)),
         Event::HoldReviewed { review, .. } => format!("Legal hold reviewed; again on {}", calendar::date_in_words(*review)),
         Event::HoldLifted { .. } => "Legal hold lifted".into(),
+        Event::TrialSeeded { .. } => "A known-answer trial was put before the examiners".into(),
+        Event::TrialStopped { .. } => "The known-answer trial was stopped".into(),
         Event::Closed => "Closed".into(),
         Event::Erased { class } => format!("Erased: {class}"),
     }

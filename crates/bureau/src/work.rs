@@ -64,8 +64,9 @@ pub(crate) fn jobs_after(before: &Request, after: &Request, policy: &Policy, now
         }
     }
     // A request that nothing changed (a task tried again) has its job already.
-    if before.changed_at != after.changed_at
-        && let Some(due) = retain::close_due(after, policy)
+    let due = retain::close_due(after, policy);
+    if (before.changed_at != after.changed_at || due != retain::close_due(before, policy))
+        && let Some(due) = due
     {
         out.push(job(Task::Close, casework::calendar::start_of(due))?);
     }

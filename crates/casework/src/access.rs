@@ -54,6 +54,8 @@ pub enum Action {
     PlaceHold,
     ReviewHold,
     LiftHold,
+    SeedTrial,
+    StopTrial,
     Close,
     Erase,
     SeeRequest,
@@ -74,6 +76,8 @@ pub enum Action {
     ProposeThreshold,
     ConfirmThreshold,
     ExportReferences,
+    SeeTrial,
+    SeeTrialResults,
 }
 
 /// One row of the table: who, in which states, and the clause that says so.
@@ -170,6 +174,10 @@ fn row(action: Action) -> Row {
         A::AskOnward => (&[R::Requester], &[State::Answered, State::Closed], Clause::V3),
         A::DecideOnward => (&[R::Assessor, R::TeamLeader], &[State::Answered, State::Closed], Clause::V3),
         A::TryAgain => (&[R::TeamLeader], ANY, Clause::R3),
+        A::SeedTrial => (&[R::TeamLeader], &[State::Draft], Clause::P1),
+        A::StopTrial => (&[R::TeamLeader], &[State::Comparing, State::Responding, State::Closed], Clause::P1),
+        A::SeeTrial => (&[R::TeamLeader], ANY, Clause::P1),
+        A::SeeTrialResults => (&[R::Examiner, R::TeamLeader, R::Siao], ANY, Clause::P1),
         A::Close => (&[R::Assessor, R::TeamLeader], &[State::Answered, State::Rejected, State::Withdrawn], Clause::D3),
         A::PlaceHold | A::ReviewHold | A::LiftHold => (&[R::TeamLeader, R::Siao], SUBMITTED, Clause::D3),
         // What only a worker does, carrying out what people decided (P2).
@@ -219,6 +227,11 @@ pub fn ruling(role: Role, state: State, action: Action) -> Ruling {
     Ruling { allowed: row.roles.contains(&role) && row.states.contains(&state) && !too_early(role, state, action), clause: row.clause }
 }
 
+/// Whether any of their roles includes it in any state.
+pub(crate) fn in_a_role(actor: &Actor, action: Action) -> bool {
+    row(action).roles.iter().any(|r| actor.has(*r))
+}
+
 /// What would otherwise be seen before its time: a form that its force has not yet submitted, by our
 /// staff; an answer that has not left, by the force.
 fn too_early(role: Role, state: State, action: Action) -> bool {
@@ -255,6 +268,32 @@ pub fn may_know(request: &Request, actor: &Actor) -> bool {
         || actor.has(Role::Siao)
 }
 
+/// What can be done with a known-answer trial (P1), where the table allows it: the examiners' own steps, as in
+/// casework; the rest by whoever put it before them, who is no examiner of it. It is nobody's to read, to hold or to
+/// answer, so it goes no further than the comparison, and no force and no search has a part in it.
+fn in_trial(request: &Request, actor: Option<&Actor>, action: Action) -> bool {
+    let Some(actor) = actor else { return matches!(action, Action::Close | Action::Erase) };
+    let seeder = request.requester == Some(actor.person);
+    match action {
+        Action::Examine
+        | Action::GiveVisual
+        | Action::GiveInformed
+        | Action::ConcludeEmpty
+        | Action::SeeComparison
+        | Action::DeclareConflict
+        | Action::FlagVulnerable => actor.has(Role::Examiner),
+        Action::ReplaceExaminer | Action::StopTrial | Action::SeeTrial => seeder,
+        Action::TryAgain => actor.has(Role::TeamLeader),
+        Action::SeeHistory => actor.has(Role::Auditor),
+        _ => false,
+    }
+}
+
+/// What is done with a trial and with nothing else.
+fn only_in_trial(action: Action) -> bool {
+    matches!(action, Action::StopTrial | Action::SeeTrial)
+}
+
 /// R1: the right post for the gallery, and training in date.
 #[must_use]
 pub fn staff_refusals(actor: &Actor, gallery: GalleryId, ctx: &Context<'_>) -> Vec<Refusal> {
@@ -276,16 +315,18 @@ pub fn refusals(request: &Request, action: Action, ctx: &Context<'_>) -> Vec<Ref
     let Some(actor) = ctx.actor else {
         // Closing is a person's step, and a worker's once nothing has happened for the policy's time.
         let worker_only = row(action).roles.is_empty() || action == Action::Close;
-        return if worker_only { vec![] } else { vec![refuse(&[Clause::P2], "Only a person can do this.")] };
+        let allowed = worker_only && (request.trial.is_none() || in_trial(request, None, action));
+        return if allowed { vec![] } else { vec![refuse(&[Clause::P2], "Only a person can do this.")] };
     };
-    let nothing_there = request.version == 0 && action != Action::Prepare;
-    if nothing_there || !may_know(request, actor) {
+    let begins = request.version == 0 && matches!(action, Action::Prepare | Action::SeedTrial);
+    let knows = may_know(request, actor) || (begins && action == Action::SeedTrial);
+    if (request.version == 0 && !begins) || !knows {
         return vec![unknown()];
     }
     let mut out = vec![];
     if !actor.roles.iter().any(|r| ruling(*r, request.state, action).allowed) {
         let row = row(action);
-        let words = if actor.roles.iter().any(|r| row.roles.contains(r)) {
+        let words = if in_a_role(actor, action) {
             format!("This cannot be done now. The state of the request is: {}.", request.state.label().to_lowercase())
         } else {
             "Your role does not include this.".to_owned()
@@ -327,6 +368,12 @@ pub fn refusals(request: &Request, action: Action, ctx: &Context<'_>) -> Vec<Ref
     }
     if request.conflicted.contains(&actor.person) && action != Action::DeclareConflict {
         out.push(refuse(&[Clause::R1], "You have a conflict of interest in this request."));
+    }
+    // What casework refuses is refused in the same words in a trial, so that refusals tell nothing; what casework
+    // allows and a trial does not, is not there.
+    let there = if request.trial.is_some() { in_trial(request, Some(actor), action) } else { !only_in_trial(action) };
+    if out.is_empty() && !there {
+        return vec![unknown()];
     }
     out
 }

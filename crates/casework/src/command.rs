@@ -10,6 +10,7 @@ use crate::{
     record::{GalleryId, RetentionClass},
     review::{Informed, Visual},
     task::Task,
+    trial::Material,
 };
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -96,6 +97,10 @@ pub enum Command {
     ReviewHold { owner: PersonId, reason: String, review: Date },
     /// Keep it no longer.
     LiftHold { reason: String },
+    /// Put a known-answer trial before the examiners (P1).
+    SeedTrial { material: Box<Material> },
+    /// Stop it: it counts for nothing.
+    StopTrial { reason: String },
     /// Close it.
     Close,
     /// Destroy a class of data (worker).
@@ -141,6 +146,8 @@ impl Command {
             Self::PlaceHold { .. } => Action::PlaceHold,
             Self::ReviewHold { .. } => Action::ReviewHold,
             Self::LiftHold { .. } => Action::LiftHold,
+            Self::SeedTrial { .. } => Action::SeedTrial,
+            Self::StopTrial { .. } => Action::StopTrial,
             Self::Close => Action::Close,
             Self::Erase { .. } => Action::Erase,
         }

@@ -6,6 +6,7 @@ mod intake;
 mod respond;
 mod review;
 mod search;
+mod trial;
 
 pub use search::judged_by_another;
 
@@ -57,7 +58,9 @@ impl Context<'_> {
 /// request exists gets the one refusal that an unknown request gives (V1).
 pub fn decide(request: &Request, command: &Command, ctx: &Context<'_>) -> Result<Vec<Event>, Vec<Refusal>> {
     let mut out = access::refusals(request, command.action(), ctx);
-    if out.first().is_some_and(|r| *r == access::unknown()) {
+    // Who has no part in such a step at all is told that, and nothing of how the request stands (M2, V1).
+    let none_of_theirs = ctx.actor.is_some_and(|a| !access::in_a_role(a, command.action()));
+    if none_of_theirs || out.first().is_some_and(|r| *r == access::unknown()) {
         return Err(out);
     }
     let answer = match command {
@@ -80,6 +83,7 @@ pub fn decide(request: &Request, command: &Command, ctx: &Context<'_>) -> Result
         Command::Examine { .. } | Command::GiveVisual { .. } | Command::GiveInformed { .. } | Command::ConcludeEmpty { .. } => {
             review::decide(request, command, ctx)
         }
+        Command::SeedTrial { .. } | Command::StopTrial { .. } => trial::decide(request, command, ctx),
         Command::DecideSharing { .. }
         | Command::Answer { .. }
         | Command::Release { .. }

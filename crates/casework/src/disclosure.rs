@@ -257,6 +257,9 @@ pub fn refusals(request: &Request, policy: &Policy) -> Vec<Refusal> {
     let Some(gallery) = request.gallery else {
         return vec![refuse(&[], "There is no request.")];
     };
+    if request.trial.is_some() {
+        out.push(refuse(&[Clause::P1], "A known-answer trial answers nobody: nothing of it is disclosed."));
+    }
     for p in &request.probes {
         if !p.ended() {
             out.push(refuse(&[Clause::O10], "An image has not come to its end."));

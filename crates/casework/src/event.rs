@@ -11,9 +11,10 @@ use crate::{
     policy::BioField,
     record::{GalleryId, Header, NewRecord, RetentionClass},
     refusal::Refusal,
-    request::{Outcome, State},
+    request::{Outcome, Request, State},
     review::{Informed, Visual},
     task::Task,
+    trial::Material,
 };
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -234,6 +235,10 @@ pub enum Event {
     HoldReviewed { owner: PersonId, reason: String, review: Date },
     /// It ended.
     HoldLifted { reason: String },
+    /// A team leader put a known-answer trial before the examiners (P1).
+    TrialSeeded { material: Box<Material>, gallery: GalleryId, team: Option<TeamId>, came_in: Date, due: Date },
+    /// It was stopped, and counts for nothing.
+    TrialStopped { reason: String },
     /// Nothing more is to be done.
     Closed,
     /// A class of data was destroyed (D3).
@@ -286,6 +291,8 @@ impl Event {
             Self::ReviewDecided { .. } => vec![Clause::W4, Clause::W5],
             Self::HoldPlaced { .. } | Self::HoldReviewed { .. } | Self::HoldLifted { .. } | Self::Erased { .. } => vec![Clause::D3],
             Self::TriedAgain { task } => vec![task.clause()],
+            Self::TrialSeeded { .. } => vec![Clause::P1, Clause::R1],
+            Self::TrialStopped { .. } => vec![Clause::P1],
             _ => vec![],
         };
         out.sort_unstable();
@@ -337,6 +344,16 @@ pub struct HeaderFacts<'a> {
     pub state: State,
     /// The policy version.
     pub policy: &'a str,
+    /// Whether it is a known-answer trial.
+    pub trial: bool,
+}
+
+impl<'a> HeaderFacts<'a> {
+    /// The facts of a request as it stands.
+    #[must_use]
+    pub fn of(request: &Request, policy: &'a str) -> Self {
+        Self { gallery: request.gallery, leo: request.leo, state: request.state, policy, trial: request.trial.is_some() }
+    }
 }
 
 /// Makes the record of one event.
@@ -354,6 +371,7 @@ pub fn record(by: Who, event: Event, at: Timestamp, facts: HeaderFacts<'_>) -> R
         state: Some(facts.state.to_string()),
         policy: facts.policy.into(),
         class: event.class(),
+        trial: facts.trial,
     };
     Ok(NewRecord { header, payload: serde_json::to_vec(&Entry { by, event })? })
 }

@@ -1,5 +1,5 @@
-//! Typed, unguessable identifiers. Every id is a UUID made by the caller (version 7, so that rows
-//! sort by creation, with 74 random bits); `casework` itself reads no clock and no random source.
+//! Typed, unguessable identifiers. Every id is a UUID made by the caller (version 4: 122 random
+//! bits and nothing else, so no id tells when it was made or what came before it); `casework` itself reads no clock and no random source.
 
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};

@@ -174,13 +174,16 @@ pub struct RetentionRule {
     pub disclosure_days_after_closing: u16,
     /// Years that the record lives after closing (a ceiling).
     pub record_years_after_closing: u8,
+    /// The same of a known-answer trial: D3 keeps a record of requests, and a trial, which tells of staff only, is none.
+    pub trial_years_after_closing: u8,
 }
 
 impl RetentionRule {
-    /// How long a class lives after closing; none for what does not wait for it.
+    /// How long a class lives after closing, of a request or of a known-answer trial; none for what does not wait for it.
     #[must_use]
-    pub fn period(&self, class: RetentionClass) -> Option<Period> {
+    pub fn period(&self, class: RetentionClass, trial: bool) -> Option<Period> {
         match class {
+            RetentionClass::Record if trial => Some(Period::Years(self.trial_years_after_closing)),
             RetentionClass::Record => Some(Period::Years(self.record_years_after_closing)),
             RetentionClass::Images => Some(Period::Days(self.images_days_after_closing)),
             RetentionClass::Disclosure => Some(Period::Days(self.disclosure_days_after_closing)),
@@ -210,6 +213,8 @@ pub struct Policy {
     pub hold_review_days_max: u16,
     /// How long things live after closing, by the London date from which each rule applies, oldest first. Never empty.
     pub retention: Vec<RetentionRule>,
+    /// Days after its conclusion that a known-answer trial closes; its pictures then go like every image.
+    pub trial_close_after_days: u16,
     /// The lowest rank that may approve (S9).
     pub approving_rank: Rank,
     /// What an accuracy certificate must rest on (P1).
@@ -298,6 +303,7 @@ mod tests {
         assert!(DEFERRED.len() < ids.len());
         assert!(!V1.retention.is_empty() && V1.retention.is_sorted_by(|a, b| a.from < b.from), "oldest first");
         assert!(V1.retention.iter().all(|r| (1..=6).contains(&r.record_years_after_closing)), "D3: a ceiling of six years");
+        assert!(V1.retention.iter().all(|r| (1..=r.record_years_after_closing).contains(&r.trial_years_after_closing)), "a trial's sooner");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::{
     event::{Authorisation, SearchFacts, Sharing},
     ids::{CandidateId, PersonId, ProbeId, ReferenceId},
     review::{Informed, Visual},
+    trial::Known,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -109,6 +110,12 @@ pub struct Probe {
 impl Probe {
     pub(crate) fn new(id: ProbeId) -> Self {
         Self { id, state: ProbeState::Pending, assessment: None, facts: None, candidates: vec![], examiners: vec![] }
+    }
+    /// The probe of a known-answer trial: its list is there without a search, in no order that tells anything.
+    pub(crate) fn compared(id: ProbeId, list: &[Known]) -> Self {
+        let mut candidates: Vec<_> = list.iter().map(|k| Candidate::new(k.candidate, Some(k.reference()))).collect();
+        candidates.sort_by_key(|c| c.id);
+        Self { state: ProbeState::Comparing, candidates, ..Self::new(id) }
     }
     /// A candidate of this probe.
     #[must_use]

@@ -104,6 +104,10 @@ pub enum HouseKind {
     Copied,
     /// An operator brought a copy back.
     Restored,
+    /// Somebody read what known-answer trials came to.
+    TrialResultsRead,
+    /// Somebody read where examiners differ in casework.
+    ExaminersCompared,
 }
 
 /// The looks at what belongs to a request: the only kind of its stream.
@@ -157,6 +161,8 @@ pub const TABLE: &[(&str, Operation)] = &[
     ("hold-placed", Operation::Alteration),
     ("hold-reviewed", Operation::Alteration),
     ("hold-lifted", Operation::Alteration),
+    ("trial-seeded", Operation::Collection),
+    ("trial-stopped", Operation::Alteration),
     ("closed", Operation::Alteration),
     ("erased", Operation::Erasure),
     // The looks at it.
@@ -190,6 +196,8 @@ pub const TABLE: &[(&str, Operation)] = &[
     ("notes-erased", Operation::Erasure),
     ("copied", Operation::Consultation),
     ("restored", Operation::Alteration),
+    ("trial-results-read", Operation::Consultation),
+    ("examiners-compared", Operation::Consultation),
 ];
 
 /// Why it was done, where the event itself says so, in the words of whoever did it; elsewhere the clauses that

@@ -99,6 +99,10 @@ pub struct Header {
     pub policy: String,
     /// The class its payload is sealed under.
     pub class: RetentionClass,
+    /// Whether it belongs to a known-answer trial, which is no casework: statistics leave it out (P1). Written
+    /// only where it is so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub trial: bool,
 }
 
 /// An event ready to be sealed and committed: header in clear, payload as canonical JSON bytes.

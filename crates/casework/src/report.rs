@@ -94,11 +94,12 @@ pub fn counts<'a>(headers: impl IntoIterator<Item = &'a Header>) -> BTreeMap<Gal
     counts_by(headers, |h| h.gallery)
 }
 
-/// The same by whatever a header is filed under: a month, a force. A header without a key is passed over.
+/// The same by whatever a header is filed under: a month, a force. A header without a key is passed over, and so is
+/// every header of a known-answer trial, which is no casework (P1).
 #[must_use]
 pub fn counts_by<'a, K: Ord>(headers: impl IntoIterator<Item = &'a Header>, key: impl Fn(&Header) -> Option<K>) -> BTreeMap<K, Counts> {
     let mut out: BTreeMap<K, Counts> = BTreeMap::new();
-    for h in headers {
+    for h in headers.into_iter().filter(|h| !h.trial) {
         let Some(key) = key(h) else { continue };
         let c = out.entry(key).or_default();
         for (measure, detail) in measures(h) {

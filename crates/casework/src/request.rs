@@ -10,6 +10,7 @@ use crate::{
     record::{GalleryId, OpenedRecord, RetentionClass},
     refusal::Refusal,
     review,
+    trial::Trial,
 };
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
@@ -204,6 +205,8 @@ pub struct Request {
     pub closed_at: Option<Timestamp>,
     /// The legal hold that keeps it from being erased.
     pub hold: Option<Hold>,
+    /// What makes it a known-answer trial; none in casework.
+    pub trial: Option<Trial>,
     /// The classes that are gone.
     pub erased: BTreeSet<RetentionClass>,
 }
@@ -282,6 +285,7 @@ impl Request {
             changed_at: None,
             closed_at: None,
             hold: None,
+            trial: None,
             erased: BTreeSet::new(),
         }
     }
@@ -316,6 +320,9 @@ impl Request {
                     request.gallery = request.gallery.or(r.header.gallery);
                     request.leo = request.leo.or(r.header.leo);
                     request.erased.insert(r.header.class);
+                    if r.header.trial {
+                        request.trial.get_or_insert_default();
+                    }
                 }
             }
             if let Some(state) = r.header.state.as_deref().and_then(|s| s.parse().ok()) {
@@ -675,6 +682,11 @@ impl Request {
                     o.decision = Some((allowed, reasons));
                 }
             }
+            Event::TrialSeeded { material, gallery, team, came_in, due } => {
+                (self.gallery, self.team, self.due) = (Some(gallery), team, Some(due));
+                self.seeded(*material, came_in, entry.by, at);
+            }
+            Event::TrialStopped { reason } => self.trial_stopped(reason),
             // A worker is to do again what was decided before: nothing about the request changes by it.
             Event::TriedAgain { .. } => {}
             Event::HoldPlaced { owner, reason, review } => self.hold = Some(Hold { owner, reason, review, since: at }),

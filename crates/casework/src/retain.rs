@@ -43,6 +43,9 @@ pub fn due(request: &Request, policy: &Policy, today: Date) -> Vec<Due> {
         }
         let why = match class {
             RetentionClass::Disclosure => "The answer as released goes a set time after closing.",
+            RetentionClass::Record if request.trial.is_some() => {
+                "The record of a known-answer trial goes a set number of years after closing."
+            }
             RetentionClass::Record => "The record goes a set number of years after closing.",
             _ => "Images go a set time after closing.",
         };
@@ -66,7 +69,7 @@ fn timetable(request: &Request, policy: &Policy) -> Vec<(RetentionClass, Date, D
     let wanted = classes.into_iter().filter(|c| *c != RetentionClass::Disclosure || request.answered);
     let goes = |class| {
         let dates = rules.iter().filter_map(|r| {
-            let over = calendar::after(closed, r.period(class)?);
+            let over = calendar::after(closed, r.period(class, request.trial.is_some())?);
             Some((if r.from > closed { over.max(r.from) } else { over }, r.from))
         });
         dates.min().map(|(on, rule)| (class, on, rule))
@@ -88,6 +91,11 @@ pub(crate) fn candidates_go(request: &Request) -> bool {
 #[must_use]
 pub fn close_due(request: &Request, policy: &Policy) -> Option<Date> {
     let idle = matches!(request.state, State::AwaitingApproval | State::Returned | State::Rejected | State::Answered | State::Withdrawn);
+    // Nothing more comes of a trial once people have concluded on it.
+    if request.trial.is_some() && request.state == State::Responding {
+        let since = calendar::london_date(request.changed_at?);
+        return Some(calendar::after(since, Period::Days(policy.trial_close_after_days)));
+    }
     let since = calendar::london_date(request.changed_at.filter(|_| idle)?);
     Some(calendar::after(since, Period::Days(policy.close_after_idle_days)))
 }

@@ -29,6 +29,8 @@ use std::{
 };
 use strum::IntoEnumIterator;
 
+mod trials;
+
 /// The police force of the world.
 pub const FORCE: LeoId = LeoId::fixed(501);
 /// The National Crime Agency of the world.
@@ -154,13 +156,7 @@ impl Case {
     pub fn commit(&mut self, by: Who, event: Event, at: Timestamp, policy: &Policy) {
         let entry = Entry { by, event: event.clone() };
         self.request.apply(&entry, at);
-        let new = event::record(
-            by,
-            event,
-            at,
-            HeaderFacts { gallery: self.request.gallery, leo: self.request.leo, state: self.request.state, policy: &policy.version },
-        )
-        .expect("an event is written");
+        let new = event::record(by, event, at, HeaderFacts::of(&self.request, &policy.version)).expect("an event is written");
         self.records.push(OpenedRecord { seq: self.records.len() as u64 + 1, header: new.header, payload: Some(new.payload) });
     }
     /// The request folded again from its records.

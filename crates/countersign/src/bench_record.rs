@@ -91,7 +91,7 @@ fn new_id() -> RequestId {
 fn record(now: Timestamp) -> Result<NewRecord> {
     let leo = Some(LeoId::fixed(7));
     let policy = &Policy::in_force(casework::calendar::london_date(now)).version;
-    let facts = HeaderFacts { gallery: Some(GalleryId::Passport), leo, state: State::Received, policy };
+    let facts = HeaderFacts { gallery: Some(GalleryId::Passport), leo, state: State::Received, policy, trial: false };
     let reason = "It is in the public interest, and nothing less would do. ".repeat(8);
     event::record(Who::Person(PersonId::fixed(9)), Event::Withdrawn { reason }, now, facts).into_diagnostic()
 }
@@ -112,6 +112,7 @@ fn row(request: RequestId, now: Timestamp) -> QueueRow {
         requester: PersonId::fixed(9),
         approver: Some(PersonId::fixed(8)),
         assignee: None,
+        trial: false,
         flags: "{}".into(),
         people: vec![(PersonId::fixed(8), "approver".into()), (PersonId::fixed(9), "requester".into())],
     }

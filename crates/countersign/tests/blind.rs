@@ -12,19 +12,19 @@ use axum::{
     body::Body,
     http::{Request, header},
 };
-use bureau::{Bureau, Clock, Parts, certificate::Wanted, enrol::Enrolment};
+use bureau::{Bureau, Clock, Parts, certificate::Wanted, enrol::Enrolment, trial::TrialWords};
 use casework::{
     command::Command,
     disclosure::Biography,
     form::Nationality,
-    ids::{PersonId, ProbeId, RequestId},
+    ids::{CandidateId, PersonId, ProbeId, RequestId},
     image_log::Steps,
     policy::BioField,
     record::GalleryId,
     request::ProbeState,
     review::{Agreement, Component, Conclusion, Informed, Visual},
 };
-use decoder::{Decoder, PixelArea, Rgb8};
+use decoder::{Decoder, Mask, PixelArea, Rgb8};
 use demo::{people, stories};
 use face::{Engine, OnnxEngine, Pack};
 use gallery::{LocalGallery, ModelId, Settings};
@@ -97,9 +97,26 @@ impl Ground {
         }))
     }
 
-    /// A house in which a search for one face of the photograph has been made. In the gallery the same faces are
-    /// held twice, as two photographs that differ in their frame.
+    /// A house in which a search for one face of the photograph has been made.
     async fn searched(&self, dir: &Path, face: usize) -> (Arc<Bureau>, RequestId, ProbeId) {
+        let (bureau, _) = self.founded(dir).await;
+        let photograph = std::fs::read(self.pack.samples().unwrap().join("sample3.jpg")).unwrap();
+        let (id, probe) = self.searched_with(&bureau, &photograph, face).await;
+        (bureau, id, probe)
+    }
+
+    /// A request of which one face was searched for.
+    async fn searched_with(&self, bureau: &Bureau, photograph: &[u8], face: usize) -> (RequestId, ProbeId) {
+        let form = stories::form("NS/2026/0500", Nationality::British);
+        let id = stories::submitted(bureau, stories::PASSPORT, form, photograph, face).await.unwrap()[0];
+        let probe = stories::authorised(bureau, stories::PASSPORT, id).await.unwrap();
+        bureau.act_and_work(people::VERMA, id, Command::StartSearch { probe }, None, None).await.unwrap();
+        (id, probe)
+    }
+
+    /// A house whose passport gallery holds the faces of a photograph twice, as two photographs that differ in their
+    /// frame; with each, what is held of it.
+    async fn founded(&self, dir: &Path) -> (Arc<Bureau>, Vec<(Vec<u8>, Biography)>) {
         std::fs::create_dir_all(dir).unwrap();
         let bureau = self.open(dir).await;
         bureau.found_register(people::register(casework::calendar::london_date(bureau.now()))).await.unwrap();
@@ -108,13 +125,17 @@ impl Ground {
         let pixels = bureau.decode(&bytes).await.unwrap();
         let faces = bureau.faces(&pixels).await.unwrap();
         let whole = Rgb8::new(pixels.width, pixels.height, pixels.data).unwrap();
+        let mut held = vec![];
         for (n, f) in faces.iter().enumerate() {
             for margin in [0.45, 0.6] {
                 let area = PixelArea { x: f.area.x, y: f.area.y, width: f.area.width, height: f.area.height };
                 let image = whole.crop(area.padded(margin)).unwrap().to_jpeg(92).unwrap();
-                let biography = Biography([(BioField::Name, format!("Invented {n}"))].into());
+                let biography = Biography([(BioField::Name, format!("Invented {n} at {margin}"))].into());
                 // A crop that shows a neighbour too is refused, which is as well here.
-                let _ = bureau.enrol_one(GalleryId::Passport, Enrolment { image, biography }).await;
+                let enrolment = Enrolment { image: image.clone(), biography: biography.clone() };
+                if bureau.enrol_one(GalleryId::Passport, enrolment).await.is_ok() {
+                    held.push((image, biography));
+                }
             }
         }
         let model = self.engine.model();
@@ -123,12 +144,7 @@ impl Ground {
             .issue_certificate(&measured::evaluation(&self.pack, model, 0, casework::calendar::london_date(bureau.now()), |_| ()), wanted)
             .await
             .unwrap();
-        let photograph = std::fs::read(samples.join("sample3.jpg")).unwrap();
-        let form = stories::form("NS/2026/0500", Nationality::British);
-        let id = stories::submitted(&bureau, stories::PASSPORT, form, &photograph, face).await.unwrap()[0];
-        let probe = stories::authorised(&bureau, stories::PASSPORT, id).await.unwrap();
-        bureau.act_and_work(people::VERMA, id, Command::StartSearch { probe }, None, None).await.unwrap();
-        (bureau, id, probe)
+        (bureau, held)
     }
 }
 
@@ -201,6 +217,8 @@ type Transcript = Vec<(String, Vec<u8>)>;
 struct Browser {
     router: Router,
     cookie: String,
+    /// A token of the API; without one, the pages' cookie is sent.
+    bearer: Option<String>,
     got: Transcript,
 }
 
@@ -208,7 +226,7 @@ impl Browser {
     async fn sign_in(bureau: Arc<Bureau>) -> Self {
         let config = web::Config { hosts: vec![HOST.into()], demo: true, secure: false, trusted_proxies: vec![] };
         let router = web::router(web::AppState::over(config, bureau).unwrap());
-        let mut b = Self { router, cookie: String::new(), got: vec![] };
+        let mut b = Self { router, cookie: String::new(), bearer: None, got: vec![] };
         let page = b.get("/sign-in").await;
         b.post("/sign-in", &[("_csrf", &field(&page, "_csrf")), ("person", &SECOND.to_string())]).await;
         b.got.clear();
@@ -216,7 +234,11 @@ impl Browser {
     }
 
     async fn send(&mut self, name: String, request: axum::http::request::Builder, body: Body) -> Vec<u8> {
-        let request = request.header(header::HOST, HOST).header(header::COOKIE, &self.cookie).body(body).unwrap();
+        let request = match &self.bearer {
+            Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
+            None => request.header(header::COOKIE, &self.cookie),
+        };
+        let request = request.header(header::HOST, HOST).body(body).unwrap();
         let (parts, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
         if let Some(set) = parts.headers.get(header::SET_COOKIE) {
             self.cookie = set.to_str().unwrap().split(';').next().unwrap().to_owned();
@@ -236,8 +258,14 @@ impl Browser {
     }
 
     async fn get(&mut self, path: &str) -> String {
-        let body = self.send(format!("GET {path}"), Request::get(path), Body::empty()).await;
-        String::from_utf8_lossy(&body).into_owned()
+        loop {
+            let body = self.send(format!("GET {path}"), Request::get(path), Body::empty()).await;
+            // The server's limit is in the way of nothing but haste.
+            if self.got.pop_if(|(_, answer)| answer.starts_with(b"429")).is_none() {
+                return String::from_utf8_lossy(&body).into_owned();
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
     }
 
     async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> String {
@@ -278,12 +306,12 @@ impl Browser {
     }
 }
 
-/// Form tokens made equal: they are random in every session and every page.
+/// Form tokens and the number of an answer of the API made equal: they are random every time.
 fn equalised(body: &[u8]) -> Vec<u8> {
     let Ok(text) = std::str::from_utf8(body) else { return body.to_vec() };
     let mut out = text.to_owned();
-    for name in ["_csrf", "_once"] {
-        let mark = format!("name=\"{name}\" value=\"");
+    let hidden = ["_csrf", "_once"].map(|name| format!("name=\"{name}\" value=\""));
+    for mark in hidden.into_iter().chain(["\"request_id\":\"".to_owned()]) {
         let mut at = 0;
         while let Some(found) = out[at..].find(&mark) {
             let start = at + found + mark.len();
@@ -427,6 +455,130 @@ async fn m2_the_second_examiners_pages_are_the_same_whatever_the_first_did() {
     assert!(ends.contains(&ProbeState::Concluded), "in some copy both agreed");
     assert!(ends.iter().any(|e| matches!(e, ProbeState::Adjudicating(_))), "in some copy they differed");
     assert!(ends.contains(&ProbeState::Comparing), "in some copy the first had not finished");
+}
+
+/// A known-answer trial with the same content as a request: its picture, its words, its candidates in this order.
+async fn trial_like(bureau: &Bureau, probe: &[u8], candidates: &[(Vec<u8>, Biography)]) -> (RequestId, ProbeId) {
+    let form = stories::form("NS/2026/0500", Nationality::British);
+    let id = bureau.new_trial(people::ADEYEMI).await.unwrap();
+    let words = TrialWords {
+        origin: "Invented for a test.".into(),
+        mode: form.mode,
+        source: Some(casework::form::Source::Unsupervised),
+        offence: form.offence,
+        person: form.person,
+        urgent: form.urgent == Some(true),
+        came_in_days_ago: 0,
+    };
+    let leader = people::ADEYEMI;
+    let mut version = bureau.save_trial(leader, id, 1, words).await.unwrap();
+    version = bureau.add_trial_image(leader, id, version, false, probe, None).await.unwrap();
+    for (n, (image, biography)) in candidates.iter().enumerate() {
+        version = bureau.add_trial_image(leader, id, version, true, image, None).await.unwrap();
+        let candidate = bureau.trial_draft(leader, id).await.unwrap().material.candidates[n].candidate;
+        version = bureau.describe_trial_candidate(leader, id, version, candidate, Some(n == 0), biography.clone()).await.unwrap();
+    }
+    bureau.seed_trial(leader, id, version, None).await.unwrap_or_else(|e| panic!("{e:?}"));
+    (id, bureau.open(id).await.unwrap().probes[0].id)
+}
+
+/// Everything that an examiner is served of a comparison, by pages and by the API, with what is drawn by chance in
+/// every request (its ids, and a picture of the candidates' order) made equal.
+async fn examined(bureau: Arc<Bureau>, id: RequestId, probe: ProbeId, order: Vec<CandidateId>) -> Transcript {
+    let token = bureau.issue_token(SECOND, 1).await.unwrap();
+    let mut b = Browser::sign_in(bureau.clone()).await;
+    let (base, api) = (format!("/review/{id}/{probe}"), format!("/api/v1/comparisons/{id}/{probe}"));
+    let names: Vec<String> = order.iter().map(ToString::to_string).collect();
+    let asks = |b: &mut Browser| b.bearer = Some(token.clone());
+    let everywhere = async |b: &mut Browser| {
+        b.bearer = None;
+        b.look_everywhere(&base, &names).await;
+        b.get("/review/trials").await;
+        b.fill(&format!("/assess/{id}/take"), &[("conflict", "no")]).await;
+        asks(b);
+        b.get("/api/v1/comparisons").await;
+        b.get(&api).await;
+        b.get(&format!("{api}/image")).await;
+        for tail in ["", "/history", "/brief", "/answer"] {
+            b.get(&format!("/api/v1/requests/{id}{tail}")).await;
+        }
+        b.get(&format!("/api/v1/trials/{id}")).await;
+        for c in &names {
+            b.get(&format!("{api}/candidates/{c}/image")).await;
+            b.get(&format!("{api}/candidates/{c}/informed")).await;
+        }
+        b.bearer = None;
+    };
+    everywhere(&mut b).await;
+    bureau.act_and_work(SECOND, id, Command::Examine { probe, order: order.clone() }, None, None).await.unwrap();
+    everywhere(&mut b).await;
+    for c in &names {
+        let opinion = [("part-nose", "alike"), ("conclusion", "same"), ("words", "The nose agrees."), ("action", "lock")];
+        b.fill(&format!("{base}/{c}"), &opinion).await;
+    }
+    First::TakesUp.acts(&bureau, id, probe).await;
+    everywhere(&mut b).await;
+    for c in &names {
+        b.fill(&format!("{base}/{c}/informed"), &[("same", "yes"), ("reasons", "The record agrees.")]).await;
+    }
+    everywhere(&mut b).await;
+    let mut equal = vec![(id.to_string(), "REQUEST".to_owned()), (probe.to_string(), "PROBE".into()), (id.reference(), "REFERENCE".into())];
+    equal.extend(names.iter().enumerate().map(|(n, c)| (c.clone(), format!("CANDIDATE-{n}"))));
+    let plain = |bytes: Vec<u8>| match String::from_utf8(bytes) {
+        Ok(text) => equal.iter().fold(text, |text, (from, to)| text.replace(from, to)).into_bytes(),
+        Err(picture) => picture.into_bytes(),
+    };
+    b.got.into_iter().map(|(name, bytes)| (String::from_utf8(plain(name.into_bytes())).unwrap(), plain(bytes))).collect()
+}
+
+/// P1, M2: a known-answer trial is casework to whoever examines it, byte for byte.
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_an_examiner_is_served_a_trial_and_a_request_with_the_same_content_alike() {
+    let ground = Ground::new();
+    let temp = tempfile::tempdir().unwrap();
+    let origin = temp.path().join("origin");
+    let (founded, held) = ground.founded(&origin).await;
+    // One face, cut out of another photograph of the same people.
+    let photograph = std::fs::read(ground.pack.samples().unwrap().join("sample3.jpg")).unwrap();
+    let pixels = founded.decode(&photograph).await.unwrap();
+    let faces = founded.faces(&pixels).await.unwrap();
+    let whole = Rgb8::new(pixels.width, pixels.height, pixels.data).unwrap();
+    let area = |f: &face::DetectedFace| PixelArea { x: f.area.x, y: f.area.y, width: f.area.width, height: f.area.height };
+    let others: Vec<_> = faces.iter().filter(|f| f.index != 1).map(|f| area(f).padded(0.1)).collect();
+    let sought = whole.mask_boxes(&others, Mask::Solid).crop(area(&faces[1]).padded(0.6)).unwrap().to_jpeg(92).unwrap();
+    let (with_request, with_trial) = (temp.path().join("request"), temp.path().join("trial"));
+    copy(&origin, &with_request);
+    copy(&origin, &with_trial);
+
+    let real = ground.open(&with_request).await;
+    let (id, probe) = ground.searched_with(&real, &sought, 0).await;
+    let listed_probe = probe;
+    let request = real.open(id).await.unwrap();
+    let mut listed = vec![];
+    for c in &request.probe(probe).unwrap().candidates {
+        let held_of = real.store().get_holding_biography(GalleryId::Passport, c.reference.unwrap()).await.unwrap().unwrap();
+        let biography: Biography = serde_json::from_slice(&held_of).unwrap();
+        let image = held.iter().find(|(_, b)| *b == biography).unwrap().0.clone();
+        listed.push((c.id, image, biography));
+    }
+    assert!(listed.len() >= 2, "the search found {}", listed.len());
+    let order = listed.iter().map(|l| l.0).collect();
+    let served = examined(real.clone(), id, probe, order).await;
+    let pages = served.iter().filter(|(_, b)| b.starts_with(b"200")).count();
+    assert!(pages > 40, "only {pages} of {} answers were pages or pictures", served.len());
+
+    let made = ground.open(&with_trial).await;
+    let candidates: Vec<_> = listed.into_iter().map(|(_, image, biography)| (image, biography)).collect();
+    let (id, probe) = trial_like(&made, &sought, &candidates).await;
+    let order = made.open(id).await.unwrap().trial.unwrap().material.candidates.iter().map(|k| k.candidate).collect();
+    let got = examined(made.clone(), id, probe, order).await;
+    same(&served, &got, "a trial");
+    // No id of either tells when it was made: they are random, every bit that is not the form of such an id.
+    let ids = |p: &casework::request::Probe, id: RequestId| [vec![id.0, p.id.0], p.candidates.iter().map(|c| c.id.0).collect()].concat();
+    let (a, b) = (request.probe(listed_probe).unwrap(), &made.open(id).await.unwrap().probes[0]);
+    assert!([ids(a, request.id), ids(b, id)].concat().iter().all(|id| id.get_version_num() == 4));
+    // They did part, or equality would mean nothing: behind one stands a request, behind the other none.
+    assert!(real.open(id).await.unwrap().version == 0 && made.open(id).await.unwrap().trial.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -82,7 +82,7 @@ pub use log::{EntryFilter, Inclusion, LedgerEntry, Sequenced, SignedCheckpoint};
 pub use lookups::LookupEntry;
 pub use place::{CONNECT_SECONDS, Database, IDLE_WRITE_SECONDS, MAX_WRITE_CONNECTIONS, Place, Servers};
 pub use processing::{Below, FOLD_BATCH, FigureKey, LoggedRecord, Opening, PROCESSING_PAGE_LIMIT, ProcessingFilter, ProcessingRow};
-pub use queue::{Assigned, Counts, QUEUE_COUNT_LIMIT, QUEUE_PAGE_LIMIT, QueueFilter, QueueOrder, QueueRow, Viewer};
+pub use queue::{Assigned, Counts, QUEUE_COUNT_LIMIT, QUEUE_PAGE_LIMIT, QueueFilter, QueueOrder, QueueRow, Trials, Viewer};
 pub use sessions::MAX_SESSION_BYTES;
 pub use witness::LogRow;
 

@@ -50,6 +50,8 @@ pub struct QueueRow {
     pub approver: Option<PersonId>,
     /// Who works on it now.
     pub assignee: Option<PersonId>,
+    /// A known-answer trial: on the lists that ask for trials only, and never counted.
+    pub trial: bool,
     /// Small non-personal facts, as JSON.
     pub flags: String,
     /// Everyone with a part in it, with the part (`requester`, `assessor`, `examiner`, …), sorted.
@@ -66,6 +68,18 @@ pub enum Assigned {
     Nobody,
     /// This person.
     To(PersonId),
+}
+
+/// Whether a list is of casework.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trials {
+    /// Casework alone.
+    #[default]
+    Without,
+    /// Casework and known-answer trials alike, as examiners see them.
+    With,
+    /// Trials alone.
+    Only,
 }
 
 /// The order of a list.
@@ -136,6 +150,8 @@ pub struct QueueFilter {
     pub requester: Option<PersonId>,
     /// Only requests in which this person has a part, and, if given, this part.
     pub involving: Option<(PersonId, Option<String>)>,
+    /// Casework, trials or both.
+    pub trials: Trials,
     /// Only rows in whose flags at least one of these names is `true`; empty: any. Names are letters and
     /// underscores.
     pub flagged: Vec<&'static str>,
@@ -160,6 +176,7 @@ impl Default for QueueFilter {
             assigned: Assigned::Any,
             requester: None,
             involving: None,
+            trials: Trials::Without,
             flagged: Vec::new(),
             viewer: None,
             order: QueueOrder::UrgentFirst,
@@ -181,7 +198,7 @@ pub struct Counts {
 }
 
 const COLUMNS: &str = "r.request, r.version, r.gallery, r.leo, r.team, r.state, r.urgent, r.sensitive,
-    r.received_at, r.due_at, r.changed_at, r.requester, r.approver, r.assignee, r.flags";
+    r.received_at, r.due_at, r.changed_at, r.requester, r.approver, r.assignee, r.trial, r.flags";
 
 impl Store {
     /// Every request that was ever recorded, of one gallery or of all, in no particular order.
@@ -243,7 +260,8 @@ impl Store {
             .await?;
         let hidden = match viewer {
             Some(viewer) => {
-                let mut sql = QueryBuilder::new("SELECT r.gallery, r.state, count(*) FROM request_row r WHERE r.sensitive = 1 AND (");
+                let mut sql =
+                    QueryBuilder::new("SELECT r.gallery, r.state, count(*) FROM request_row r WHERE r.sensitive = 1 AND r.trial = 0 AND (");
                 may_see(&mut sql, &viewer);
                 sql.push(") GROUP BY r.gallery, r.state");
                 sql.build().fetch_all(self.reader()).await?
@@ -340,6 +358,15 @@ fn branch(sql: &mut QueryBuilder, filter: &QueueFilter, columns: &'static str, s
             sql.push("r.assignee = ").push_bind(person.as_bytes().to_vec()).push(" AND ");
         }
     }
+    match filter.trials {
+        Trials::Without => {
+            sql.push("r.trial = 0 AND ");
+        }
+        Trials::With => {}
+        Trials::Only => {
+            sql.push("r.trial = 1 AND ");
+        }
+    }
     if !filter.flagged.is_empty() {
         sql.push("(1 = 0");
         for name in &filter.flagged {
@@ -402,6 +429,7 @@ fn row_from(row: &Row) -> Result<QueueRow> {
         requester: PersonId(rows::uuid(row.try_get("requester")?)?),
         approver: optional(row.try_get("approver")?)?,
         assignee: optional(row.try_get("assignee")?)?,
+        trial: row.try_get("trial")?,
         flags: row.try_get("flags")?,
         people: Vec::new(),
     })
@@ -410,23 +438,28 @@ fn row_from(row: &Row) -> Result<QueueRow> {
 /// Writes a request's row, its people and the counts, within the deciding transaction.
 pub(crate) async fn put_row(tx: &mut Connection, row: &QueueRow, version: u64) -> Result<()> {
     let request = row.request.as_bytes().as_slice();
-    let before =
-        db::query("SELECT gallery, state, sensitive FROM request_row WHERE request = $1").bind(request).fetch_optional(&mut *tx).await?;
-    if let Some(old) = before {
-        let (gallery, state, sensitive): (&str, &str, bool) = (old.try_get(0)?, old.try_get(1)?, old.try_get(2)?);
-        count(tx, gallery, state, sensitive, -1).await?;
+    // A trial is one from its first event to its last, and is never counted.
+    if !row.trial {
+        let before = db::query("SELECT gallery, state, sensitive FROM request_row WHERE request = $1")
+            .bind(request)
+            .fetch_optional(&mut *tx)
+            .await?;
+        if let Some(old) = before {
+            let (gallery, state, sensitive): (&str, &str, bool) = (old.try_get(0)?, old.try_get(1)?, old.try_get(2)?);
+            count(tx, gallery, state, sensitive, -1).await?;
+        }
+        count(tx, gallery_text(row.gallery), &row.state, row.sensitive, 1).await?;
     }
-    count(tx, gallery_text(row.gallery), &row.state, row.sensitive, 1).await?;
     db::query(
         "INSERT INTO request_row (request, version, gallery, leo, team, state, urgent, sensitive,
-           received_at, due_at, changed_at, requester, approver, assignee, flags)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+           received_at, due_at, changed_at, requester, approver, assignee, trial, flags)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
          ON CONFLICT (request) DO UPDATE SET version = excluded.version, gallery = excluded.gallery,
            leo = excluded.leo, team = excluded.team, state = excluded.state,
            urgent = excluded.urgent, sensitive = excluded.sensitive,
            received_at = excluded.received_at, due_at = excluded.due_at,
            changed_at = excluded.changed_at, requester = excluded.requester,
-           approver = excluded.approver, assignee = excluded.assignee, flags = excluded.flags",
+           approver = excluded.approver, assignee = excluded.assignee, trial = excluded.trial, flags = excluded.flags",
     )
     .bind(request)
     .bind(signed(version)?)
@@ -442,6 +475,7 @@ pub(crate) async fn put_row(tx: &mut Connection, row: &QueueRow, version: u64) -
     .bind(row.requester.as_bytes().as_slice())
     .bind(row.approver.as_ref().map(|p| p.as_bytes().as_slice()))
     .bind(row.assignee.as_ref().map(|p| p.as_bytes().as_slice()))
+    .bind(row.trial)
     .bind(&row.flags)
     .execute(&mut *tx)
     .await?;

@@ -131,6 +131,7 @@ async fn enter(house: &House, event: RegisterEvent) {
         state: None,
         policy: "x".into(),
         class: casework::record::RetentionClass::Record,
+        trial: false,
     };
     let payload = serde_json::to_vec(&bureau::register::Change { by: casework::event::Who::System, event }).unwrap();
     let record = casework::record::NewRecord { header, payload };

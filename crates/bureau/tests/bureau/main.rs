@@ -18,3 +18,4 @@ mod record;
 mod retained;
 mod search;
 mod together;
+mod trial;

@@ -124,6 +124,8 @@ fn commands(w: &mut World, case: &Case, actor: PersonId) -> Vec<Command> {
         Command::PlaceHold { owner: hold.0, reason: words(), review: hold.1 },
         Command::ReviewHold { owner: hold.0, reason: words(), review: hold.1 },
         Command::LiftHold { reason: words() },
+        Command::SeedTrial { material: Box::new(w.material(&[true, false])) },
+        Command::StopTrial { reason: words() },
         Command::Close,
         Command::Erase { class: RetentionClass::Record },
         Command::Erase { class: RetentionClass::Candidates },
@@ -206,6 +208,9 @@ fn no_command_succeeds_where_the_table_denies() {
             let c = half.candidate_ids()[0];
             base.look(&mut half, desk(GalleryId::Passport).examiners[0], c, Conclusion::Same);
             cases.push(half);
+        }
+        if state == State::Comparing {
+            cases.push(base.trial(&[true, false]));
         }
         if state == State::Responding {
             let mut decided = cases[0].clone();

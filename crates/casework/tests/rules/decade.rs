@@ -33,6 +33,7 @@ fn rule(from: &str, images: u16, disclosure: u16, record: u8) -> RetentionRule {
         images_days_after_closing: images,
         disclosure_days_after_closing: disclosure,
         record_years_after_closing: record,
+        trial_years_after_closing: 1,
     }
 }
 
@@ -46,7 +47,7 @@ fn goes_by_walking(closed: Date, class: RetentionClass, rules: &[RetentionRule])
         if !met.contains(&now) {
             met.push(now);
         }
-        let over = met.iter().any(|r| match r.period(class).unwrap() {
+        let over = met.iter().any(|r| match r.period(class, false).unwrap() {
             Period::Days(n) => day.since(closed).unwrap().get_days() >= i32::from(n),
             Period::Years(n) => {
                 let years = day.year() - closed.year();

@@ -18,3 +18,4 @@ mod sealed;
 mod sequences;
 mod states;
 mod support;
+mod trial;

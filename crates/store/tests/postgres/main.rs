@@ -66,4 +66,4 @@ pub async fn behind(store: &Store, file: &str) -> PgPool {
 /// Nine thousand, nine hundred and ninety-nine more requests, like the first.
 pub const MANY_REQUESTS: &str = "INSERT INTO request_row SELECT convert_to(lpad(i::text, 16, '0'), 'UTF8'), version, gallery, leo, team,
        CASE i % 3 WHEN 0 THEN 'answered' ELSE state END, 0, 0, received_at + i, due_at, changed_at,
-       requester, approver, assignee, flags FROM generate_series(2, 10000) n(i) CROSS JOIN request_row";
+       requester, approver, assignee, flags, trial FROM generate_series(2, 10000) n(i) CROSS JOIN request_row";

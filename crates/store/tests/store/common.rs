@@ -32,6 +32,7 @@ pub fn classed(kind: &str, class: RetentionClass, payload: &[u8]) -> NewRecord {
         state: None,
         policy: "v1".into(),
         class,
+        trial: false,
     };
     NewRecord { header, payload: payload.to_vec() }
 }
@@ -52,6 +53,7 @@ pub fn row(n: u128, state: &str) -> QueueRow {
         requester: PersonId::fixed(100),
         approver: None,
         assignee: None,
+        trial: false,
         flags: "{}".to_owned(),
         people: vec![(PersonId::fixed(100), "requester".to_owned())],
     }

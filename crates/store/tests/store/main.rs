@@ -37,4 +37,4 @@ pub async fn behind(store: &Store, file: &str) -> SqlitePool {
 pub const MANY_REQUESTS: &str = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
      INSERT INTO request_row SELECT CAST(printf('%016d', i) AS BLOB), version, gallery, leo, team,
        CASE i % 3 WHEN 0 THEN 'answered' ELSE state END, 0, 0, received_at + i, due_at, changed_at,
-       requester, approver, assignee, flags FROM n CROSS JOIN request_row";
+       requester, approver, assignee, flags, trial FROM n CROSS JOIN request_row";

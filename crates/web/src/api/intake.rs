@@ -90,9 +90,9 @@ pub(crate) struct SaveDraft {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Saved {
     /// The draft's id.
-    id: Uuid,
+    pub(crate) id: Uuid,
     /// Its new version.
-    version: Version,
+    pub(crate) version: Version,
 }
 
 /// An image that was added, and what is worth knowing about it.
@@ -145,7 +145,7 @@ pub(crate) struct AtVersion {
 }
 
 impl AtVersion {
-    fn checked(&self) -> Result<u64, ApiError> {
+    pub(crate) fn checked(&self) -> Result<u64, ApiError> {
         if self.version > INTEGER_MAX { Err(ApiError::bad("`version` is too large.")) } else { Ok(self.version) }
     }
 }

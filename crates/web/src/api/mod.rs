@@ -7,6 +7,7 @@
 //! | [`problem`] | what goes wrong, as RFC 9457 problem+json with clause ids |
 //! | [`words`] | the field's words as they are written in JSON, in step with `casework` by compilation |
 //! | [`intake`], [`assess`], [`review`], [`respond`], [`report`], [`processing`], [`accuracy`] | the endpoints, one file per word of the flow, and accuracy |
+//! | [`trials`] | known-answer trials |
 //! | [`form`], [`request`] | the form and the request, as sent and as shown |
 //! | [`spec`] | the OpenAPI document: from the endpoints, plus what is true of all of them |
 //!
@@ -26,6 +27,7 @@ pub(crate) mod request;
 pub(crate) mod respond;
 pub(crate) mod review;
 mod spec;
+pub(crate) mod trials;
 pub(crate) mod words;
 
 use crate::AppState;
@@ -47,6 +49,7 @@ fn endpoints() -> OpenApiRouter<AppState> {
         .merge(report::routes())
         .merge(processing::routes())
         .merge(accuracy::routes())
+        .merge(trials::routes())
 }
 
 /// Every endpoint, to be mounted under `/api`.

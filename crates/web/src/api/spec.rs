@@ -110,6 +110,7 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
         .map(|id| {
             let what = match *id {
                 "id" if path.starts_with("/drafts") => "The draft",
+                "id" if path.starts_with("/trials") => "The trial",
                 "id" => "The request",
                 "probe" => "The image",
                 _ => "The candidate",

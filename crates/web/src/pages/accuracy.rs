@@ -159,7 +159,8 @@ async fn overview(page: Page) -> Result<Response, PageError> {
             context! { waits, may_propose => s.may_propose, ..accuracy(&s.accuracy) }
         })
         .collect();
-    page.view("report/accuracy.html", "Accuracy").with(context! { galleries, tabs_items => tabs(PATH) }).draw().await
+    let trials = page.person.roles.iter().any(|r| r == "siao" || r == "team-leader");
+    page.view("report/accuracy.html", "Accuracy").with(context! { galleries, trials, tabs_items => tabs(PATH) }).draw().await
 }
 
 async fn setting(page: &Page, gallery: GalleryId) -> Result<SettingView, PageError> {

@@ -61,6 +61,7 @@ mod review;
 mod search;
 mod sign_in;
 mod team;
+mod trials;
 
 use crate::AppState;
 use axum::Router;
@@ -118,5 +119,6 @@ pub fn routes() -> Routes {
         .and(search::routes())
         .and(respond::routes())
         .and(team::routes())
+        .and(trials::routes())
         .and(oversee::routes())
 }

@@ -157,13 +157,7 @@ impl House {
     pub async fn enrolled() -> Self {
         let house = Self::new().await;
         let b = &house.bureau;
-        let pixels = b.decode(&photograph("sample1.jpg")).await.unwrap();
-        let faces = b.faces(&pixels).await.unwrap();
-        let whole = Rgb8::new(pixels.width, pixels.height, pixels.data).unwrap();
-        let area = |f: &face::DetectedFace| PixelArea { x: f.area.x, y: f.area.y, width: f.area.width, height: f.area.height };
-        for (n, f) in faces.iter().enumerate() {
-            let others: Vec<_> = faces.iter().filter(|o| o.index != f.index).map(|o| area(o).padded(0.1)).collect();
-            let image = whole.mask_boxes(&others, Mask::Solid).crop(area(f).padded(0.6)).unwrap().to_jpeg(92).unwrap();
+        for (n, image) in house.cut_out("sample1.jpg").await.into_iter().enumerate() {
             let biography =
                 Biography([(BioField::Name, format!("Invented Person {n}")), (BioField::PassportNumber, format!("DEMO{n}"))].into());
             b.enrol_one(GalleryId::Passport, Enrolment { image, biography }).await.unwrap();
@@ -174,6 +168,19 @@ impl House {
             b.issue_certificate(&measured, wanted).await.unwrap();
         }
         house
+    }
+
+    /// Each face of a photograph as a picture of its own.
+    pub async fn cut_out(&self, name: &str) -> Vec<Vec<u8>> {
+        let pixels = self.bureau.decode(&photograph(name)).await.unwrap();
+        let faces = self.bureau.faces(&pixels).await.unwrap();
+        let whole = Rgb8::new(pixels.width, pixels.height, pixels.data).unwrap();
+        let area = |f: &face::DetectedFace| PixelArea { x: f.area.x, y: f.area.y, width: f.area.width, height: f.area.height };
+        let one = |f: &face::DetectedFace| {
+            let others: Vec<_> = faces.iter().filter(|o| o.index != f.index).map(|o| area(o).padded(0.1)).collect();
+            whole.mask_boxes(&others, Mask::Solid).crop(area(f).padded(0.6)).unwrap().to_jpeg(92).unwrap()
+        };
+        faces.iter().map(one).collect()
     }
 
     pub async fn token(&self, who: PersonId) -> String {
@@ -235,7 +242,11 @@ impl House {
     }
 
     pub async fn upload(&self, who: PersonId, path: &str, bytes: Vec<u8>) -> Got {
-        let builder = self.request(who, "POST", path).await.header(header::CONTENT_TYPE, "image/jpeg");
+        self.upload_by(who, "POST", path, bytes).await
+    }
+
+    pub async fn upload_by(&self, who: PersonId, method: &str, path: &str, bytes: Vec<u8>) -> Got {
+        let builder = self.request(who, method, path).await.header(header::CONTENT_TYPE, "image/jpeg");
         self.send(Some(who), builder.body(Body::from(bytes)).unwrap()).await
     }
 

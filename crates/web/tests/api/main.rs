@@ -11,3 +11,4 @@ mod house;
 #[path = "../../../bureau/tests/common/measured.rs"]
 mod measured;
 mod story;
+mod trials;

@@ -1,0 +1,3 @@
+-- Known-answer trials: on examiners' lists beside casework, on no other list, and never counted.
+ALTER TABLE request_row ADD COLUMN trial INTEGER NOT NULL DEFAULT 0; -- 1: a known-answer trial
+CREATE INDEX row_trial ON request_row (gallery, received_at DESC, request) WHERE trial = 1;
