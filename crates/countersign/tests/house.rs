@@ -40,6 +40,7 @@ fn the_rooms_depend_on_each_other_as_the_plan_says() {
         ("face", &[]),
         ("gallery", &[]),
         ("decoder", &[]),
+        ("witness", &["ledger"]),
         ("nist", &[]),
         ("store", &["casework", "ledger"]),
         ("bureau", &["abis", "casework", "decoder", "face", "gallery", "ledger", "nist", "store"]),
