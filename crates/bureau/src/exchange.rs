@@ -203,7 +203,8 @@ impl Bureau {
     /// `progress(done, all)` is called after each.
     ///
     /// # Errors
-    /// Refused, with every reason, to anybody but the gallery's owner; failed when a reference is not held, is damaged, or
+    /// Refused, with every reason, to anybody but the gallery's owner; [`BureauError::AwaitingWitnesses`], with nothing
+    /// written, where too few witnesses cosign the record of it; failed when a reference is not held, is damaged, or
     /// `write` fails: then some files may be written, and the record says how many.
     pub async fn export(
         &self,
@@ -261,7 +262,8 @@ impl Bureau {
             trial: false,
         };
         let payload = serde_json::to_vec(&asked)?;
-        self.store.append(StreamId::House, vec![NewRecord { header, payload }]).await?;
+        let seq = self.store.append(StreamId::House, vec![NewRecord { header, payload }]).await?;
+        self.witnessed_now(StreamId::House, seq).await?;
         let all = asked.references.len() as u64;
         let mut outcome = Ok(());
         for reference in &asked.references {

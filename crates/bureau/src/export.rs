@@ -12,7 +12,7 @@ use casework::{
     refusal::{Refusal, refuse},
 };
 use ledger::{
-    Hash, Leaf,
+    Checkpoint, Hash, Leaf,
     bundle::{self, Manifest, Opening, Part},
     tree,
 };
@@ -90,15 +90,19 @@ impl Bureau {
         }
         let exported = LogExported { by: who, what: "exported a copy of the log".into(), to: to.trim().into(), why: why.trim().into() };
         self.house_event(HouseKind::LogExported, actor.gallery, &[Clause::D5], None, serde_json::to_vec(&exported)?).await?;
-        self.store.sequence(self.now()).await?;
+        // The copy's own leaf is in its newest checkpoint, so the witnesses have not seen that yet. It ends where most of
+        // them have: what was recorded since would look like another history to whoever checks with their keys.
+        let own = self.store.sequence(self.now()).await?.size;
+        self.ask_all_witnesses().await?;
+        let size = self.store.most_cosigned_from(own).await?.unwrap_or(own);
         let shown = Shown { plain: self.store.plain_requests().await?, only: actor.gallery.filter(|_| !auditor) };
-        self.copy_log(&shown, put).await
+        self.copy_log(size, &shown, put).await
     }
 
-    async fn copy_log(&self, shown: &Shown, put: Put<'_>) -> Result<Manifest> {
-        let newest = self.store.checkpoint().await?.ok_or_else(|| BureauError::Failed("the log has no checkpoint yet".into()))?.checkpoint;
-        let notes = self.store.checkpoint_notes(newest.size).await?;
+    async fn copy_log(&self, size: u64, shown: &Shown, put: Put<'_>) -> Result<Manifest> {
+        let notes = self.store.checkpoint_notes(size).await?;
         let last = notes.last().ok_or_else(|| BureauError::Failed("the log has no checkpoint yet".into()))?;
+        let newest = Checkpoint::open(last, &self.store.verifier_key()).map_err(disagrees)?;
         let mut files = Writing { put, files: vec![] };
         files.put(bundle::README_PATH, bundle::README.as_bytes())?;
         files.put("checkpoint", last.as_bytes())?;

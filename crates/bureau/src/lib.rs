@@ -26,6 +26,7 @@ pub mod search;
 mod tokens;
 pub mod trial;
 pub mod views;
+pub mod witnesses;
 pub mod work;
 
 pub use act::{Done, Once};
@@ -38,6 +39,7 @@ use casework::{
     record::{GalleryId, Header, NewRecord, RetentionClass, StreamId},
     refusal::Refusal,
     request::{FoldError, Request, State},
+    witnessed::Witnessed,
 };
 use decoder::Decoder;
 use elsewhere::Elsewhere;
@@ -45,7 +47,7 @@ use face::{Engine, ImageSpecification};
 use gallery::LocalGallery;
 use jiff::Timestamp;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
@@ -103,6 +105,9 @@ pub enum BureauError {
     /// The gallery failed.
     #[error("the gallery failed: {0}")]
     Gallery(String),
+    /// Nothing leaves before enough witnesses have cosigned the record of it.
+    #[error("{}", .0.words())]
+    AwaitingWitnesses(Witnessed),
     /// Something else failed.
     #[error("{0}")]
     Failed(String),
@@ -145,6 +150,10 @@ pub struct Bureau {
     pub(crate) specifications: BTreeMap<GalleryId, ImageSpecification>,
     pub(crate) elsewhere: BTreeMap<GalleryId, Elsewhere>,
     pack_digest: String,
+    witnesses: witnesses::Witnesses,
+    /// The witnesses, by number, that have cosigned since this process opened the records: what they are believed to
+    /// know may be older than the records are, if a copy was put back.
+    heard: Mutex<BTreeSet<usize>>,
     sittings: Mutex<HashMap<(PersonId, RequestId, Thing), Timestamp>>,
     register: RwLock<Option<Arc<Register>>>,
     /// The London day of the last sweep for what is due.
@@ -180,6 +189,8 @@ impl Bureau {
             specifications: BTreeMap::new(),
             elsewhere: BTreeMap::new(),
             pack_digest: String::new(),
+            witnesses: witnesses::Witnesses::default(),
+            heard: Mutex::default(),
             sittings: Mutex::default(),
             register: RwLock::default(),
             swept: Mutex::default(),

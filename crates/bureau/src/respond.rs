@@ -175,6 +175,10 @@ impl Bureau {
     /// Refused with everything that stands in its way; when the store fails.
     pub(crate) async fn release(&self, id: RequestId) -> Result<()> {
         let request = self.open(id).await?;
+        let witnessed = self.witnessed(StreamId::Request(id), request.version).await?;
+        if !witnessed.enough() {
+            return Err(BureauError::AwaitingWitnesses(witnessed));
+        }
         let answer = self.assembled(&request).await?;
         let (mut pictures, mut blobs) = (vec![], vec![]);
         for s in answer.probes().iter().flat_map(|p| &p.shared).filter(|s| s.image) {
@@ -185,15 +189,17 @@ impl Bureau {
         }
         let sealed = Sealed::new(&answer, pictures)?;
         let digest = sha256(&sealed.to_bytes()?);
-        let command = Command::Release { answer: Box::new(sealed), digest };
+        let command = Command::Release { answer: Box::new(sealed), digest, witnessed };
         let register = self.register().await?;
-        self.carry_out(None, &register, id, &command, None, With { blobs, ..With::default() }).await.map(drop)
+        // What the witnesses saw is what is released: if anything was recorded since, it begins again.
+        let seen = (witnessed.required > 0).then_some(request.version);
+        self.carry_out(None, &register, id, &command, seen, With { blobs, ..With::default() }).await.map(drop)
     }
 
     /// Opens the answer: the first time is recorded as collected, every time as a look.
     ///
     /// # Errors
-    /// Refused before it is released and to anyone but the requester (V2). [`BureauError::Gone`] once it is
+    /// Refused before it is released and the release is witnessed (D5), and to anyone but the requester (V2). [`BureauError::Gone`] once it is
     /// erased: then nothing was opened, and nothing is recorded.
     pub async fn answer(&self, who: PersonId, id: RequestId) -> Result<Answer> {
         let (request, answer) = self.released_to(who, id).await?;
@@ -236,6 +242,15 @@ impl Bureau {
         }
         if request.released_at.is_none() || !matches!(request.state, State::Answered | State::Closed) {
             out.push(refuse(&[Clause::O10], "The answer has not been released yet."));
+        }
+        if out.is_empty()
+            && let Some(seq) = request.released_in
+        {
+            // That it left, to whom and what, is under the witnesses' hands before anybody reads it.
+            let witnessed = self.witnessed(StreamId::Request(id), seq).await?;
+            if !witnessed.enough() {
+                out.push(refuse(&[Clause::D5], witnessed.words()));
+            }
         }
         if !out.is_empty() {
             return Err(out.into());

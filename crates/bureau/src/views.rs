@@ -18,6 +18,7 @@ use casework::{
     record::{GalleryId, Header, RetentionClass, StreamId},
     refusal::Refusal,
     request::{Clarification, Onward, Outcome, Probe, ProbeState, Request, Review, State},
+    witnessed::Witnessed,
 };
 use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
@@ -152,6 +153,8 @@ pub struct RequestView {
     pub released_at: Option<Timestamp>,
     /// When it was first opened.
     pub collected_at: Option<Timestamp>,
+    /// The witnesses that the answer waits for, while it does: to be released, or, released, to be opened (D5).
+    pub waits_for: Option<Witnessed>,
     /// When it was due, in words.
     pub due: Option<String>,
     /// The legal hold that keeps it, for staff.
@@ -311,6 +314,7 @@ impl Bureau {
             recipient: request.recipient.filter(|_| released).map(|p| name_of(&register, Who::Person(p))),
             released_at: request.released_at,
             collected_at: request.collected_at,
+            waits_for: if released { self.waits_for(&request).await? } else { None },
             due: request.due.map(calendar::date_in_words),
             hold: request.hold.as_ref().filter(|_| !police).map(|h| Held {
                 owner: h.owner,

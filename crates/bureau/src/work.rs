@@ -4,6 +4,7 @@
 use crate::{
     Bureau, BureauError, Result,
     act::{Done, With},
+    witnesses::{LOOKED_AGAIN_S, WAITING},
 };
 pub use casework::task::Task;
 use casework::{
@@ -131,6 +132,11 @@ impl Bureau {
                     still_ours(self.store.finish_job(&job).await)?;
                     worked.done += 1;
                 }
+                Err(BureauError::AwaitingWitnesses(_)) => {
+                    // No failure, however long it takes: it is made due again when they have cosigned.
+                    let next = self.now() + SignedDuration::from_secs(LOOKED_AGAIN_S);
+                    still_ours(self.store.rest_job(&job, next, WAITING).await)?;
+                }
                 Err(error) => {
                     worked.failed += 1;
                     let (again, reason) = self.verdict(&job, &error);
@@ -175,10 +181,11 @@ impl Bureau {
             BureauError::Gallery(_) => "gallery",
             _ => "failed",
         };
-        let seconds = 5_i64.saturating_mul(1 << job.attempts.min(10));
+        let tries = job.attempts.saturating_sub(job.waited);
+        let seconds = 5_i64.saturating_mul(1 << tries.min(10));
         // The same engine finds the same faces, and the rules do not change by waiting: a person has to look first.
         let final_at_once = matches!(error, BureauError::Refused(_) | BureauError::FaceNotFoundAgain);
-        let again = (job.attempts < ATTEMPTS_MAX && !final_at_once).then(|| self.now() + SignedDuration::from_secs(seconds));
+        let again = (tries < ATTEMPTS_MAX && !final_at_once).then(|| self.now() + SignedDuration::from_secs(seconds));
         (again, reason)
     }
 

@@ -11,6 +11,7 @@ use crate::{
     review::{Informed, Visual},
     task::Task,
     trial::Material,
+    witnessed::Witnessed,
 };
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -77,8 +78,9 @@ pub enum Command {
     DecideSharing { probe: ProbeId, candidate: CandidateId, sharing: Sharing },
     /// Make up the answer for its requester, confirmed by name where it is sensitive (V2).
     Answer { recipient_confirmed: bool },
-    /// Let the answer leave, sealed as it is, with the digest of what was sealed (worker).
-    Release { answer: Box<Sealed>, digest: Digest },
+    /// Let the answer leave, sealed as it is, with the digest of what was sealed, once enough witnesses have cosigned
+    /// the record of everything before (worker).
+    Release { answer: Box<Sealed>, digest: Digest, witnessed: Witnessed },
     /// Open the answer.
     Collect,
     /// Ask for a review (W2).

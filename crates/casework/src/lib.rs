@@ -7,7 +7,7 @@
 //! Rule → place: S and R2 `decide/intake.rs` and `form.rs`; R1, R3, V1 `decide/handle.rs` and
 //! `people.rs`; A `assess.rs` and `decide/assess.rs`; **A7** `crime.rs`; M1 `decide/search.rs`; M2, M3
 //! `review.rs` and `decide/review.rs`; O, V2, V3, W `decide/respond.rs` and `disclosure.rs`; D3
-//! `retain.rs`; D4 `report.rs`; P1 `certificate.rs` and `trial.rs`; D5 `processing.rs`; who may do what `access.rs`. Words and numbers: `policy/v1.toml`.
+//! `retain.rs`; D4 `report.rs`; P1 `certificate.rs` and `trial.rs`; D5 `processing.rs` and `witnessed.rs`; who may do what `access.rs`. Words and numbers: `policy/v1.toml`.
 
 pub mod access;
 pub mod asked;
@@ -43,3 +43,4 @@ pub mod task;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod trial;
+pub mod witnessed;

@@ -191,6 +191,8 @@ pub struct Request {
     pub answered: bool,
     /// When it was released.
     pub released_at: Option<Timestamp>,
+    /// Position in the stream of the event by which it was released.
+    pub released_in: Option<u64>,
     /// When the force first opened the answer.
     pub collected_at: Option<Timestamp>,
     /// Reviews asked for.
@@ -278,6 +280,7 @@ impl Request {
             disclosed_digest: None,
             answered: false,
             released_at: None,
+            released_in: None,
             collected_at: None,
             reviews: vec![],
             onward: vec![],
@@ -648,6 +651,7 @@ impl Request {
                 self.disclosed_digest = Some(digest);
                 self.state = State::Answered;
                 self.released_at = Some(at);
+                self.released_in = Some(self.version);
                 self.collected_at = None;
             }
             Event::Disclosed { answer } => self.disclosed = Some(*answer),
@@ -663,6 +667,7 @@ impl Request {
                     self.outcome = None;
                     self.recipient = None;
                     self.released_at = None;
+                    self.released_in = None;
                     self.disclosed = None;
                     self.disclosed_digest = None;
                     self.collected_at = None;

@@ -20,6 +20,7 @@ use crate::{
     refusal::Refusal,
     request::{Candidate, Request, State},
     review::{Agreement, Component, Conclusion, Informed, Visual},
+    witnessed::Witnessed,
 };
 use jiff::{Timestamp, ToSpan, civil::Date};
 use std::{
@@ -601,7 +602,7 @@ impl World {
             }
             Err(_) => serde_json::from_str(r#"{"text": "", "pictures": []}"#),
         };
-        Command::Release { answer: Box::new(sealed.expect("a sealed answer")), digest: Digest([9; 32]) }
+        Command::Release { answer: Box::new(sealed.expect("a sealed answer")), digest: Digest([9; 32]), witnessed: Witnessed::default() }
     }
 
     /// The command that addresses the answer.

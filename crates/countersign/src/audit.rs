@@ -25,6 +25,15 @@ pub enum Verb {
     },
     /// Make a copy of the log for somebody outside to check. That it left is recorded.
     Export(bundle::Export),
+    /// How each witness stands to this log.
+    Witnesses {
+        /// Bring the log up to date, and ask each now to cosign it.
+        #[arg(long)]
+        ask: bool,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Fold every request and the whole log again, and compare with the queues, the figures and who did what.
     Replay {
         /// Print one JSON object.
@@ -70,6 +79,30 @@ pub async fn run(config: impl FnOnce() -> Result<Config>, verb: &Verb) -> Result
                 println!("{}", v.fault.as_ref().map_or_else(|| "Everything holds.".to_owned(), |f| format!("WRONG: {f}")));
             }
             v.verified
+        }
+        Verb::Witnesses { ask, json } => {
+            if *ask {
+                bureau.store().sequence(bureau.now()).await.into_diagnostic()?;
+                bureau.ask_all_witnesses().await.into_diagnostic()?;
+            }
+            let all = bureau.witness_standings().await.into_diagnostic()?;
+            if *json {
+                println!("{}", serde_json::to_string(&all).into_diagnostic()?);
+            } else {
+                for w in &all.witnesses {
+                    let cosigned =
+                        w.cosigned.map_or_else(|| "nothing cosigned".to_owned(), |(size, at)| format!("cosigned {size} leaves at {at}"));
+                    println!("{} ({}): {cosigned}{}", w.name, w.url, w.problem.map(|p| format!("; {p}")).unwrap_or_default());
+                }
+                println!(
+                    "{} leaves now; {} of {} must have cosigned; answers that wait: {}",
+                    all.size,
+                    all.required,
+                    all.witnesses.len(),
+                    all.waiting
+                );
+            }
+            all.witnesses.iter().all(|w| w.problem.is_none())
         }
         Verb::Replay { json } => {
             let r = bureau.replay().await.into_diagnostic()?;

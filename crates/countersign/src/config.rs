@@ -31,6 +31,8 @@ pub struct Config {
     pub face: Face,
     /// Galleries that a system elsewhere searches, over HTTP, instead of an index here: `[abis.passport]`.
     pub abis: BTreeMap<GalleryId, Elsewhere>,
+    /// Who outside cosigns the log.
+    pub witness: Witness,
 }
 
 /// Two PostgreSQL databases. Passwords stand in a password file (`PGPASSFILE`), not here.
@@ -138,9 +140,58 @@ impl Elsewhere {
     }
 }
 
+/// The witnesses of this house's log.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Witness {
+    /// How many of them must have cosigned the record of what leaves before it does; 0: none.
+    pub require: usize,
+    /// Which there are.
+    pub list: Vec<WitnessAt>,
+}
+
+/// One witness.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WitnessAt {
+    /// Where it is asked: `http://HOST[:PORT][/PREFIX]`.
+    pub url: String,
+    /// Its key, as `countersign witness init` printed it.
+    pub key: String,
+}
+
+impl Witness {
+    /// The witnesses with their keys read.
+    ///
+    /// # Errors
+    /// With everything that is wrong with them.
+    pub fn read(&self) -> Result<bureau::witnesses::Witnesses, Vec<String>> {
+        let (mut list, mut faults) = (vec![], vec![]);
+        for w in &self.list {
+            match ledger::WitnessKey::parse(&w.key) {
+                Ok(key) => list.push(bureau::witnesses::WitnessAt { url: w.url.clone(), key }),
+                Err(e) => faults.push(format!("witness.list: {}: {e}.", w.url)),
+            }
+        }
+        let out = bureau::witnesses::Witnesses { require: self.require, list };
+        if faults.is_empty() {
+            faults = out.faults();
+        }
+        if faults.is_empty() { Ok(out) } else { Err(faults) }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
-        Self { data_dir: "data".into(), database: None, blobs: None, serve: Serve::default(), face: Face::default(), abis: BTreeMap::new() }
+        Self {
+            data_dir: "data".into(),
+            database: None,
+            blobs: None,
+            serve: Serve::default(),
+            face: Face::default(),
+            abis: BTreeMap::new(),
+            witness: Witness::default(),
+        }
     }
 }
 
@@ -257,6 +308,9 @@ impl Config {
             out.push(format!(
                 "serve.trusted_proxies: {all} is everybody, so that anybody could choose the address they are limited by. Name the proxies."
             ));
+        }
+        if let Err(faults) = self.witness.read() {
+            out.extend(faults);
         }
         if !self.face.pack.join("manifest.toml").is_file() {
             out.push(format!(

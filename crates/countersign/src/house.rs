@@ -46,13 +46,17 @@ async fn store(config: &Config, create: bool) -> Result<Store> {
     store.into_diagnostic().wrap_err_with(|| format!("the records in {} could not be opened", config.data_dir.display()))
 }
 
+fn witnesses(config: &Config) -> Result<bureau::witnesses::Witnesses> {
+    config.witness.read().map_err(|faults| miette!("{}", faults.join("\n")))
+}
+
 /// Opens the records alone, without engine, decoder or galleries; making them where there are none if
 /// `create`.
 ///
 /// # Errors
 /// With what is missing and what to do.
 pub async fn record(config: &Config, create: bool) -> Result<Bureau> {
-    Ok(Bureau::of_record(store(config, create).await?, Arc::new(SystemClock)))
+    Ok(Bureau::of_record(store(config, create).await?, Arc::new(SystemClock)).with_witnesses(witnesses(config)?))
 }
 
 /// What decodes untrusted images: this very binary, as a child.
@@ -118,5 +122,5 @@ pub async fn open(config: &Config, clock: Arc<dyn Clock>, galleries: Galleries, 
         specifications: bureau::images::image_specifications().into_diagnostic()?,
         pack_digest: pack.digest().to_owned(),
     });
-    Ok(Arc::new(bureau.searching(elsewhere)))
+    Ok(Arc::new(bureau.searching(elsewhere).with_witnesses(witnesses(config)?)))
 }

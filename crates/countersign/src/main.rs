@@ -1,4 +1,4 @@
-//! The one binary: `countersign serve | work | demo | enrol | evaluate | gallery | policy | audit | retain | backup | restore | certificate | pack | store | migrate | token | bench | config`.
+//! The one binary: `countersign serve | work | demo | enrol | evaluate | gallery | policy | audit | witness | retain | backup | restore | certificate | pack | store | migrate | token | bench | config`.
 
 mod audit;
 mod backup;
@@ -19,6 +19,7 @@ mod register;
 mod retain;
 mod serve;
 mod store_verbs;
+mod witness;
 
 use clap::{Parser, Subcommand};
 use config::Config;
@@ -66,6 +67,9 @@ enum Verb {
     Backup(backup::BackupArgs),
     /// Bring a copy of the records back.
     Restore(backup::RestoreArgs),
+    /// A witness of a log, kept by somebody else: it cosigns checkpoints.
+    #[command(subcommand)]
+    Witness(witness::Verb),
     /// Accuracy certificates: what each gallery's searches rest on.
     #[command(subcommand)]
     Certificate(certificate::Verb),
@@ -126,6 +130,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Verb::Backup(args) => backup::backup(&config()?, args).await,
             Verb::Restore(args) => backup::restore(&config()?, args).await,
             Verb::Audit(verb) => audit::run(config, verb).await,
+            Verb::Witness(verb) => witness::run(verb).await,
             Verb::Token(args) => serve::token(&config()?, args).await,
             Verb::Certificate(verb) => certificate::run(&config()?, verb).await,
             Verb::Pack(verb) => pack::run(&config()?, verb),

@@ -18,6 +18,8 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 /// How long a worker rests when there is nothing to do.
 const REST: Duration = Duration::from_millis(500);
+/// How long a witness that does not cosign is left alone at most.
+const WITNESS_REST_MAX: Duration = Duration::from_secs(30);
 /// How often a worker takes away what belongs to nothing any more.
 const TIDY_EVERY: Duration = Duration::from_secs(3600);
 
@@ -120,6 +122,8 @@ fn worker(bureau: Arc<Bureau>, mut stopped: watch::Receiver<bool>) -> JoinHandle
             tracing::warn!(%error, "the galleries are not all in memory: searches are exact, but slower");
         }
     });
+    // Each witness is asked on its own, so that one that is slow or down holds up nothing else.
+    let asking: Vec<JoinHandle<()>> = (0..bureau.witness_count()).map(|n| tokio::spawn(ask_witness(bureau.clone(), n))).collect();
     tokio::spawn(async move {
         let mut tidied: Option<Instant> = None;
         while !*stopped.borrow() {
@@ -143,7 +147,25 @@ fn worker(bureau: Arc<Bureau>, mut stopped: watch::Receiver<bool>) -> JoinHandle
                 }
             }
         }
+        // What a witness answers from now on is asked again by the next process.
+        asking.iter().for_each(JoinHandle::abort);
     })
+}
+
+/// Submits each new checkpoint to one witness; after a failure it rests, longer each time.
+async fn ask_witness(bureau: Arc<Bureau>, n: usize) {
+    let mut rest = REST;
+    loop {
+        match bureau.ask_witness(n).await {
+            Ok(true) => rest = REST,
+            Ok(false) => rest = (rest * 2).min(WITNESS_REST_MAX),
+            Err(error) => {
+                tracing::error!(%error, "a witness could not be asked");
+                rest = (rest * 2).min(WITNESS_REST_MAX);
+            }
+        }
+        tokio::time::sleep(rest).await;
+    }
 }
 
 /// Does jobs until asked to stop.
@@ -154,7 +176,13 @@ pub async fn work(config: &Config, args: &WorkArgs) -> Result<ExitCode> {
     log_to_stderr("info");
     let bureau = house::open(config, Arc::new(SystemClock), Galleries::Search, false).await?;
     if args.once {
-        let worked = bureau.work("once").await.into_diagnostic()?;
+        let mut worked = bureau.work("once").await.into_diagnostic()?;
+        if bureau.ask_all_witnesses().await.into_diagnostic()? > 0 {
+            // What waited for them is due now, and recorded itself.
+            let more = bureau.work("once").await.into_diagnostic()?;
+            worked = bureau::work::Worked { done: worked.done + more.done, failed: worked.failed + more.failed };
+            bureau.ask_all_witnesses().await.into_diagnostic()?;
+        }
         println!("{} jobs done, {} failed", worked.done, worked.failed);
         return Ok(if worked.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }

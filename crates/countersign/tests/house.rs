@@ -43,9 +43,9 @@ fn the_rooms_depend_on_each_other_as_the_plan_says() {
         ("witness", &["ledger"]),
         ("nist", &[]),
         ("store", &["casework", "ledger"]),
-        ("bureau", &["abis", "casework", "decoder", "face", "gallery", "ledger", "nist", "store"]),
+        ("bureau", &["abis", "casework", "decoder", "face", "gallery", "ledger", "nist", "store", "witness"]),
         ("web", &["bureau", "casework"]),
-        ("countersign", &["abis", "bureau", "casework", "decoder", "face", "gallery", "ledger", "store", "web"]),
+        ("countersign", &["abis", "bureau", "casework", "decoder", "face", "gallery", "ledger", "store", "web", "witness"]),
     ]
     .into();
     assert_eq!(all.keys().map(String::as_str).collect::<Vec<_>>(), plan.keys().copied().collect::<Vec<_>>(), "every crate is in the plan");

@@ -57,6 +57,12 @@ impl WitnessKey {
         &self.name
     }
 
+    /// Whether two keys are one signer's, whatever it is called.
+    #[must_use]
+    pub fn same_signer(&self, other: &Self) -> bool {
+        self.public == other.public
+    }
+
     /// When this witness cosigned a checkpoint's text, in seconds since 1970, if this signature line
     /// (with or without its newline) says so.
     ///

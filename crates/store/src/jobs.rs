@@ -40,7 +40,9 @@ pub struct Job {
     pub run_at: Timestamp,
     /// How often it was claimed, this time included; also the lease's fencing number.
     pub attempts: u32,
-    /// Code of its last failure.
+    /// How many of those claims ended in waiting ([`Store::rest_job`]).
+    pub waited: u32,
+    /// Code of its last failure, or of what it waits for.
     pub reason: Option<String>,
 }
 
@@ -69,7 +71,7 @@ impl Store {
         sql.push(" WHERE id = (SELECT id FROM job WHERE failed = 0 AND run_at <= ").push_bind(micros(now));
         sql.push(" AND (lease_until IS NULL OR lease_until <= ").push_bind(micros(now));
         sql.push(") ORDER BY run_at, id LIMIT 1").push(self.reader().skip_locked());
-        sql.push(") RETURNING id, kind, stream, payload, run_at, attempts, reason");
+        sql.push(") RETURNING id, kind, stream, payload, run_at, attempts, waited, reason");
         let row = sql.build().fetch_optional(&mut *tx).await?;
         tx.commit().await?;
         row.as_ref().map(job_from).transpose()
@@ -112,6 +114,60 @@ impl Store {
         if changed.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
     }
 
+    /// The job waits for somebody outside, which is no failure: to be looked at again at `next`, or as soon as
+    /// [`Self::wake_jobs`] is called with its reason, a short code.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`] if somebody else has claimed it since.
+    pub async fn rest_job(&self, job: &Job, next: Timestamp, reason: &str) -> Result<()> {
+        let mut tx = self.write_beside().await?;
+        let changed = db::query(
+            "UPDATE job SET lease_until = NULL, worker = NULL, run_at = $3, waited = waited + 1, reason = $4
+             WHERE id = $1 AND attempts = $2 AND failed = 0",
+        )
+        .bind(signed(job.id.0)?)
+        .bind(job.attempts)
+        .bind(micros(next))
+        .bind(reason)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        if changed.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
+    }
+
+    /// Makes jobs that wait for `reason` due now. A worker that holds one keeps it.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn wake_jobs(&self, reason: &str, now: Timestamp) -> Result<u64> {
+        if self.resting_jobs(reason).await? == 0 {
+            return Ok(0); // no write lock for nothing
+        }
+        let mut tx = self.write_beside().await?;
+        let woken = db::query(
+            "UPDATE job SET run_at = $2
+             WHERE failed = 0 AND waited > 0 AND lease_until IS NULL AND reason = $1 AND run_at > $2",
+        )
+        .bind(reason)
+        .bind(micros(now))
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(woken.rows_affected())
+    }
+
+    /// How many jobs wait for `reason`.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn resting_jobs(&self, reason: &str) -> Result<u64> {
+        let n: i64 = db::query_scalar("SELECT count(*) FROM job WHERE failed = 0 AND waited > 0 AND reason = $1")
+            .bind(reason)
+            .fetch_one(self.reader())
+            .await?;
+        unsigned(n)
+    }
+
     /// Jobs that were given up, oldest first, at most `limit`.
     ///
     /// # Errors
@@ -127,7 +183,7 @@ impl Store {
     /// Database errors.
     pub async fn failed_jobs_after(&self, after: JobId, gallery: Option<GalleryId>, limit: u32) -> Result<Vec<Job>> {
         let found = db::query(
-            "SELECT id, kind, stream, payload, run_at, attempts, reason FROM job
+            "SELECT id, kind, stream, payload, run_at, attempts, waited, reason FROM job
              WHERE failed = 1 AND id > $1
                AND ($2 IS NULL OR EXISTS (SELECT 1 FROM request_row r WHERE r.request = substr(stream, 2) AND r.gallery = $2))
              ORDER BY id LIMIT $3",
@@ -192,6 +248,7 @@ fn job_from(row: &Row) -> Result<Job> {
         payload: row.try_get("payload")?,
         run_at: time(row.try_get("run_at")?)?,
         attempts: row.try_get("attempts")?,
+        waited: row.try_get("waited")?,
         reason: row.try_get("reason")?,
     })
 }

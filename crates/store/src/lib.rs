@@ -84,7 +84,7 @@ pub use place::{CONNECT_SECONDS, Database, IDLE_WRITE_SECONDS, MAX_WRITE_CONNECT
 pub use processing::{Below, FOLD_BATCH, FigureKey, LoggedRecord, Opening, PROCESSING_PAGE_LIMIT, ProcessingFilter, ProcessingRow};
 pub use queue::{Assigned, Counts, QUEUE_COUNT_LIMIT, QUEUE_PAGE_LIMIT, QueueFilter, QueueOrder, QueueRow, Trials, Viewer};
 pub use sessions::MAX_SESSION_BYTES;
-pub use witness::LogRow;
+pub use witness::{LogRow, WitnessState};
 
 use db::{Pool, Transaction};
 use jiff::Timestamp;

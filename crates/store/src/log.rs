@@ -268,7 +268,7 @@ impl Store {
 }
 
 /// The stored hashes at `indexes`; a missing one is left out, and the step that needs it says so.
-async fn read_hashes(tx: &mut Connection, indexes: &[u64]) -> Result<HashMap<u64, Hash>> {
+pub(crate) async fn read_hashes(tx: &mut Connection, indexes: &[u64]) -> Result<HashMap<u64, Hash>> {
     let mut hashes = HashMap::with_capacity(indexes.len());
     for &index in indexes {
         let hash: Option<Vec<u8>> =

@@ -1,11 +1,12 @@
-//! What an outsider's copy reads of the log, with the cosignatures that are kept. Nothing asks witnesses for any yet (docs/adr/0018).
+//! Cosignatures of witnesses, what they last told us, and what an outsider's copy reads of the log with them.
 
 use crate::db;
-use crate::rows::{self, signed, unsigned};
-use crate::{Result, Store};
+use crate::rows::{self, signed, stream_key, time, unsigned};
+use crate::{Result, Store, StoreError, micros};
 use casework::ids::RequestId;
 use casework::record::{GalleryId, StreamId};
-use ledger::{Commitment, Leaf, WitnessKey};
+use jiff::Timestamp;
+use ledger::{Checkpoint, Commitment, Leaf, WitnessKey, needs, tree, verify};
 use std::collections::HashMap;
 
 /// One event as it is in the log, without its payload.
@@ -27,6 +28,17 @@ pub struct LogRow {
     pub salt: [u8; 32],
     /// Commitment to the payload.
     pub payload: Commitment,
+}
+
+/// What a witness last told us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WitnessState {
+    /// Size of the last checkpoint that it is known to have cosigned; 0 for none.
+    pub size: u64,
+    /// Why it does not cosign now: a code; `None`: it does.
+    pub problem: Option<String>,
+    /// When it last answered, or failed to.
+    pub at: Timestamp,
 }
 
 impl Store {
@@ -127,4 +139,135 @@ impl Store {
         out.sort_by_key(ToString::to_string);
         Ok(out)
     }
+
+    /// Keeps a cosignature, durably, once it verifies against the checkpoint of that size. A witness that
+    /// cosigns again replaces its line.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for a size that was never signed; [`StoreError::Ledger`] if it does not verify.
+    pub async fn keep_cosignature(&self, size: u64, witness: &WitnessKey, line: &str, now: Timestamp) -> Result<()> {
+        let mut tx = self.write().await?;
+        let note: Option<String> =
+            db::query_scalar("SELECT note FROM checkpoint WHERE size = $1").bind(signed(size)?).fetch_optional(&mut *tx).await?;
+        let note = note.ok_or(StoreError::NotFound { what: "checkpoint of that size" })?;
+        let seconds = witness.check(&ledger::Signed::parse(&note)?.text, line)?;
+        let at = i64::try_from(seconds)
+            .ok()
+            .and_then(|s| s.checked_mul(1_000_000))
+            .ok_or(StoreError::Invalid("the cosignature's time is beyond the calendar"))?;
+        db::query(
+            "INSERT INTO cosignature (size, witness, at, line) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (size, witness) DO UPDATE SET at = excluded.at, line = excluded.line",
+        )
+        .bind(signed(size)?)
+        .bind(witness.to_string())
+        .bind(at)
+        .bind(format!("{}\n", line.trim_end_matches('\n')))
+        .execute(&mut *tx)
+        .await?;
+        put_state(&mut tx, witness, size, None, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Notes what a witness said, or that it said nothing: the size it knows, and a code.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn note_witness(&self, witness: &WitnessKey, size: u64, problem: Option<&str>, now: Timestamp) -> Result<()> {
+        let mut tx = self.write().await?;
+        put_state(&mut tx, witness, size, problem, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// What a witness last told us; `None` if it was never asked.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn witness_state(&self, witness: &WitnessKey) -> Result<Option<WitnessState>> {
+        let found = db::query("SELECT size, problem, at FROM witness WHERE key = $1")
+            .bind(witness.to_string())
+            .fetch_optional(self.reader())
+            .await?;
+        let Some(row) = found else { return Ok(None) };
+        Ok(Some(WitnessState { size: unsigned(row.try_get(0)?)?, problem: row.try_get(1)?, at: time(row.try_get(2)?)? }))
+    }
+
+    /// The newest checkpoint that this witness cosigned, and the time that it signed; verified anew. What is kept of
+    /// it and does not verify counts as nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Ledger`] if the checkpoint is not signed by our key.
+    pub async fn cosigned_by(&self, witness: &WitnessKey) -> Result<Option<(Checkpoint, Timestamp)>> {
+        let found = db::query(
+            "SELECT c.size, c.note, s.line FROM cosignature s JOIN checkpoint c ON c.size = s.size
+             WHERE s.witness = $1 ORDER BY c.size DESC LIMIT 1",
+        )
+        .bind(witness.to_string())
+        .fetch_optional(self.reader())
+        .await?;
+        let Some(row) = found else { return Ok(None) };
+        let (note, line): (&str, &str) = (row.try_get(1)?, row.try_get(2)?);
+        let checkpoint = Checkpoint::open(note, &self.verifier_key())?;
+        if checkpoint.size != unsigned(row.try_get(0)?)? {
+            return Err(StoreError::Damaged { what: "checkpoint (it signs another size)" });
+        }
+        let at = witness.check(&ledger::Signed::parse(note)?.text, line).ok();
+        let at = at.and_then(|s| i64::try_from(s).ok()).and_then(|s| Timestamp::from_second(s).ok());
+        Ok(at.map(|at| (checkpoint, at)))
+    }
+
+    /// Whether this witness has cosigned a checkpoint that event `seq` of a stream is under. It is proved each
+    /// time: the log's signature, the cosignature, and that the leaf is in the tree.
+    ///
+    /// # Errors
+    /// [`StoreError::Ledger`] if the stored tree does not make the checkpoint's root.
+    pub async fn is_witnessed(&self, witness: &WitnessKey, stream: StreamId, seq: u64) -> Result<bool> {
+        let Some((checkpoint, _)) = self.cosigned_by(witness).await? else { return Ok(false) };
+        let mut tx = self.reader().begin().await?;
+        let found = db::query("SELECT log_index, leaf FROM event WHERE stream = $1 AND seq = $2 AND log_index IS NOT NULL")
+            .bind(stream_key(stream).as_slice())
+            .bind(signed(seq)?)
+            .fetch_optional(&mut *tx)
+            .await?;
+        let Some(row) = found else { return Ok(false) };
+        let (index, leaf) = (unsigned(row.try_get(0)?)?, Leaf(rows::array(row.try_get(1)?, "leaf")?));
+        if index >= checkpoint.size {
+            return Ok(false); // recorded since
+        }
+        let hashes = crate::log::read_hashes(&mut tx, &needs::inclusion(checkpoint.size, index)?).await?;
+        let proof = tree::inclusion_proof(checkpoint.size, index, &hashes)?;
+        verify::inclusion(&proof, checkpoint.size, checkpoint.root, index, leaf)?;
+        Ok(true)
+    }
+
+    /// Of the checkpoints of at least `size` leaves, the one that most witnesses have cosigned; the newest of those.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn most_cosigned_from(&self, size: u64) -> Result<Option<u64>> {
+        let found: Option<i64> = db::query_scalar(
+            "SELECT c.size FROM checkpoint c LEFT JOIN cosignature s ON s.size = c.size WHERE c.size >= $1
+             GROUP BY c.size ORDER BY count(s.witness) DESC, c.size DESC LIMIT 1",
+        )
+        .bind(signed(size)?)
+        .fetch_optional(self.reader())
+        .await?;
+        found.map(unsigned).transpose()
+    }
+}
+
+async fn put_state(tx: &mut db::Connection, witness: &WitnessKey, size: u64, problem: Option<&str>, now: Timestamp) -> Result<()> {
+    db::query(
+        "INSERT INTO witness (key, size, problem, at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (key) DO UPDATE SET size = excluded.size, problem = excluded.problem, at = excluded.at",
+    )
+    .bind(witness.to_string())
+    .bind(signed(size)?)
+    .bind(problem)
+    .bind(micros(now))
+    .execute(tx)
+    .await?;
+    Ok(())
 }

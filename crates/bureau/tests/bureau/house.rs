@@ -359,6 +359,15 @@ impl House {
         Self { bureau: Arc::new(bureau.searching([(GalleryId::Passport, there)].into())), clock, folder }
     }
 
+    /// The same house with witnesses of its log.
+    pub async fn with_witnesses(self, witnesses: bureau::witnesses::Witnesses) -> Self {
+        let Self { bureau, clock, folder } = self;
+        bureau.store().clone().close().await;
+        drop(bureau);
+        let bureau = open_parts(folder.path(), clock.clone(), &BOTH, engine().model().id.as_str(), engine()).await;
+        Self { bureau: Arc::new(bureau.with_witnesses(witnesses)), clock, folder }
+    }
+
     async fn reopened_as(self, galleries: &[GalleryId], model: &str, engine: Arc<dyn Engine>) -> Self {
         let Self { bureau, clock, folder } = self;
         bureau.store().clone().close().await;

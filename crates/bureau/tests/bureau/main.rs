@@ -19,3 +19,4 @@ mod retained;
 mod search;
 mod together;
 mod trial;
+mod witnessed;

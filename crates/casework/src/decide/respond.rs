@@ -50,11 +50,14 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
             let prepared = request.requester.map(|recipient| Event::AnswerPrepared { recipient, outcome: request.answer() });
             finish(prepared.into_iter().collect(), out)
         }
-        Command::Release { answer, digest } => {
+        Command::Release { answer, digest, witnessed } => {
             // Everything is asked again at the door: standing, withdrawal, and two confirmations.
             let mut out = vec![];
             if request.state != State::Answering {
                 out.push(refuse(&[Clause::O10], "There is no answer waiting to leave."));
+            }
+            if !witnessed.enough() {
+                out.push(refuse(&[Clause::D5], witnessed.words()));
             }
             // A lapsed agreement stops data, not the news that there is none.
             if let (Some(gallery), Some(Outcome::Match)) = (request.gallery, request.outcome) {

@@ -11,18 +11,35 @@ use casework::{
     record::{GalleryId, RetentionClass},
     request::{Request, State},
     testing::*,
+    witnessed::Witnessed,
 };
 
 const P: GalleryId = GalleryId::Passport;
 
 /// What the worker would release, changed in its JSON.
 fn changed(case: &Case, change: impl FnOnce(&mut serde_json::Value, &mut serde_json::Value)) -> Command {
-    let Command::Release { answer, digest } = World::release(case) else { panic!("a release") };
+    let Command::Release { answer, digest, witnessed } = World::release(case) else { panic!("a release") };
     let mut sealed = serde_json::to_value(&answer).unwrap();
     let mut text = serde_json::from_str(sealed["text"].as_str().unwrap()).unwrap();
     change(&mut text, &mut sealed["pictures"]);
     sealed["text"] = serde_json::to_string(&text).unwrap().into();
-    Command::Release { answer: Box::new(serde_json::from_value::<Sealed>(sealed).unwrap()), digest }
+    Command::Release { answer: Box::new(serde_json::from_value::<Sealed>(sealed).unwrap()), digest, witnessed }
+}
+
+#[test]
+fn d5_an_answer_leaves_only_once_enough_witnesses_have_cosigned_the_record_of_it() {
+    let mut w = World::new();
+    let mut case = w.at(State::Answering);
+    let Command::Release { answer, digest, .. } = World::release(&case) else { panic!("a release") };
+    let release =
+        |cosigned, required| Command::Release { answer: answer.clone(), digest, witnessed: Witnessed { cosigned, required, of: 3 } };
+    for (cosigned, words) in [(0, "none has"), (1, "1 has")] {
+        let refused = w.refused(None, &mut case, release(cosigned, 2));
+        let waits = format!("It waits for 2 of 3 witnesses: {words} cosigned the record of it so far.");
+        assert!(says(&refused, Clause::D5, &waits), "{refused:?}");
+    }
+    w.done(None, &mut case, release(2, 2));
+    assert_eq!(case.released_in, Some(case.version), "the release itself is the event that must be witnessed next");
 }
 
 #[test]

@@ -16,4 +16,5 @@ mod killed;
 mod nodes;
 mod packs;
 mod run;
+mod witness;
 mod words;

@@ -2,7 +2,7 @@ use crate::{at, fresh, record, request, row};
 use casework::record::{GalleryId, NewRecord, StreamId};
 use std::collections::HashSet;
 use std::time::Duration;
-use store::{Commit, CommitError, JobId, NewJob, QueueRow, Store, StoreError};
+use store::{Commit, CommitError, Job, JobId, NewJob, QueueRow, Store, StoreError};
 
 const LEASE: Duration = Duration::from_secs(60);
 
@@ -78,6 +78,30 @@ async fn failures_are_retried_then_given_up() {
     store.fail_job(&job, None, "engine-gone").await.unwrap();
     store.forget_job(job.id).await.unwrap();
     assert!(store.failed_jobs(10).await.unwrap().is_empty());
+}
+
+/// Waiting for somebody outside is no try that failed, and ends as soon as they have come.
+#[tokio::test]
+async fn what_waits_rests_and_is_woken_by_its_reason() {
+    let (_dir, store) = fresh().await;
+    enqueue(&store, 1, 0).await;
+    enqueue(&store, 2, 590).await;
+    for n in 1..=9 {
+        let job = store.claim_job("w", at(n * 60), LEASE).await.unwrap().unwrap();
+        assert_eq!((job.stream, i64::from(job.attempts), i64::from(job.waited)), (request(1), n, n - 1));
+        store.rest_job(&job, at((n + 1) * 60), "witness").await.unwrap();
+        assert!(matches!(store.finish_job(&Job { attempts: job.attempts + 1, ..job }).await, Err(StoreError::LeaseLost)));
+    }
+    let other = store.claim_job("w", at(599), LEASE).await.unwrap().unwrap();
+    assert_eq!((other.stream, other.waited), (request(2), 0));
+    store.fail_job(&other, Some(at(900)), "engine").await.unwrap();
+    assert_eq!(store.resting_jobs("witness").await.unwrap(), 1);
+    assert_eq!(store.wake_jobs("engine", at(599)).await.unwrap(), 0, "a failure has its own time");
+    assert_eq!(store.wake_jobs("witness", at(599)).await.unwrap(), 1);
+    let job = store.claim_job("w", at(599), LEASE).await.unwrap().unwrap();
+    assert_eq!((job.stream, job.attempts, job.waited), (request(1), 10, 9));
+    assert_eq!(store.wake_jobs("witness", at(599)).await.unwrap(), 0, "a worker that holds one keeps it");
+    store.finish_job(&job).await.unwrap();
 }
 
 #[tokio::test]

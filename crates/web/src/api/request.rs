@@ -8,7 +8,7 @@ use super::{
     words::{BioField, Findings, Gallery, Handling, Outcome, Purpose, ReviewResult, State},
 };
 use bureau::views;
-use casework::{assess, event, request};
+use casework::{assess, event, request, witnessed::Witnessed};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -350,10 +350,32 @@ pub(crate) struct RequestWhole {
     /// When it was first opened.
     #[schema(value_type = Option<String>, format = DateTime)]
     collected_at: Option<Timestamp>,
+    /// The witnesses outside that the answer waits for, while it does: to be released, or, released, to be opened (D5).
+    waits_for: Option<WaitsFor>,
     /// When it is due, in words.
     due: Option<String>,
     /// What the caller may do or see now, in the words of `docs/access.md`.
     may: Vec<String>,
+}
+
+/// Witnesses that an answer waits for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WaitsFor {
+    /// Witnesses that have cosigned the record of it.
+    cosigned: u32,
+    /// Witnesses that must have.
+    required: u32,
+    /// Witnesses that there are.
+    of: u32,
+    /// The same in words.
+    words: String,
+}
+
+impl From<Witnessed> for WaitsFor {
+    fn from(w: Witnessed) -> Self {
+        let n = |n| u32::try_from(n).unwrap_or(u32::MAX);
+        Self { cosigned: n(w.cosigned), required: n(w.required), of: n(w.of), words: w.words() }
+    }
 }
 
 impl From<views::RequestView> for RequestWhole {
@@ -380,6 +402,7 @@ impl From<views::RequestView> for RequestWhole {
             recipient: v.recipient,
             released_at: v.released_at,
             collected_at: v.collected_at,
+            waits_for: v.waits_for.map(Into::into),
             due: v.due,
             may: v.may.iter().map(ToString::to_string).collect(),
         }

@@ -66,7 +66,7 @@ async fn picture(page: Page, Path((id, candidate)): Path<(RequestId, CandidateId
 async fn read(page: Page, Path(id): Path<RequestId>) -> Result<Response, PageError> {
     let (bureau, me) = (house(&page)?, who(&page));
     let request = bureau.request(me, id).await?;
-    if !request.may.contains(&Action::Collect) || request.released_at.is_none() {
+    if !request.may.contains(&Action::Collect) || request.released_at.is_none() || request.waits_for.is_some() {
         return Ok(Redirect::to(&at(id)).into_response());
     }
     if request.collected_at.is_none() {

@@ -97,11 +97,12 @@ async fn response(page: Page, Case(view): Case, Path(id): Path<RequestId>) -> Re
     } else {
         (Value::UNDEFINED, vec![])
     };
+    let waits = view.waits_for.map(casework::witnessed::Witnessed::words);
     let before = matches!(view.line.state, State::Received | State::Assessing | State::Clarifying | State::Searching | State::Comparing);
     page.view("respond/response.html", "Response")
         .back("/assess")
         .with(context! {
-            matches => show(&matches), undecided, disclosure, in_the_way => show(&in_the_way), before,
+            matches => show(&matches), undecided, disclosure, in_the_way => show(&in_the_way), before, waits,
             may_share => view.may.contains(&Action::DecideSharing) && view.line.mine, may_answer => view.may.contains(&Action::Answer) && view.line.mine,
             may_close => view.may.contains(&Action::Close), image_prefix => format!("/respond/{id}/images/"),
             ..said::case(&view, "response")

@@ -102,6 +102,9 @@ fn next(request: &RequestView) -> &'static str {
         State::Searching => "The search is authorised and under way. You need do nothing.",
         State::Comparing => "Two people compare what was found. You need do nothing.",
         State::Responding | State::Answering => "The answer is being made up. It will wait for you here.",
+        State::Answered | State::Closed if request.waits_for.is_some() => {
+            "The answer is made up and waits for witnesses outside, who confirm the record of it. It will wait for you here; look again in a while."
+        }
         State::Answered if request.collected_at.is_none() => "The answer waits for you. Opening it is recorded.",
         State::Answered | State::Closed => "It has been answered. What you must do with the answer is listed with it.",
         State::Withdrawn => "It was withdrawn. Nothing more happens but its erasure in time.",
@@ -153,7 +156,7 @@ async fn draw(page: &Page, id: RequestId, errors: Vec<RefusalLine>) -> Result<Re
                 copy => request.line.state == State::Rejected && may(Action::SeeAnswer),
                 review => refused && may(Action::AskReview) && request.reviews.iter().all(|r| r.result.is_some()),
                 flag => may(Action::FlagVulnerable) && !request.line.sensitive,
-                collect => may(Action::Collect) && request.released_at.is_some(),
+                collect => may(Action::Collect) && request.released_at.is_some() && request.waits_for.is_none(),
                 history => may(Action::SeeHistory),
             },
         })
