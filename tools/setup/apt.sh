@@ -14,6 +14,8 @@ for need in "$@"; do
         fonts) compgen -G '/usr/share/fonts/truetype/*/*.ttf' >/dev/null || packages+=(fonts-liberation) ;;
         # the server's programs only: the tests make clusters of their own, and none is to be started here
         postgres) [ -x /usr/lib/postgresql/15/bin/initdb ] || packages+=(postgresql-15) ;;
+        # a hardware security module in software
+        softhsm) command -v softhsm2-util >/dev/null || packages+=(softhsm2) ;;
         certificates) [ -s /etc/ssl/certs/ca-certificates.crt ] || packages+=(ca-certificates) ;;
         *) echo "apt: nobody knows the need '$need'" >&2; exit 2 ;;
     esac

@@ -7,6 +7,7 @@ echo "setup for tests: 1/3 browser, PostgreSQL"
 tools/setup/apt.sh browser fonts
 # Without it the tests on PostgreSQL are left out, and the end of the run says so.
 tools/setup/apt.sh postgres || echo "setup for tests: PostgreSQL could not be installed"
+tools/setup/apt.sh softhsm || echo "setup for tests: SoftHSM could not be installed"
 echo "setup for tests: 2/3 test tools"
 tools/setup/cargo-tools.sh nextest deny
 echo "setup for tests: 3/3 Python packages"

@@ -21,7 +21,7 @@ if [ ! -d "$shared/models" ] || [ ! -d "$shared/faces/people" ]; then
     left_out="NOT RUN: the tests with development models and faces; $shared/models or $shared/faces/people is absent (COUNTERSIGN_SHARED)"
     printf '\n%s\n' "$left_out"
 fi
-for need in "/usr/lib/postgresql/15/bin/initdb the tests on PostgreSQL" ".venv/bin/moto_server the tests on a bucket (S3)"; do
+for need in "/usr/bin/softhsm2-util the tests of a master key in a token" "/usr/lib/postgresql/15/bin/initdb the tests on PostgreSQL" ".venv/bin/moto_server the tests on a bucket (S3)"; do
     if [ ! -x "${need%% *}" ]; then
         left_out+="${left_out:+$'\n'}NOT RUN: ${need#* }; ${need%% *} is absent"
         printf '\n%s\n' "NOT RUN: ${need#* }"

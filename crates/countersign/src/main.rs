@@ -1,4 +1,4 @@
-//! The one binary: `countersign serve | work | demo | enrol | evaluate | gallery | policy | audit | witness | retain | backup | restore | certificate | pack | store | migrate | token | bench | config`.
+//! The one binary: `countersign serve | work | demo | enrol | evaluate | gallery | policy | audit | witness | retain | backup | restore | certificate | pack | keys | store | migrate | token | bench | config`.
 
 mod audit;
 mod backup;
@@ -13,6 +13,7 @@ mod evaluate;
 mod export;
 mod galleries;
 mod house;
+mod keys;
 mod pack;
 mod policy;
 mod register;
@@ -70,6 +71,9 @@ enum Verb {
     /// A witness of a log, kept by somebody else: it cosigns checkpoints.
     #[command(subcommand)]
     Witness(witness::Verb),
+    /// The master key.
+    #[command(subcommand)]
+    Keys(keys::Verb),
     /// Accuracy certificates: what each gallery's searches rest on.
     #[command(subcommand)]
     Certificate(certificate::Verb),
@@ -132,6 +136,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             Verb::Audit(verb) => audit::run(config, verb).await,
             Verb::Witness(verb) => witness::run(verb).await,
             Verb::Token(args) => serve::token(&config()?, args).await,
+            Verb::Keys(verb) => keys::run(&config()?, verb).await,
             Verb::Certificate(verb) => certificate::run(&config()?, verb).await,
             Verb::Pack(verb) => pack::run(&config()?, verb),
             Verb::Gallery(verb) => galleries::run(config, verb).await,

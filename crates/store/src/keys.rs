@@ -3,6 +3,7 @@
 use crate::db::{self, Connection};
 use crate::log::SignedCheckpoint;
 use crate::place::Base;
+use crate::provider::Masters;
 use crate::sealing::{Aad, SealingKey, Secret, random};
 use crate::{Result, StoreError, rows};
 use casework::ids::DraftId;
@@ -77,14 +78,17 @@ pub(crate) type Keyring = HashMap<KeyId, Option<Arc<SealingKey>>>;
 
 const CURRENT: &str = "SELECT key_id, wrapped FROM wrapped_key WHERE scope = $1 AND retired = 0";
 
+/// Keys wrapped anew in one transaction.
+const REWRAPPED_AT_ONCE: usize = 200;
+
 pub(crate) struct KeyStore {
     base: Base,
-    master: Arc<SealingKey>,
+    masters: Masters,
 }
 
 impl KeyStore {
-    pub(crate) fn new(base: Base, master: Arc<SealingKey>) -> Self {
-        Self { base, master }
+    pub(crate) fn new(base: Base, masters: Masters) -> Self {
+        Self { base, masters }
     }
 
     /// The database itself.
@@ -120,7 +124,7 @@ impl KeyStore {
         }
         let secret: Secret = Zeroizing::new(random()?);
         let id: KeyId = random()?;
-        let wrapped = self.master.seal(&Aad::wrap(&id, &scope.0), secret.as_slice())?;
+        let wrapped = self.masters.wrap(&Aad::wrap(&id, &scope.0), secret.as_slice())?;
         let mut tx = self.base.writer.write().await?;
         db::query("INSERT INTO wrapped_key (key_id, scope, wrapped) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
             .bind(id.as_slice())
@@ -136,7 +140,7 @@ impl KeyStore {
 
     fn unwrap(&self, scope: &Scope, id: &[u8], wrapped: &[u8]) -> Result<DataKey> {
         let id: KeyId = rows::array(id, "key id")?;
-        let plain = self.master.open(&Aad::wrap(&id, &scope.0), wrapped).ok_or(StoreError::Damaged { what: "data key" })?;
+        let plain = self.masters.unwrap(&Aad::wrap(&id, &scope.0), wrapped)?.ok_or(StoreError::Damaged { what: "data key" })?;
         let secret: Secret = Zeroizing::new(rows::array(&plain, "data key")?);
         Ok(DataKey { id, key: Arc::new(SealingKey::new(&secret)?) })
     }
@@ -212,6 +216,29 @@ impl KeyStore {
         found.iter().map(|row| Ok((row.try_get(0)?, rows::array(row.try_get(1)?, "key id")?))).collect()
     }
 
+    /// Wraps every key by the next master key, a few in each transaction; returns how many were not yet.
+    pub(crate) async fn rewrap(&self) -> Result<u64> {
+        let mut ids: Vec<Vec<u8>> = db::query_scalar("SELECT key_id FROM wrapped_key ORDER BY key_id").fetch_all(&self.base.reader).await?;
+        let mut done = 0;
+        while !ids.is_empty() {
+            let rest = ids.split_off(ids.len().min(REWRAPPED_AT_ONCE));
+            let mut tx = self.base.writer.write().await?;
+            for id in &ids {
+                let row = db::query("SELECT scope, wrapped FROM wrapped_key WHERE key_id = $1").bind(id).fetch_optional(&mut *tx).await?;
+                let Some(row) = row else { continue };
+                let aad = Aad::wrap(&rows::array(id, "key id")?, row.try_get(0)?);
+                if let Some(wrapped) = self.masters.rewrap(&aad, row.try_get(1)?)? {
+                    db::query("UPDATE wrapped_key SET wrapped = $2 WHERE key_id = $1").bind(id).bind(wrapped).execute(&mut *tx).await?;
+                    done += 1;
+                }
+            }
+            wear(&mut tx).await?;
+            tx.commit().await?;
+            ids = rest;
+        }
+        Ok(done)
+    }
+
     /// Every key there is.
     pub(crate) async fn all(&self) -> Result<HashSet<KeyId>> {
         let found: Vec<Vec<u8>> = db::query_scalar("SELECT key_id FROM wrapped_key").fetch_all(&self.base.reader).await?;
@@ -256,13 +283,7 @@ impl KeyStore {
         for id in ids {
             db::query("DELETE FROM wrapped_key WHERE key_id = $1").bind(id.as_slice()).execute(&mut *tx).await?;
         }
-        // A number, so that whoever writes the tables anew sees that more were destroyed meanwhile.
-        db::query(
-            "INSERT INTO fact (name, value) VALUES ('worn', '1')
-             ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(fact.value AS BIGINT) + 1 AS TEXT)",
-        )
-        .execute(&mut *tx)
-        .await?;
+        wear(&mut tx).await?;
         tx.commit().await?;
         Ok(self.base.writer.truncate_wal().await?)
     }
@@ -279,6 +300,18 @@ impl KeyStore {
         }
         Ok(self.base.writer.truncate_wal().await?)
     }
+}
+
+/// What was in a table is to be left in no page of it. A number, so that whoever writes the tables anew sees that more
+/// went meanwhile.
+async fn wear(tx: &mut Connection) -> Result<()> {
+    db::query(
+        "INSERT INTO fact (name, value) VALUES ('worn', '1')
+         ON CONFLICT (name) DO UPDATE SET value = CAST(CAST(fact.value AS BIGINT) + 1 AS TEXT)",
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 async fn put_fact(tx: &mut Connection, name: &str, value: &str) -> Result<()> {

@@ -7,7 +7,7 @@
 //! | `records.db` | events, log, queue, jobs, drafts, holdings, sessions (SQLite, WAL) |
 //! | `keys.db` | data keys, wrapped: a store of its own, so old backups cannot bring the erased back |
 //! | `blobs/` | sealed image bytes, one file each |
-//! | `secrets/` | `master.key` (0600), and the log's, certificates' and look-ups' keys sealed under it |
+//! | `secrets/` | `master.key` (0600) or `master.pkcs11`, and the log's, certificates' and look-ups' keys sealed under it |
 //!
 //! # The public surface
 //! * [`Store::create_at`], [`Store::open_at`], [`Store::migrate`], [`Store::ping`], [`Store::origin`], [`Store::verifier_key`].
@@ -53,12 +53,14 @@ pub mod drafts;
 pub mod erasure;
 pub mod events;
 pub mod holdings;
+mod hsm;
 pub mod jobs;
 mod keys;
 pub mod log;
 pub mod lookups;
 mod place;
 pub mod processing;
+mod provider;
 pub mod queue;
 mod rows;
 mod sealing;
@@ -170,6 +172,24 @@ pub enum StoreError {
     /// A copy was to go where something else is.
     #[error("the databases hold something else already; give two empty ones (drop and create what an interrupted copy left)")]
     NotEmpty,
+    /// Open elsewhere, or its master key is being changed.
+    #[error("{} is in use: for this, stop every other process that has it open, and start them again afterwards", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The token that keeps the master key does not do what is asked.
+    #[error(
+        "the token {token:?} that keeps the master key failed at {what}: {why}. Nothing was changed; see secrets/master.pkcs11 and the token's own log"
+    )]
+    Token {
+        /// Its label.
+        token: String,
+        /// What it was asked for.
+        what: &'static str,
+        /// What it, or its module, said.
+        why: String,
+    },
     /// What works on a folder's own files alone.
     #[error(
         "the records are on PostgreSQL, and this works on the files of a folder: use {instead} (docs/RUNBOOK.md, \"PostgreSQL, several nodes, buckets\")"
@@ -319,6 +339,8 @@ struct Inner {
     keys: keys::KeyStore,
     blobs: Arc<dyn ObjectStore>,
     secrets: secrets::Secrets,
+    /// Holds `secrets/` shared, for as long as this is open: whoever turns the master key wants it alone.
+    _open: std::fs::File,
 }
 
 impl std::fmt::Debug for Store {
@@ -355,12 +377,12 @@ impl Store {
             }
             Database::Postgres(_) => {
                 if !Self::unfinished(place).await? {
-                    return Err(match dir.join("secrets/master.key").exists() {
+                    return Err(match secrets::there(&dir.join("secrets")) {
                         true => StoreError::AlreadyExists { path: dir.clone() },
                         false => StoreError::SecretsElsewhere { path: dir.clone() },
                     });
                 }
-                if !dir.join("secrets/master.key").exists() {
+                if !secrets::there(&dir.join("secrets")) {
                     let making = beside(dir)?;
                     make_folder(&making, dir, origin)?;
                     put_in_place(&making, dir)?;
@@ -457,7 +479,8 @@ impl Store {
             Database::Postgres(_) => &[],
         };
         let blobs: &[&'static str] = if place.blobs == Blobs::Folder { &["blobs"] } else { &[] };
-        for missing in files.iter().chain(blobs).chain(&["secrets/master.key"]) {
+        let master: &[&'static str] = if secrets::there(&dir.join("secrets")) { &[] } else { &["secrets/master.key"] };
+        for missing in files.iter().chain(blobs).chain(master) {
             if !dir.join(missing).exists() {
                 if matches!(place.database, Database::Postgres(_)) && !Self::unfinished(place).await? {
                     return Err(StoreError::SecretsElsewhere { path: dir.to_owned() });
@@ -507,10 +530,47 @@ impl Store {
     }
 
     async fn assemble(place: &Place, secrets: secrets::Secrets, create: bool) -> Result<Self> {
-        let keys = keys::KeyStore::new(place.keys(create).await?, secrets.master());
+        let held = place.dir.join("secrets");
+        let open = std::fs::File::open(&held).map_err(StoreError::io(&held))?;
+        if let Err(error) = open.try_lock_shared() {
+            return Err(in_use(&place.dir, error));
+        }
+        let keys = keys::KeyStore::new(place.keys(create).await?, secrets.masters().clone());
         let base = place.records(create).await?;
         let blobs = place.blobs.open(&place.dir)?;
-        Ok(Self { inner: Arc::new(Inner { place: place.clone(), base, keys, blobs, secrets }) })
+        Ok(Self { inner: Arc::new(Inner { place: place.clone(), base, keys, blobs, secrets, _open: open }) })
+    }
+
+    /// Puts a new master key in the place of the one in use: every data key is wrapped anew, none is changed, so
+    /// nothing that is sealed has to be sealed again. Stopped half-way, the data directory opens as before, and the
+    /// next call goes on. Returns how many keys were wrapped by this call.
+    /// The new key lies in `secrets/`, or, if `token` names a private file that says where, in a PKCS#11 token (see
+    /// the runbook); it is made there if need be.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] while any process has the directory open; [`StoreError::OnServers`] where other nodes may hold
+    /// copies of the secrets, which nobody here can see; [`StoreError::Token`]; else as [`Self::open`].
+    pub async fn rotate_master(place: &Place, token: Option<&Path>) -> Result<u64> {
+        if matches!(place.database, Database::Postgres(_)) {
+            return Err(StoreError::OnServers { instead: "a new installation and its keys for now; rotation on servers is not built" });
+        }
+        // As it is, it opens: a wrong key is found before anything is changed.
+        Self::open_at(place).await?.close().await;
+        let held = place.dir.join("secrets");
+        let alone = std::fs::File::open(&held).map_err(StoreError::io(&held))?;
+        if let Err(error) = alone.try_lock() {
+            return Err(in_use(&place.dir, error));
+        }
+        let masters = secrets::begin_rotation(&held, token)?;
+        let keys = keys::KeyStore::new(place.keys(false).await?, masters.clone());
+        let done = keys.rewrap().await?;
+        // The former key's wrappings are gone from the file before the former key is.
+        keys.scrub().await?;
+        keys.close().await;
+        secrets::end_rotation(&held, &masters)?;
+        drop(alone);
+        Self::open_at(place).await?.close().await;
+        Ok(done)
     }
 
     /// The log's origin.
@@ -630,6 +690,13 @@ fn put_in_place(making: &Path, dir: &Path) -> Result<()> {
         std::fs::File::open(parent).and_then(|p| p.sync_all()).map_err(StoreError::io(parent))?;
     }
     Ok(())
+}
+
+fn in_use(dir: &Path, error: std::fs::TryLockError) -> StoreError {
+    match error {
+        std::fs::TryLockError::WouldBlock => StoreError::InUse { path: dir.to_owned() },
+        std::fs::TryLockError::Error(source) => StoreError::Io { path: dir.to_owned(), source },
+    }
 }
 
 /// Refuses `value` over `limit`.

@@ -32,6 +32,10 @@ impl Aad {
         bytes.push(purpose);
         Self(bytes)
     }
+    /// What is authenticated with what is sealed.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
     fn with(mut self, field: &[u8]) -> Self {
         self.0.extend_from_slice(field);
         self

@@ -113,6 +113,24 @@ fn d1_a_wrong_missing_or_exposed_key_is_a_clear_refusal_to_start() {
 }
 
 #[test]
+fn d1_a_new_master_key_takes_the_place_of_the_old_one() {
+    let place = founded();
+    let master = place.data.join("store/secrets/master.key");
+    let before = fs::read(&master).unwrap();
+    let said = place.run(&["keys", "rotate"]).well().said();
+    assert!(said.contains("wrapped by a new master key") && said.contains("escrow"), "{said}");
+    let after = fs::read(&master).unwrap();
+    assert_ne!(before, after);
+    for key in [&before, &after] {
+        assert!(!said.contains(std::str::from_utf8(key).unwrap().trim()), "no key is printed");
+    }
+    place.holds();
+    fs::write(&master, &before).unwrap();
+    let said = place.run(&["audit", "verify"]).badly().said();
+    assert!(said.contains("the master key does not belong to this data directory"), "{said}");
+}
+
+#[test]
 fn d1_a_process_that_holds_keys_leaves_no_core() {
     let place = founded();
     let mut child = Command::new("sh")

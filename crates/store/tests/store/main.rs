@@ -11,6 +11,7 @@ mod killed;
 mod logged;
 mod opening;
 mod queued;
+mod rotated;
 mod tampered;
 mod working;
 
