@@ -232,6 +232,31 @@ test('an image that is too small says at once what is needed, first and in words
   await press(page, 'Discard the draft')
 })
 
+/** A JPEG with an XMP packet that says it was generated. */
+function generated(jpeg) {
+  const packet = '<x xmlns:i="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" i:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"/>'
+  const held = Buffer.from(`http://ns.adobe.com/xap/1.0/\0${packet}`)
+  const head = Buffer.from([0xff, 0xe1, (held.length + 2) >> 8, (held.length + 2) & 255])
+  return Buffer.concat([jpeg.subarray(0, 2), head, held, jpeg.subarray(2)])
+}
+
+test('an image that may have been generated is flagged, with the reason, and taken in', async () => {
+  const page = await as(SAM)
+  const draft = await begin(page)
+  await page.goto(h.url(`${draft}/5`))
+  await page.getByLabel('Image', { exact: true }).setInputFiles({ name: 'made.jpg', mimeType: 'image/jpeg', buffer: generated(await poor(page, 420)) })
+  await press(page, 'Upload')
+  await page.getByText('The image was added.').waitFor()
+  const said = await page.locator('main').innerText()
+  assert.match(said, /Look closer\s+This image may not be of a real person\. The file says of itself that it was generated/i)
+  assert.match(said, /A reason to look closer, not a finding/)
+  assert.doesNotMatch(said, /this image cannot be searched/)
+  await h.check(page, 'intake-image-flagged')
+  await page.goto(h.url(draft))
+  await page.getByRole('link', { name: 'Discard this draft' }).click()
+  await press(page, 'Discard the draft')
+})
+
 test('fingerprints come before everything else', async () => {
   const page = await as(SAM)
   const draft = await begin(page)

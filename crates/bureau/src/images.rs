@@ -3,13 +3,13 @@
 use crate::{Bureau, BureauError, Result, sha256};
 use casework::{
     clause::Clause,
-    form::{FaceBox, Field, Form, FormImage, QualityNote, Verdict},
+    form::{FaceBox, Field, Form, FormImage, QualityNote, Suspicion, SuspicionNote, Verdict},
     ids::{Digest, ProbeId, RequestId},
     policy::IMAGE_SPECIFICATIONS,
     record::{GalleryId, RetentionClass, StreamId},
     refusal::{Refusal, refuse_field},
 };
-use decoder::{JPEG_QUALITY, Mask, PixelArea, Rgb8};
+use decoder::{JPEG_QUALITY, Mask, PixelArea, Rgb8, Sign};
 use face::{Component, DetectedFace, FaceError, Finding, ImageSpecification, Level, Measured};
 use std::collections::{BTreeMap, BTreeSet};
 use strum::IntoEnumIterator;
@@ -149,6 +149,7 @@ impl Bureau {
             chosen,
             quality,
             specification: None,
+            suspicions: decoded.signs.iter().map(suspicion).collect(),
             source: None,
         };
         Ok((image, notes))
@@ -220,6 +221,16 @@ fn note(f: Finding) -> QualityNote {
         Level::Block => Verdict::Block,
     };
     QualityNote { component: f.component.name().into(), value: f.value, unit: f.unit, verdict, advice: f.advice }
+}
+
+/// A sign as it is recorded: what it is a sign of, and why.
+fn suspicion(sign: &Sign) -> SuspicionNote {
+    let suspicion = match sign.suspicion() {
+        decoder::Suspicion::Edited => Suspicion::Edited,
+        decoder::Suspicion::Synthetic => Suspicion::Synthetic,
+        decoder::Suspicion::ScreenCapture => Suspicion::ScreenCapture,
+    };
+    SuspicionNote { suspicion, reason: sign.reason().into() }
 }
 
 /// What an image must be like, for each gallery, as the policy says it.

@@ -310,6 +310,27 @@ pub enum Verdict {
     Block,
 }
 
+/// What an image may be instead of a photograph as a camera took it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Suspicion {
+    /// Changed after it was taken.
+    Edited,
+    /// Made by a program.
+    Synthetic,
+    /// A picture of a screen.
+    ScreenCapture,
+}
+
+/// A flag for the people who look at an image. No rule reads it: it refuses nothing and decides nothing (S10, A3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuspicionNote {
+    /// What is suspected.
+    pub suspicion: Suspicion,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
 /// One image on the form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FormImage {
@@ -335,6 +356,10 @@ pub struct FormImage {
     /// a draft that may go to more than one.
     #[serde(default)]
     pub specification: Option<Digest>,
+    /// What the file's own words and preview give reason to suspect. Nothing here means nothing was found, not that
+    /// nothing was done.
+    #[serde(default)]
+    pub suspicions: Vec<SuspicionNote>,
     /// Where the image comes from (S10).
     pub source: Option<Source>,
 }

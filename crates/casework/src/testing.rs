@@ -326,6 +326,7 @@ impl World {
                 advice: "The face is 70 pixels between the eyes.".into(),
             }],
             specification: Some(Digest([0xbb; 32])),
+            suspicions: vec![],
             source: Some(Source::Unsupervised),
         }
     }

@@ -1,7 +1,8 @@
 //! The child's side: give up what is not needed, read one file, answer, end.
 
 use crate::{
-    CHILD_ADDRESS_BYTES_MAX, Confinement, DecodeError, Format, IMAGE_BYTES_MAX, Layer, SIDE_PIXELS_MAX, confine::confine, container,
+    CHILD_ADDRESS_BYTES_MAX, Confinement, DecodeError, Format, IMAGE_BYTES_MAX, Layer, SIDE_PIXELS_MAX, Sign, confine::confine, container,
+    provenance,
 };
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, metadata::Orientation};
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,8 @@ pub(crate) enum Answer {
         format: Format,
         /// The EXIF orientation that was applied, 1 to 8.
         orientation: u8,
+        /// What the file says of its own making.
+        signs: Vec<Sign>,
     },
     /// Nothing follows.
     Refused { error: DecodeError },
@@ -124,9 +127,10 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Answer, RgbImage), DecodeError> {
     let read: Result<_, image::ImageError> = read.map_err(|_| DecodeError::Damaged { format })?;
     let (picture, orientation) = read.map_err(damaged)?;
     let mut picture = flatten(picture);
+    let signs = provenance::signs(bytes, &picture);
     picture.apply_orientation(orientation);
     let picture = picture.into_rgb8();
-    let answer = Answer::Pixels { width: picture.width(), height: picture.height(), format, orientation: orientation.to_exif() };
+    let answer = Answer::Pixels { width: picture.width(), height: picture.height(), format, orientation: orientation.to_exif(), signs };
     Ok((answer, picture))
 }
 

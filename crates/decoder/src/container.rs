@@ -12,19 +12,36 @@ pub(crate) struct Outline {
     pub(crate) height: u32,
 }
 
+/// A part of a file beside its pixels, without its length and checksum.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part<'a> {
+    /// A JPEG's marker and what its segment holds.
+    Segment(u8, &'a [u8]),
+    /// A PNG's chunk.
+    Chunk(&'a [u8], &'a [u8]),
+}
+
 /// Checks a file's structure from its first byte to its last.
 ///
 /// # Errors
 /// A [`DecodeError`] for anything but one whole, still, not too large JPEG or PNG with nothing behind it.
 pub(crate) fn inspect(bytes: &[u8]) -> Result<Outline, DecodeError> {
+    inspect_each(bytes, &mut |_| ())
+}
+
+/// The same, and every part is shown on the way.
+///
+/// # Errors
+/// As [`inspect`].
+pub(crate) fn inspect_each<'a>(bytes: &'a [u8], each: &mut dyn FnMut(Part<'a>)) -> Result<Outline, DecodeError> {
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
     let (format, end, width, height) = if bytes.starts_with(PNG_SIGNATURE) {
-        let (end, width, height) = png(bytes)?;
+        let (end, width, height) = png(bytes, each)?;
         (Format::Png, end, width, height)
     } else if bytes.starts_with(&[0xFF, 0xD8]) {
-        let (end, width, height) = jpeg(bytes)?;
+        let (end, width, height) = jpeg(bytes, each)?;
         (Format::Jpeg, end, width, height)
     } else {
         return Err(something_else(bytes));
@@ -56,7 +73,7 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 /// Where the picture ends, its width and its height. Follows the segments (ITU-T T.81, annex B).
-fn jpeg(bytes: &[u8]) -> Result<(usize, u32, u32), DecodeError> {
+fn jpeg<'a>(bytes: &'a [u8], each: &mut dyn FnMut(Part<'a>)) -> Result<(usize, u32, u32), DecodeError> {
     const FORMAT: Format = Format::Jpeg;
     let truncated = DecodeError::Truncated { format: FORMAT };
     let damaged = DecodeError::Damaged { format: FORMAT };
@@ -87,6 +104,7 @@ fn jpeg(bytes: &[u8]) -> Result<(usize, u32, u32), DecodeError> {
             return Err(damaged);
         }
         let segment = bytes.get(at..at + length).ok_or(truncated.clone())?;
+        each(Part::Segment(marker, &segment[2..]));
         match marker {
             0xC0..=0xC2 => {
                 let [_, _, precision, h1, h0, w1, w0, components, ..] = segment else {
@@ -130,7 +148,7 @@ fn scan_end(bytes: &[u8], mut at: usize) -> Option<usize> {
 }
 
 /// Where the picture ends, its width and its height. Follows the chunks (PNG, third edition, section 5).
-fn png(bytes: &[u8]) -> Result<(usize, u32, u32), DecodeError> {
+fn png<'a>(bytes: &'a [u8], each: &mut dyn FnMut(Part<'a>)) -> Result<(usize, u32, u32), DecodeError> {
     const FORMAT: Format = Format::Png;
     let truncated = DecodeError::Truncated { format: FORMAT };
     let damaged = DecodeError::Damaged { format: FORMAT };
@@ -154,6 +172,9 @@ fn png(bytes: &[u8]) -> Result<(usize, u32, u32), DecodeError> {
             return Err(DecodeError::Animated { format: FORMAT.to_string() });
         }
         data |= kind == b"IDAT";
+        if let Some(held) = bytes.get(at + 8..at + 8 + length) {
+            each(Part::Chunk(kind, held));
+        }
         let last = kind == b"IEND";
         // Length, kind and checksum stand around the chunk's data.
         at += 12 + length;

@@ -22,7 +22,7 @@ pub fn picture(bytes: &[u8]) {
         return;
     }
     match decode(bytes) {
-        Ok((Answer::Pixels { width, height, format, orientation }, picture)) => {
+        Ok((Answer::Pixels { width, height, format, orientation, .. }, picture)) => {
             assert_eq!(format, outline.format);
             let turned = orientation >= 5;
             let size = if turned { (outline.height, outline.width) } else { (outline.width, outline.height) };
@@ -99,7 +99,7 @@ mod tests {
         let mut all = vec![];
         for orientation in [1, 6] {
             let mut out = vec![];
-            let said = Answer::Pixels { width: 3, height: 2, format: Format::Png, orientation };
+            let said = Answer::Pixels { width: 3, height: 2, format: Format::Png, orientation, signs: vec![] };
             put_answer(&mut out, &said, &noise(18)).unwrap();
             all.push(out);
         }

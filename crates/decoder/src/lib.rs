@@ -5,7 +5,8 @@
 //! system call but the few that it decodes with.
 //! The parent ([`Decoder`]) bounds bytes before and pixels after, kills a child that takes too long, and
 //! believes nothing that the child says without checking it. What comes out ([`Decoded`]) is plain RGB:
-//! no metadata survives, and the EXIF orientation has been applied.
+//! no metadata survives, and the EXIF orientation has been applied. With it come [`Sign`]s of how the file was made, for a
+//! person to weigh.
 //!
 //! [`Rgb8`] is for pixels that have come through: cropping, scaling, masking, and writing JPEG and PNG.
 //!
@@ -19,12 +20,14 @@ mod error;
 pub mod fuzz;
 mod parent;
 mod pixels;
+mod provenance;
 
 pub use child::child_main;
 pub use confine::{Confinement, Held, Layer, confine};
 pub use error::DecodeError;
 pub use parent::{Decoded, Decoder, ExtensionMismatch};
 pub use pixels::{JPEG_QUALITY, Mask, PixelArea, PixelError, Rgb8};
+pub use provenance::{Sign, Suspicion};
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
 //! The parent's side: start a child, feed it, watch it, and check what it says.
 
 use crate::{
-    CHILDREN_MAX, Confinement, DecodeError, Format, IMAGE_BYTES_MAX, PIXELS_MAX, Rgb8, WALL_SECONDS_MAX,
+    CHILDREN_MAX, Confinement, DecodeError, Format, IMAGE_BYTES_MAX, PIXELS_MAX, Rgb8, Sign, WALL_SECONDS_MAX,
     child::{Answer, MAGIC, REPORT},
 };
 use std::{
@@ -28,6 +28,8 @@ pub struct Decoded {
     pub format: Format,
     /// The EXIF orientation that was applied: 1 (none) to 8.
     pub orientation: u8,
+    /// Signs that it is not a photograph as a camera took it, each once. Reasons to look closer, never to refuse.
+    pub signs: Vec<Sign>,
     /// SHA-256 of the file as it came, in lower-case hexadecimal.
     pub sha256: String,
     /// Size of the file as it came.
@@ -168,20 +170,23 @@ pub(crate) fn understand(mut answer: Vec<u8>, bytes: &[u8], name_hint: Option<&s
         return Err(nonsense());
     }
     let said: Answer = serde_json::from_slice(&answer[head..head + length]).map_err(|_| nonsense())?;
-    let (width, height, format, orientation) = match said {
+    let (width, height, format, orientation, mut signs) = match said {
         Answer::Refused { error } => return Err(error),
-        Answer::Pixels { width, height, format, orientation } => (width, height, format, orientation),
+        Answer::Pixels { width, height, format, orientation, signs } => (width, height, format, orientation, signs),
     };
     answer.drain(..head + length);
     if u64::from(width) * u64::from(height) > PIXELS_MAX || !(1..=8).contains(&orientation) {
         return Err(nonsense());
     }
+    signs.sort_unstable();
+    signs.dedup();
     let pixels = Rgb8::new(width, height, answer).map_err(|_| nonsense())?;
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     Ok(Decoded {
         pixels,
         format,
         orientation,
+        signs,
         sha256: hex::encode(digest.as_ref()),
         bytes: bytes.len(),
         extension_mismatch: name_hint.and_then(|name| mismatch(name, format)),

@@ -8,7 +8,7 @@ use casework::{
     clause::Clause,
     command::Command,
     event::Event,
-    form::{FaceBox, Field, Form, FormImage, Nationality, Source, Verdict},
+    form::{FaceBox, Field, Form, FormImage, Nationality, Source, Suspicion, Verdict},
     ids::{AuthorisationId, Digest, RequestId},
     limits::IMAGES_PER_REQUEST_MAX,
     record::GalleryId,
@@ -79,6 +79,27 @@ fn exif_orientation(orientation: u8) -> Vec<u8> {
     let mut exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
     exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
     exif
+}
+
+/// What the file says of its own making is a flag with its reason, kept with the form; the image is taken in as any other.
+#[tokio::test]
+async fn s10_a_picture_that_may_be_edited_or_made_is_flagged_and_taken_in() {
+    let house = House::new().await;
+    let (id, mut version, form) = begun(&house).await;
+    assert_eq!(form.images[0].suspicions, [], "a photograph as it was taken");
+    let xmp = r#"http://ns.adobe.com/xap/1.0/|<x xmlns:i="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" xmlns:p="http://ns.adobe.com/xap/1.0/"
+        p:CreatorTool="GIMP 2.10, as Mr Nobody had it" i:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"/>"#
+        .replace('|', "\0");
+    let flagged = with_segment(&probe(), 0xE1, xmp.as_bytes());
+    version = house.bureau.add_image(REQUESTER, id, version, &flagged, Some("flagged.jpg")).await.unwrap().0;
+    let form = house.bureau.draft(REQUESTER, id).await.unwrap();
+    assert_eq!(form.version, version);
+    let image = form.form.images.last().unwrap();
+    let kinds: Vec<Suspicion> = image.suspicions.iter().map(|s| s.suspicion).collect();
+    assert_eq!(kinds, [Suspicion::Edited, Suspicion::Synthetic]);
+    assert!(image.usable() && form.form.images[0].faces == image.faces, "the same in every other way");
+    let kept = serde_json::to_string(image).unwrap();
+    assert!(!kept.contains("Nobody") && !kept.contains("GIMP"), "no word of the file's own: {kept}");
 }
 
 #[tokio::test]

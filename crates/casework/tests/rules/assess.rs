@@ -6,7 +6,7 @@ use casework::{
     clause::Clause,
     command::Command,
     event::Event,
-    form::{Purpose, QualityNote, Verdict},
+    form::{Purpose, QualityNote, Suspicion, SuspicionNote, Verdict},
     ids::{AuthorisationId, CandidateId, Digest, ProbeId},
     record::GalleryId,
     refusal::Refusal,
@@ -117,6 +117,28 @@ fn a3_an_unusable_image_is_a_ground_to_decline_and_never_searched() {
     w.take(&mut case);
     w.authorise_first(&mut case);
     assert_eq!(case.state, State::Searching);
+}
+
+/// A suspicion is for people: whatever is suspected of an image, the law says the same of its request, step by step.
+#[test]
+fn a3_a_suspicion_is_a_flag_and_decides_nothing() {
+    let note = |suspicion| SuspicionNote { suspicion, reason: "The file names a program for editing pictures.".into() };
+    let all: Vec<_> = [Suspicion::Edited, Suspicion::Synthetic, Suspicion::ScreenCapture].map(note).into();
+    for quality in [None, Some(vec![])] {
+        let outcome = |suspicions: &[SuspicionNote]| {
+            let mut w = World::new();
+            let mut form = w.complete_form();
+            form.images[0].suspicions = suspicions.to_vec();
+            form.images[0].quality = quality.clone().unwrap_or_else(|| form.images[0].quality.clone());
+            let missing = form.missing(casework::policy::Policy::in_force(jiff::civil::date(2026, 11, 23)));
+            let mut case = w.received_form(form, P);
+            w.take(&mut case);
+            let authorise = w.authorise(&case, case.probe_id());
+            let decided = w.decide(case.assignee, &mut case, authorise).map(|events| events.len());
+            (missing, decided, case.state)
+        };
+        assert_eq!(outcome(&all), outcome(&[]));
+    }
 }
 
 fn never_searched(quality: Vec<QualityNote>, why: &str) {

@@ -3,7 +3,7 @@
 use super::{
     call::Version,
     problem::RefusalJson,
-    words::{Declaration, FingerprintCheck, Mode, Nationality, Purpose, Source, Verdict},
+    words::{Declaration, FingerprintCheck, Mode, Nationality, Purpose, Source, Suspicion, Verdict},
 };
 use casework::form::{self, TEMPLATE};
 use jiff::Timestamp;
@@ -224,6 +224,15 @@ pub(crate) struct Quality {
     advice: String,
 }
 
+/// A flag for the people who look at an image; it refuses nothing and decides nothing.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Suspected {
+    /// What is suspected.
+    suspicion: Suspicion,
+    /// Why, in a sentence.
+    reason: String,
+}
+
 /// One image on a form.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Image {
@@ -245,6 +254,8 @@ pub(crate) struct Image {
     /// SHA-256 of the image specification that gave the verdicts, hexadecimal; none where a draft may go to galleries
     /// that differ in it.
     specification: Option<String>,
+    /// What the file's own words and preview give reason to suspect.
+    suspicions: Vec<Suspected>,
     /// Where the image comes from (S10).
     source: Option<Source>,
 }
@@ -270,6 +281,7 @@ impl From<&form::FormImage> for Image {
                 })
                 .collect(),
             specification: i.specification.map(|d| d.to_string()),
+            suspicions: i.suspicions.iter().map(|s| Suspected { suspicion: s.suspicion.into(), reason: s.reason.clone() }).collect(),
             source: i.source.map(Into::into),
         }
     }

@@ -54,6 +54,10 @@ mirror!(
     Declaration = casework::form::Declaration { LawfulUse, AvenuesExhausted, NotIdentifiedOtherwise, OwnPolicyFollowed }
 );
 mirror!(
+    /// What an image may be instead of a photograph as a camera took it.
+    Suspicion = casework::form::Suspicion { Edited, Synthetic, ScreenCapture }
+);
+mirror!(
     /// What a quality component means for the request.
     Verdict = casework::form::Verdict { Unmeasured, Fine, Inform, Warn, Block }
 );

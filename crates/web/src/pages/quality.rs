@@ -1,6 +1,6 @@
 //! The quality of an image in words: what is wrong with it first, what is fine folded away (S10, A3b).
 
-use casework::form::{FormImage, QualityNote, Verdict};
+use casework::form::{FormImage, QualityNote, Suspicion, SuspicionNote, Verdict};
 use serde::Serialize;
 
 /// One component.
@@ -25,6 +25,8 @@ pub(in crate::pages) struct Findings {
     verdict: &'static str,
     /// The first 16 of the 64 digits of the image specification's SHA-256.
     specification: Option<String>,
+    /// What the image may be instead of a photograph, and why.
+    suspicions: Vec<Line>,
 }
 
 impl Findings {
@@ -45,8 +47,19 @@ impl Findings {
             folded: fine.into_iter().chain(unmeasured).map(line).collect(),
             verdict,
             specification: image.specification.map(|d| d.to_string().chars().take(16).collect()),
+            suspicions: image.suspicions.iter().map(suspected).collect(),
         }
     }
+}
+
+/// A suspicion is not a finding of quality: it is told beside them, in words that leave it to the reader.
+fn suspected(note: &SuspicionNote) -> Line {
+    let component = match note.suspicion {
+        Suspicion::Edited => "This image may have been changed",
+        Suspicion::Synthetic => "This image may not be of a real person",
+        Suspicion::ScreenCapture => "This image may be a picture of a screen",
+    };
+    Line { component: component.into(), says: "Look closer", colour: "orange", advice: note.reason.clone() }
 }
 
 fn line(note: &QualityNote) -> Line {
