@@ -44,7 +44,7 @@ RUNS = [
     ("second-leader", "Colin Bright", 5, ["list_trials", "new_trial", "get_trial_draft", "save_trial", "discard_trial", "set_trial_probe",
                                        "add_trial_candidate", "describe_trial_candidate", "remove_trial_candidate", "seed_trial",
                                        "get_trial", "get_trial_picture", "stop_trial", "trial_results", "examiner_agreement"]),
-    ("owner", "Margaret Ellis", 4, ["accuracy", "settings", "propose_threshold", "confirm_threshold", "statistics", "ledger",
+    ("owner", "Margaret Ellis", 4, ["accuracy", "settings", "propose_threshold", "confirm_threshold", "revoke_certificate", "statistics", "ledger",
                                    "processing", "processing_proof", "place_hold", "review_hold", "lift_hold"]),
     ("examiner", "Mei Lin", 5, ["list_comparisons", "get_comparison", "take_up_comparison", "get_comparison_probe",
                              "get_candidate_image", "give_visual", "get_informed", "give_informed", "conclude_empty", "own_trial_result"]),

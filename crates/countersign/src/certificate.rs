@@ -18,6 +18,9 @@ use std::{
     sync::Arc,
 };
 
+/// The longest file that holds a token, in bytes.
+const TOKEN_BYTES_MAX: usize = 4_096;
+
 /// `certificate …`
 #[derive(Subcommand)]
 pub enum Verb {
@@ -32,6 +35,9 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// End a gallery's certificate before its time: nothing is searched within it any more. The gallery's owner or a team
+    /// leader does it, with a token of their own (`countersign token`). To search again takes a new evaluation and two people.
+    Revoke(Revoke),
     /// List the certificates in force, and why a gallery is not searched where none is.
     List {
         /// Print the signed notes.
@@ -62,6 +68,19 @@ pub struct Issue {
     estimate: bool,
 }
 
+/// `certificate revoke`
+#[derive(clap::Args)]
+pub struct Revoke {
+    /// The gallery: `passport` or `immigration`.
+    gallery: GalleryId,
+    /// A file that holds the token of whoever revokes it; nobody else should be able to read it.
+    #[arg(long)]
+    token_file: PathBuf,
+    /// Why. It stays on the record, and everybody reads it. Name nobody.
+    #[arg(long)]
+    reasons: String,
+}
+
 /// Runs `certificate …`.
 ///
 /// # Errors
@@ -71,6 +90,7 @@ pub async fn run(config: &Config, verb: &Verb) -> Result<ExitCode> {
     match verb {
         Verb::Issue(args) => issue(&bureau, config, args).await,
         Verb::Check { file, json } => check(&bureau, file, *json).await,
+        Verb::Revoke(args) => revoke(&bureau, args).await,
         Verb::List { notes } => list(&bureau, *notes).await,
     }
 }
@@ -91,14 +111,31 @@ async fn issue(bureau: &Bureau, config: &Config, args: &Issue) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
+async fn revoke(bureau: &Bureau, args: &Revoke) -> Result<ExitCode> {
+    let token = String::from_utf8(read(&args.token_file, TOKEN_BYTES_MAX)?).into_diagnostic().wrap_err("a token is text")?;
+    let who = bureau.bearer(token.trim()).await.into_diagnostic()?;
+    let who = who.ok_or_else(|| miette!(help = "issue one with `countersign token`", "the token is not good, or not any more"))?;
+    let all = bureau.accuracy().await.into_diagnostic()?;
+    let held = all.into_iter().find(|a| a.gallery == args.gallery).and_then(|a| a.held);
+    let held = held.ok_or_else(|| miette!("the gallery has no certificate"))?;
+    let digest = held.genuine.ok_or_else(|| miette!("the certificate is not one of this installation"))?;
+    bureau.revoke_certificate(who, args.gallery, digest, &args.reasons).await.map_err(|e| refused("the certificate was not revoked", &e))?;
+    println!("revoked: {}", in_words(&held.certificate));
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Every reason on a line of its own, with its clauses.
 fn reasons(e: &bureau::BureauError) -> miette::Report {
+    refused("no certificate was issued", e)
+}
+
+fn refused(what: &str, e: &bureau::BureauError) -> miette::Report {
     let bureau::BureauError::Refused(why) = e else { return miette!("{e}") };
     let line = |r: &casework::refusal::Refusal| {
         let clauses: Vec<_> = r.clauses.iter().map(ToString::to_string).collect();
         format!("{} ({})", r.words, clauses.join(", "))
     };
-    miette!("no certificate was issued:\n{}", why.iter().map(line).collect::<Vec<_>>().join("\n"))
+    miette!("{what}:\n{}", why.iter().map(line).collect::<Vec<_>>().join("\n"))
 }
 
 async fn check(bureau: &Bureau, file: &Path, json: bool) -> Result<ExitCode> {

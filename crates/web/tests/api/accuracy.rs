@@ -67,3 +67,23 @@ async fn p1_a_threshold_is_changed_through_the_api_by_two_people() {
     house.post(d.leader, "/accuracy/proposals/decline", json!({ "gallery": "passport", "number": number, "reasons": "No." })).await.is(409);
     assert_eq!(house.get(d.siao, "/accuracy").await.is(200).json()[0]["threshold"].as_f64(), Some(0.97));
 }
+
+#[tokio::test]
+async fn p1_a_certificate_is_revoked_through_the_api_and_everybody_reads_why() {
+    let house = House::enrolled().await;
+    let d = desk(GalleryId::Passport);
+    let digest = house.get(d.siao, "/accuracy/settings").await.is(200).json()[0]["accuracy"]["digest"].clone();
+    let revoke = json!({ "gallery": "passport", "certificate": digest, "reasons": "The sample was mixed up." });
+    for who in [d.assessors[0], d.examiners[0], REQUESTER, AUDITOR] {
+        house.post(who, "/accuracy/revocations", revoke.clone()).await.is(422);
+    }
+    house.post(d.siao, "/accuracy/revocations", json!({ "gallery": "passport", "certificate": "no digest", "reasons": "x" })).await.is(400);
+    let unknown = json!({ "gallery": "passport", "certificate": "00".repeat(32), "reasons": "" });
+    assert_eq!(house.post(d.siao, "/accuracy/revocations", unknown).await.is(422).clauses(), ["P1", "P1"]);
+    house.post(d.siao, "/accuracy/revocations", revoke.clone()).await.is(204);
+    house.post(d.siao, "/accuracy/revocations", revoke).await.is(422);
+    let accuracy = house.get(REQUESTER, "/accuracy").await.is(200).json()[0].clone();
+    let against = accuracy["against"].as_array().unwrap();
+    assert!(against.iter().any(|w| w.as_str().unwrap().ends_with(": The sample was mixed up.")), "{against:?}");
+    assert_eq!(accuracy["digest"], digest, "it is still shown, as revoked");
+}
