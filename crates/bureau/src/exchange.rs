@@ -263,8 +263,13 @@ impl Bureau {
         };
         let payload = serde_json::to_vec(&asked)?;
         let seq = self.store.append(StreamId::House, vec![NewRecord { header, payload }]).await?;
-        self.witnessed_now(StreamId::House, seq).await?;
         let all = asked.references.len() as u64;
+        if let Err(held) = self.witnessed_now(StreamId::House, seq).await {
+            // It is on record that it was to leave; so it is that it did not.
+            self.note_house(HouseKind::ExportEnded, who, &format!("0 of {all} files of an export were written"), Some(wanted.gallery))
+                .await?;
+            return Err(held);
+        }
         let mut outcome = Ok(());
         for reference in &asked.references {
             outcome = async {

@@ -292,6 +292,9 @@ impl Bureau {
         let probes = request.probes.iter().enumerate().map(|(n, p)| probe_view(p, n + 1, police, sees_candidates)).collect();
         // V2: within the force the answer is the requester's, and nobody's before it has left.
         let released = !police || may.contains(&Action::SeeAnswer);
+        let waits_for = if released { self.waits_for(&request).await? } else { None };
+        // What an answer says has not left before its record is witnessed (D5).
+        let left = released && !(police && waits_for.is_some());
         Ok(RequestView {
             line,
             version: request.version,
@@ -310,11 +313,11 @@ impl Bureau {
             reviews: request.reviews.clone(),
             onward: request.onward.clone(),
             handling: request.handling,
-            outcome: request.outcome.filter(|_| released),
+            outcome: request.outcome.filter(|_| left),
             recipient: request.recipient.filter(|_| released).map(|p| name_of(&register, Who::Person(p))),
             released_at: request.released_at,
             collected_at: request.collected_at,
-            waits_for: if released { self.waits_for(&request).await? } else { None },
+            waits_for,
             due: request.due.map(calendar::date_in_words),
             hold: request.hold.as_ref().filter(|_| !police).map(|h| Held {
                 owner: h.owner,
@@ -363,8 +366,12 @@ impl Bureau {
                 when: calendar::in_words(record.header.at),
                 who: if police && !own { "Home Office".into() } else { name_of(&register, by) },
                 team: team(by),
-                what: entry
-                    .map_or_else(|| format!("{} (its contents were erased)", record.header.kind.replace('-', " ")), |e| words(&e.event)),
+                what: match entry {
+                    // The force learns what it says by opening it: nobody else does (V2), and nobody before it is witnessed (D5).
+                    Some(Entry { event: Event::Released { .. }, .. }) if police => "Answer released".into(),
+                    Some(entry) => words(&entry.event),
+                    None => format!("{} (its contents were erased)", record.header.kind.replace('-', " ")),
+                },
                 clauses: record.header.clauses,
                 look: false,
             });

@@ -127,7 +127,8 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<(Answer, RgbImage), DecodeError> {
     let read: Result<_, image::ImageError> = read.map_err(|_| DecodeError::Damaged { format })?;
     let (picture, orientation) = read.map_err(damaged)?;
     let mut picture = flatten(picture);
-    let signs = provenance::signs(bytes, &picture);
+    // Nor is a picture refused for what is beside it.
+    let signs = std::panic::catch_unwind(|| provenance::signs(bytes, &picture)).unwrap_or_default();
     picture.apply_orientation(orientation);
     let picture = picture.into_rgb8();
     let answer = Answer::Pixels { width: picture.width(), height: picture.height(), format, orientation: orientation.to_exif(), signs };

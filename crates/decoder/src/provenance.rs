@@ -154,10 +154,14 @@ pub(crate) fn signs(bytes: &[u8], picture: &DynamicImage) -> Vec<Sign> {
     let mut found = BTreeSet::new();
     let mut credential = Vec::new();
     // The structure was checked before anything was decoded; what cannot be read says nothing.
+    let mut exif_read = false;
     let _ = container::inspect_each(bytes, &mut |part| match part {
         Part::Segment(0xE1, held) => {
             if let Some(exif) = held.strip_prefix(b"Exif\0\0") {
-                from_exif(exif, picture, &mut found);
+                // There is one; more would only take time.
+                if !std::mem::replace(&mut exif_read, true) {
+                    from_exif(exif, picture, &mut found);
+                }
             } else if let Some(xmp) = held.strip_prefix(b"http://ns.adobe.com/xap/1.0/\0") {
                 from_xmp(xmp, &mut found);
             }
@@ -166,7 +170,7 @@ pub(crate) fn signs(bytes: &[u8], picture: &DynamicImage) -> Vec<Sign> {
         Part::Segment(0xEC, held) if held.starts_with(b"Ducky") => {
             found.insert(Sign::SavedForTheWeb);
         }
-        Part::Chunk(b"eXIf", held) => from_exif(held, picture, &mut found),
+        Part::Chunk(b"eXIf", held) if !std::mem::replace(&mut exif_read, true) => from_exif(held, picture, &mut found),
         Part::Chunk(b"caBX", held) => credential.extend_from_slice(held),
         Part::Chunk(b"tEXt" | b"iTXt" | b"zTXt", held) => from_text(held, &mut found),
         _ => {}
@@ -222,7 +226,7 @@ fn from_exif(exif: &[u8], picture: &DynamicImage, found: &mut BTreeSet<Sign>) {
         return;
     };
     let thumbnail = exif.get(at as usize..(at as usize).saturating_add(length as usize));
-    if thumbnail.and_then(small_picture).is_some_and(|thumbnail| !same(&thumbnail, picture)) {
+    if thumbnail.and_then(small_picture).is_some_and(|small| !turned(small).iter().any(|t| same(t, picture))) {
         found.insert(Sign::OtherThumbnail);
     }
 }
@@ -241,15 +245,24 @@ fn small_picture(bytes: &[u8]) -> Option<GrayImage> {
     (small.width() >= 2 * BLOCKS && small.height() >= 2 * BLOCKS).then_some(small)
 }
 
+/// A thumbnail every way up: some cameras turn it and leave the picture to EXIF.
+fn turned(small: GrayImage) -> [GrayImage; 4] {
+    let (right, over, left) = (imageops::rotate90(&small), imageops::rotate180(&small), imageops::rotate270(&small));
+    [small, right, over, left]
+}
+
 /// Whether a thumbnail shows the picture: the same shape inside its black bars, and the same blocks of light and dark.
 fn same(thumbnail: &GrayImage, picture: &DynamicImage) -> bool {
     let (width, height) = (f64::from(picture.width()), f64::from(picture.height()));
     let shape = |w: f64, h: f64| (w / h * height / width).max(h / w * width / height);
-    let whole = shape(thumbnail.width().into(), thumbnail.height().into());
-    let inside = if whole <= SHAPE_RATIO_MAX { thumbnail.clone() } else { without_bars(thumbnail) };
-    if shape(inside.width().into(), inside.height().into()) > SHAPE_RATIO_MAX {
-        return false;
-    }
+    let inside = if shape(thumbnail.width().into(), thumbnail.height().into()) <= SHAPE_RATIO_MAX {
+        thumbnail.clone()
+    } else {
+        match inside_bars(thumbnail, width / height) {
+            Some(inside) => inside,
+            None => return false,
+        }
+    };
     let (ours, theirs) = (blocks(&picture.thumbnail_exact(12 * BLOCKS, 12 * BLOCKS).into_luma8()), blocks(&inside));
     // The best line from the thumbnail's levels to the picture's (least squares).
     let n = ours.len() as f64;
@@ -266,15 +279,17 @@ fn blocks(picture: &GrayImage) -> Vec<f64> {
     imageops::thumbnail(picture, BLOCKS, BLOCKS).pixels().map(|p| f64::from(p.0[0])).collect()
 }
 
-/// A thumbnail of a fixed shape holds the picture between black bars, as thick on both sides.
-fn without_bars(thumbnail: &GrayImage) -> GrayImage {
-    let (width, height) = thumbnail.dimensions();
-    let dark = |mut pixels: Box<dyn Iterator<Item = (u32, u32)>>| pixels.all(|(x, y)| thumbnail.get_pixel(x, y).0[0] <= BAR_LEVEL_MAX);
-    let row = |y: u32| dark(Box::new((0..width).map(move |x| (x, y))));
-    let column = |x: u32| dark(Box::new((0..height).map(move |y| (x, y))));
-    let rows = (0..height / 3).take_while(|y| row(*y) && row(height - 1 - y)).count() as u32;
-    let columns = (0..width / 3).take_while(|x| column(*x) && column(width - 1 - x)).count() as u32;
-    imageops::crop_imm(thumbnail, columns, rows, width - 2 * columns, height - 2 * rows).to_image()
+/// A thumbnail of a fixed shape holds the picture, of this shape (width to height), in its middle between black bars; `None`
+/// if what is outside is not black. How dark the picture itself is does not matter.
+fn inside_bars(thumbnail: &GrayImage, shape: f64) -> Option<GrayImage> {
+    let (width, height) = (f64::from(thumbnail.width()), f64::from(thumbnail.height()));
+    let (w, h) = if shape > width / height { (width, width / shape) } else { (height * shape, height) };
+    let (w, h) = ((w.round() as u32).max(1), (h.round() as u32).max(1));
+    let (left, top) = ((thumbnail.width() - w) / 2, (thumbnail.height() - h) / 2);
+    // A pixel on each side, where the bar is soft.
+    let outside = |x: u32, y: u32| x + 1 < left || x > left + w || y + 1 < top || y > top + h;
+    let black = thumbnail.enumerate_pixels().all(|(x, y, p)| !outside(x, y) || p.0[0] <= BAR_LEVEL_MAX);
+    (black && w >= BLOCKS && h >= BLOCKS).then(|| imageops::crop_imm(thumbnail, left, top, w, h).to_image())
 }
 
 fn from_xmp(xmp: &[u8], found: &mut BTreeSet<Sign>) {
@@ -289,7 +304,11 @@ fn from_xmp(xmp: &[u8], found: &mut BTreeSet<Sign>) {
         let own = node.text().map(|text| (node.tag_name().name(), text));
         for (name, value) in own.into_iter().chain(node.attributes().map(|a| (a.name(), a.value()))) {
             match name {
-                "CreatorTool" | "softwareAgent" | "Software" | "Credit" => from_name(value, found),
+                "CreatorTool" | "softwareAgent" | "Software" => from_name(value, found),
+                // A person's or an agency's name, or a generator's.
+                "Credit" if names(value, &GENERATORS) => {
+                    found.insert(Sign::NamesAGenerator);
+                }
                 "DigitalSourceType" => from_source_type(value, found),
                 // What the camera itself writes is `created`; a raw developer's `derived` and the like come after.
                 "action" if ["saved", "edited", "cropped", "resized", "filtered", "manipulated"].contains(&value) => {

@@ -102,7 +102,7 @@ fn every_sign_has_a_file_that_shows_it_and_nothing_else() {
         |code: &str| format!(r#"<rdf:Description Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/{code}"/>"#);
     let history = r#"<rdf:Description><xmpMM:History><rdf:Seq><rdf:li rdf:parseType="Resource"><stEvt:action>saved</stEvt:action></rdf:li></rdf:Seq></xmpMM:History></rdf:Description>"#;
     let other = scene(320, 240).clone();
-    let other = imageops::rotate180(&imageops::thumbnail(&other, 160, 120));
+    let other = imageops::flip_horizontal(&imageops::thumbnail(&other, 160, 120));
     let files = [
         (Sign::NamesAnEditor, with_exif(&j, &exif_of("Adobe Photoshop 26.1 (Windows)", None, None))),
         (Sign::NamesAnEditor, with_xmp(&j, r#"<rdf:Description xmp:CreatorTool="GIMP 2.10"/>"#)),
@@ -157,6 +157,17 @@ fn a_thumbnail_tells_a_change_from_a_copy() {
     ] {
         assert!(!told(&picture, &small), "{what}");
     }
+    // A portrait by flash, dark at every edge, in the same bars; and one that the camera turned.
+    let mut dark = picture.clone();
+    for (x, y, p) in dark.enumerate_pixels_mut() {
+        if !(300..660).contains(&x) || !(160..480).contains(&y) {
+            *p = image::Rgb([2, 2, 2]);
+        }
+    }
+    let mut barred = RgbImage::new(160, 120);
+    imageops::replace(&mut barred, &imageops::thumbnail(&dark, 160, 107), 0, 6);
+    assert!(!told(&dark, &barred), "dark at the edges");
+    assert!(!told(&picture, &imageops::rotate90(&small)), "turned");
     let mut pasted = picture.clone();
     let patch = RgbImage::from_pixel(200, 200, image::Rgb([250, 250, 250]));
     imageops::replace(&mut pasted, &patch, 380, 220);

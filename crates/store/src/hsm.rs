@@ -45,6 +45,11 @@ impl Whereabouts {
         Ok(Self { module: text("module")?.into(), token: text("token")?, key: text("key")?, pin_file: text("pin_file")?.into() })
     }
 
+    /// Whether both name one key, however it is reached.
+    pub(crate) fn same_key(&self, other: &Self) -> bool {
+        (&self.token, &self.key) == (&other.token, &other.key)
+    }
+
     fn fault(&self, what: &'static str, error: impl ToString) -> StoreError {
         StoreError::Token { token: self.token.clone(), what, why: error.to_string() }
     }

@@ -113,7 +113,8 @@ impl KeyStore {
             db::query(CURRENT).bind(&scope.0).fetch_optional(&self.base.reader).await?.ok_or(StoreError::Damaged { what: "key store" })?;
         match self.unwrap(&scope, row.try_get(0)?, row.try_get(1)?) {
             Ok(_) => Ok(()),
-            Err(_) => Err(StoreError::WrongMasterKey),
+            Err(StoreError::Damaged { .. }) => Err(StoreError::WrongMasterKey),
+            Err(e) => Err(e),
         }
     }
 

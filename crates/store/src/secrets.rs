@@ -86,14 +86,23 @@ pub(crate) fn begin_rotation(dir: &Path, token: Option<&Path>) -> Result<Masters
         fs::rename(&next, dir.join(format!("{MASTER}.{kind}"))).map_err(StoreError::io(&next))?;
         fs::File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::io(dir))?;
     }
-    if place_of(dir, NEXT).is_none() {
+    if let Some((next, kind)) = place_of(dir, NEXT) {
+        let asked = token.map(Whereabouts::read).transpose()?;
+        let pending = if kind == TOKEN { Some(Whereabouts::read(&next)?) } else { None };
+        if !same_key(asked.as_ref(), pending.as_ref()) {
+            return Err(StoreError::Invalid(
+                "a rotation to another master key is under way: run it again as it was asked for first, then this one",
+            ));
+        }
+    } else {
         // Whole or not at all: half a key would be no key.
         let making = dir.join("master.being-made");
         let _ = fs::remove_file(&making); // left by a process that was killed here, or not there
         let kind = match token {
             Some(file) => {
                 let place = Whereabouts::read(file)?;
-                if place_of(dir, MASTER).is_some_and(|(path, kind)| kind == TOKEN && Whereabouts::read(&path).is_ok_and(|now| now == place))
+                if place_of(dir, MASTER)
+                    .is_some_and(|(path, kind)| kind == TOKEN && Whereabouts::read(&path).is_ok_and(|now| now.same_key(&place)))
                 {
                     return Err(StoreError::Invalid("that is the master key in use; name another"));
                 }
@@ -126,6 +135,8 @@ pub(crate) fn end_rotation(dir: &Path, masters: &Masters) -> Result<()> {
             fs::rename(&making, &path).map_err(StoreError::io(&path))?;
         }
     }
+    // Their new wrappings are there before the former master key goes, whatever order a file system keeps.
+    fs::File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::io(dir))?;
     let missing = || StoreError::NotAStore { path: dir.to_owned(), missing: "the next master key" };
     let ((former, _), (next, kind)) = (place_of(dir, MASTER).ok_or_else(missing)?, place_of(dir, NEXT).ok_or_else(missing)?);
     let mut last = fs::OpenOptions::new().write(true).open(&former).map_err(StoreError::io(&former))?;
@@ -134,6 +145,8 @@ pub(crate) fn end_rotation(dir: &Path, masters: &Masters) -> Result<()> {
     if former != path {
         fs::remove_file(&former).map_err(StoreError::io(&former))?;
         fs::File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::io(dir))?;
+        last.write_all(&[b'0'; 64]).and_then(|()| last.sync_all()).map_err(StoreError::io(&former))?;
+        return fs::rename(&next, &path).and_then(|()| fs::File::open(dir)).and_then(|d| d.sync_all()).map_err(StoreError::io(&next));
     }
     fs::rename(&next, &path).map_err(StoreError::io(&path))?;
     fs::File::open(dir).and_then(|d| d.sync_all()).map_err(StoreError::io(dir))?;
@@ -146,6 +159,14 @@ const NEXT: &str = "master.next";
 /// The ends of those names: the key itself, or where it is.
 const FILE: &str = "key";
 const TOKEN: &str = "pkcs11";
+
+/// Whether both are the same key of a token, or both a key in a file.
+fn same_key(a: Option<&Whereabouts>, b: Option<&Whereabouts>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => a.same_key(b),
+        (a, b) => a.is_none() && b.is_none(),
+    }
+}
 
 /// The file of a master key, and its kind.
 fn place_of(dir: &Path, name: &str) -> Option<(PathBuf, &'static str)> {

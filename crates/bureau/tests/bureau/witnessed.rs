@@ -141,8 +141,13 @@ async fn leaves(house: &House, id: RequestId) {
         assert!(cites(&refused, Clause::D5) && refused[0].words.starts_with("It waits for "), "{refused:?}");
     }
     assert!(waits(house, id).await.is_some());
+    let view = house.bureau.request(REQUESTER, id).await.unwrap();
+    assert_eq!(view.outcome, None, "nor does what it says leave beside it");
+    let history = house.bureau.history(REQUESTER, id).await.unwrap();
+    assert!(history.iter().any(|l| l.what == "Answer released") && history.iter().all(|l| !l.what.contains("match")), "{history:?}");
     assert!(house.bureau.ask_all_witnesses().await.unwrap() > 0);
     assert_eq!(waits(house, id).await, None);
+    assert_eq!(house.bureau.request(REQUESTER, id).await.unwrap().outcome, request.outcome);
     house.bureau.answer(REQUESTER, id).await.unwrap();
     // Opening it is recorded after the witnesses; nobody waits for that.
     house.bureau.answer(REQUESTER, id).await.unwrap();

@@ -193,6 +193,14 @@ async fn the_master_key_moves_into_a_token_to_another_there_and_back() {
     assert!(matches!(refused, StoreError::WrongMasterKey), "{refused}");
     fs::write(path.join("secrets/master.pkcs11"), &said).unwrap();
 
+    // A rotation that was stopped is gone on from as it was asked for, not to somewhere else.
+    let next = path.join("secrets/master.next.key");
+    fs::write(&next, "11".repeat(32)).unwrap();
+    fs::set_permissions(&next, fs::Permissions::from_mode(0o600)).unwrap();
+    let refused = Store::rotate_master(&place, Some(&first)).await.unwrap_err();
+    assert!(refused.to_string().contains("under way"), "{refused}");
+    fs::remove_file(&next).unwrap();
+
     assert!(Store::rotate_master(&place, None).await.unwrap() > 0);
     assert_eq!(secrets(), ["certificate.key", "log.key", "lookup.key", "master.key"]);
     everything_opens(&Store::open(&path).await.unwrap()).await;
