@@ -189,7 +189,7 @@ pub(crate) struct SaveTrial {
     #[serde(default)]
     #[schema(required = false)]
     urgent: bool,
-    /// How many days ago it looks as if it had come in: at most 30.
+    // How many days ago it looks as if it had come in. (With words of its own an inline schema would be an object as well.)
     #[schema(inline)]
     came_in_days_ago: Whole<30>,
 }
