@@ -1,11 +1,12 @@
 //! `kill -9` at many moments: reopened, the log verifies, every request folds to its row, and the work
 //! that people decided is carried on with.
 
+use crate::address::{free_port, home};
 use crate::run::Place;
 use std::{
     fs,
     io::{BufRead, BufReader},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Stdio},
     sync::mpsc,
     thread::sleep,
@@ -69,12 +70,12 @@ fn d1_a_killed_server_is_started_again_on_what_it_left() {
     until(child.stdout.take().unwrap(), "Countersign is at");
     killed_and_reopened(&place, child);
     // Served again by the product, and asked to stop, it stops well.
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let text = fs::read_to_string(&place.config).unwrap();
-    fs::write(&place.config, format!("{text}[serve]\nlisten = \"127.0.0.1:{port}\"\nhosts = [\"localhost\"]\n")).unwrap();
+    fs::write(&place.config, format!("{text}[serve]\nlisten = \"{}\"\nhosts = [\"localhost\"]\n", home(port))).unwrap();
     let mut child = place.command(&["serve"]).stderr(Stdio::null()).spawn().unwrap();
     let began = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+    while TcpStream::connect(home(port)).is_err() {
         assert!(began.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none(), "it serves");
         sleep(Duration::from_millis(20));
     }

@@ -1,6 +1,8 @@
 //! The one binary from outside: real processes, real folders, real photographs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+#[path = "../killed/address.rs"]
+mod address;
 mod bundle;
 mod certificate;
 #[path = "../../../store/tests/postgres/cluster.rs"]

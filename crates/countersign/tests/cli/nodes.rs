@@ -1,5 +1,6 @@
 //! A store moved to PostgreSQL, and several real processes on it at once.
 
+use crate::address::{free_port, home};
 use crate::bundle;
 use crate::cluster::Cluster;
 use crate::run::{Place, Ran};
@@ -7,7 +8,7 @@ use serde_json::Value;
 use std::{
     fs,
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, Stdio},
     thread,
     time::Duration,
@@ -19,18 +20,15 @@ fn founded(place: &Place) {
     place.run(&["register", "found", people.to_str().unwrap()]).well();
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 /// The configuration of one node.
 fn configured(place: &Place, node: &str, port: u16, cluster: &Cluster) -> std::path::PathBuf {
     let file = place.folder.path().join(format!("{node}.toml"));
     let text = format!(
-        "data_dir = {:?}\n[database]\nurl = {:?}\nkeys_url = {:?}\n[serve]\nlisten = \"127.0.0.1:{port}\"\nhosts = [\"localhost\"]\n",
+        "data_dir = {:?}\n[database]\nurl = {:?}\nkeys_url = {:?}\n[serve]\nlisten = \"{}\"\nhosts = [\"localhost\"]\n",
         place.data.display().to_string(),
         cluster.url("records"),
         cluster.url("keys"),
+        home(port),
     );
     fs::write(&file, text).unwrap();
     file
@@ -38,7 +36,7 @@ fn configured(place: &Place, node: &str, port: u16, cluster: &Cluster) -> std::p
 
 /// What `GET /health/ready` answers, if anything.
 fn ready(port: u16) -> Option<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    let mut stream = TcpStream::connect(home(port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
     stream.write_all(b"GET /health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").ok()?;
     let mut text = String::new();

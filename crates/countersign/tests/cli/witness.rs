@@ -1,6 +1,7 @@
 //! Real witness processes over loopback, beside the real house (D5).
 
 use crate::{
+    address::{free_port, home},
     bundle::{both, demo, export, key_of},
     run::{BINARY, Place, run},
 };
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -38,7 +39,7 @@ impl Process {
     }
 
     fn at(dir: &Path, port: u16) -> Self {
-        let listen = format!("127.0.0.1:{port}");
+        let listen = home(port).to_string();
         let mut child = Command::new(BINARY)
             .args(["witness", "serve", dir.to_str().unwrap(), "--listen", &listen])
             .stdin(Stdio::null())
@@ -49,7 +50,7 @@ impl Process {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let url = line.trim().rsplit(' ').next().unwrap().to_owned();
-        assert!(url.starts_with("http://127.0.0.1:"), "{line}");
+        assert!(url.starts_with("http://127."), "{line}");
         Self { child, url }
     }
 
@@ -156,7 +157,7 @@ impl Server {
     fn start(place: &Place, port: u16) -> Self {
         let mut child = place.command(&["serve"]).stderr(Stdio::null()).spawn().unwrap();
         let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        while TcpStream::connect(home(port)).is_err() {
             assert!(began.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none(), "it serves");
             sleep(Duration::from_millis(20));
         }
@@ -165,11 +166,11 @@ impl Server {
 
     /// A call of the API.
     fn call(&self, token: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        let mut stream = TcpStream::connect(home(self.port)).unwrap();
         let body = if method == "GET" { String::new() } else { body.to_string() };
         let head = format!(
-            "{method} /api/v1{path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-            self.port,
+            "{method} /api/v1{path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            home(self.port),
             body.len()
         );
         stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
@@ -210,10 +211,6 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// All the demo's stories, and then its process is gone.
@@ -299,10 +296,10 @@ fn d5_an_answer_waits_for_real_witnesses_through_kills_and_leaves_once_they_are_
             (dir, key, free_port())
         })
         .into();
-    let urls: Vec<String> = all.iter().map(|(_, _, port)| format!("http://127.0.0.1:{port}")).collect();
+    let urls: Vec<String> = all.iter().map(|(_, _, port)| format!("http://{}", home(*port))).collect();
     let list: Vec<(&str, &str)> = urls.iter().zip(&all).map(|(url, (_, key, _))| (url.as_str(), key.as_str())).collect();
     let port = free_port();
-    configure(&place, 2, &list, &format!("[serve]\nlisten = \"127.0.0.1:{port}\"\nhosts = [\"127.0.0.1:{port}\"]\n"));
+    configure(&place, 2, &list, &format!("[serve]\nlisten = \"{0}\"\nhosts = [\"{0}\"]\n", home(port)));
     let started = |n: usize| Process::at(&all[n].0, all[n].2);
 
     let first = started(0);

@@ -2,6 +2,7 @@
 //! nobody answered. Sent again from the same page, as a reload does, it has been done once.
 
 use crate::{
+    address::home,
     cut::{Answer, Watcher},
     ground::{Ground, LEASE_S, photograph},
     people::{MARSH, OKAFOR},
@@ -47,8 +48,9 @@ impl Browser {
     }
 
     fn exchange(&mut self, port: u16, line: &str, kind: &str, body: &[u8]) -> io::Result<Got> {
+        let at = home(port);
         let head = format!(
-            "{line} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\nConnection: close\r\nCookie: {}\r\n\
+            "{line} HTTP/1.1\r\nHost: {at}\r\nOrigin: http://{at}\r\nConnection: close\r\nCookie: {}\r\n\
              Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
             self.cookie,
             body.len()
@@ -132,7 +134,7 @@ impl Mortal<'_> {
             let _ = browser.send(self.port(), form);
             let port = self.port();
             self.server.take().unwrap().kill();
-            assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "nobody answers");
+            assert!(TcpStream::connect(home(port)).is_err(), "nobody answers");
             self.watcher.with(|_| Answer::Go);
             self.ahead += LEASE_S;
             self.server = Some(Server::start(self.ground, self.ahead, Some(&self.watcher.socket)));

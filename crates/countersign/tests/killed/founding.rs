@@ -1,8 +1,8 @@
 //! Killed while it makes its first data folder: begun again, it is made.
 
 use crate::{
+    address::{free_port, home},
     cut::{self, Answer, Watcher},
-    server::free_port,
 };
 use std::{
     fs,
@@ -13,7 +13,7 @@ use std::{
 fn countersign(folder: &Path, args: &[&str], watched: Option<&Path>) -> Output {
     let config = folder.join("countersign.toml");
     let data = folder.join("data").display().to_string();
-    fs::write(&config, format!("data_dir = {data:?}\n[serve]\nlisten = \"127.0.0.1:{}\"\n", free_port())).unwrap();
+    fs::write(&config, format!("data_dir = {data:?}\n[serve]\nlisten = \"{}\"\n", home(free_port()))).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
     command.args(args).arg("--config").arg(config).env_remove("COUNTERSIGN_CONFIG").env("NO_COLOR", "1").stdin(Stdio::null());
     if let Some(socket) = watched {

@@ -2,8 +2,9 @@
 //! house opened in the test's own process.
 
 use crate::{
+    address::{free_port, home},
     people,
-    server::{Client, free_port},
+    server::Client,
 };
 use bureau::{Bureau, Clock, Parts};
 use casework::{
@@ -112,14 +113,11 @@ impl Ground {
 
     /// A configuration file for a server on this port.
     pub fn configured(&self, port: u16) -> PathBuf {
-        let at = self.path("countersign.toml");
+        let (file, at) = (self.path("countersign.toml"), home(port));
         let data = self.path("data").display().to_string();
-        fs::write(
-            &at,
-            format!("data_dir = {data:?}\n[serve]\nlisten = \"127.0.0.1:{port}\"\nhosts = [\"127.0.0.1:{port}\"]\nsecure = false\n"),
-        )
-        .unwrap();
-        at
+        let text = format!("data_dir = {data:?}\n[serve]\nlisten = \"{at}\"\nhosts = [\"{at}\"]\nsecure = false\n");
+        fs::write(&file, text).unwrap();
+        file
     }
 
     /// A command of the product that goes well.
@@ -169,9 +167,9 @@ impl Ground {
         self.runtime.block_on(async {
             let clock = Arc::new(Ahead(AtomicI64::new(ahead.try_into().unwrap())));
             let bureau = self.bureau_by(store, clock.clone()).await;
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let listener = TcpListener::bind(home(0)).await.unwrap();
             let port = listener.local_addr().unwrap().port();
-            let config = web::Config { hosts: vec![format!("127.0.0.1:{port}")], demo: true, secure: false, trusted_proxies: vec![] };
+            let config = web::Config { hosts: vec![home(port).to_string()], demo: true, secure: false, trusted_proxies: vec![] };
             let router = web::router(web::AppState::over(config, bureau.clone()).unwrap());
             let (stop, stopped) = oneshot::channel::<()>();
             let serving = tokio::spawn(async move {

@@ -1,12 +1,16 @@
 //! The real server as a process, and what a client sends to it.
 
-use crate::{cut, ground::Ground};
+use crate::{
+    address::{free_port, home},
+    cut,
+    ground::Ground,
+};
 use casework::ids::PersonId;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
     io::{self, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::Path,
     process::{Child, Command, Stdio},
     thread::sleep,
@@ -32,7 +36,7 @@ impl Server {
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         let mut server = Self { process, port };
         let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        while TcpStream::connect(home(port)).is_err() {
             assert!(began.elapsed() < Duration::from_secs(60) && server.process.try_wait().unwrap().is_none(), "it serves");
             sleep(Duration::from_millis(5));
         }
@@ -63,10 +67,6 @@ impl Drop for Server {
         let _ = self.process.kill(); // it may have ended
         let _ = self.process.wait();
     }
-}
-
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A call of the API, the same however often it is sent.
@@ -114,9 +114,9 @@ impl Client {
     pub fn sent(&self, call: &Call) -> io::Result<TcpStream> {
         let Call { who, method, path, kind, body, key } = call;
         let head = format!(
-            "{method} /api/v1{path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
+            "{method} /api/v1{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAuthorization: Bearer {}\r\n\
              Content-Type: {kind}\r\nContent-Length: {}\r\nIdempotency-Key: {key}\r\n\r\n",
-            self.port,
+            home(self.port),
             self.tokens[who],
             body.len()
         );
@@ -140,7 +140,7 @@ impl Client {
 }
 
 pub fn sent(port: u16, head: &[u8], body: &[u8]) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    let mut stream = TcpStream::connect(home(port))?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     stream.write_all(head)?;
     stream.write_all(body)?;

@@ -2,6 +2,7 @@
 //! is there.
 
 use crate::{
+    address::home,
     ground::{Ground, photograph},
     people::OKAFOR,
     server::{Call, Client, Got, Server, answered},
@@ -61,7 +62,7 @@ fn asked_to_stop_under_load_it_answers_everybody_it_let_in() {
     });
     let port = server.port;
     server.stop();
-    assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "nobody new is let in");
+    assert!(TcpStream::connect(home(port)).is_err(), "nobody new is let in");
     for got in &answers {
         assert_eq!(got.status, 201, "{}", got.text());
     }
