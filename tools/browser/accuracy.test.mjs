@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import { authorised, submitted, taken } from './by-hand.mjs'
 import { house } from './harness.mjs'
 
 const h = house({ args: process.env.COUNTERSIGN_ARGS ?? 'demo --synthetic 3000 --data {data} --listen 127.0.0.1:{port}' })
@@ -101,4 +102,82 @@ test('P1: a proposal is declined with a reason', async () => {
   await leader.getByRole('button', { name: 'Decline' }).click()
   await leader.getByText('The proposal was declined').waitFor()
   assert.ok(JSON.parse(readFileSync(evaluation())).demonstration)
+})
+
+test('P1: one person revokes a certificate with a reason that everybody reads; two people and a new evaluation start it again', async () => {
+  const id = await submitted(h, { investigation: 'NS/2026/0790' })
+  const [start] = await authorised(await taken(h, id), id)
+  // A colleague has the question open, too.
+  const leader = await h.as('Ruth Adeyemi')
+  await leader.goto(h.url('/report/accuracy'))
+  await leader.getByRole('link', { name: 'Revoke this certificate of the' }).click()
+  await h.check(leader, 'report-accuracy-revoke')
+  const asked = await said(leader)
+  for (const part of ['The gallery is not searched from now on', 'No older certificate takes its place', 'a second person confirms']) {
+    assert.ok(asked.includes(part), `${part} is not in\n${asked}`)
+  }
+  // Without a script, as everything.
+  const owner = await h.as('Margaret Ellis', { js: false })
+  await owner.goto(h.url('/report/accuracy'))
+  await owner.getByRole('link', { name: 'Revoke this certificate of the' }).click()
+  await owner.getByRole('link', { name: 'Cancel' }).click()
+  await owner.getByRole('link', { name: 'Revoke this certificate of the' }).click()
+  await owner.getByRole('button', { name: 'Revoke the certificate' }).click()
+  assert.match(await owner.locator('.govuk-error-summary').innerText(), /Say why the certificate is revoked/)
+  await h.check(owner, 'report-accuracy-revoke-refused')
+  await owner.getByLabel('Why does it end?').fill('The photographs were sorted under wrong names.')
+  await owner.getByRole('button', { name: 'Revoke the certificate' }).click()
+  await owner.getByText('The certificate was revoked').waitFor()
+  const why = /It was revoked on \d{4}-\d\d-\d\d: The photographs were sorted under wrong names\./
+  assert.match(await said(owner), why)
+  assert.equal(await owner.getByRole('link', { name: 'Revoke this certificate' }).count(), 0)
+  // The colleague's button comes late and changes nothing.
+  await leader.getByLabel('Why does it end?').fill('For another reason.')
+  await leader.getByRole('button', { name: 'Revoke the certificate' }).click()
+  await leader.waitForURL(h.url('/report/accuracy'))
+  assert.match(await said(leader), why)
+  await h.check(leader, 'report-accuracy-revoked')
+  // A search that was authorised before is refused, with the reason.
+  const holder = await h.as('Asha Verma')
+  await holder.goto(h.url(start))
+  await holder.getByRole('button', { name: 'Search now' }).click()
+  assert.match(await holder.locator('.govuk-error-summary').innerText(), why)
+  await h.check(holder, 'search-refused-revoked')
+  // Nobody of another gallery or role is asked at all.
+  for (const name of ['Asha Verma', 'Robert Shaw']) {
+    const other = await h.as(name)
+    const answer = await other.goto(h.url('/report/accuracy/passport/revoke'))
+    assert.ok([403, 404].includes(answer.status()), `${name}: ${answer.status()}`)
+  }
+  const anybody = await h.visitor()
+  await anybody.goto(h.url('/accuracy'))
+  const all = await said(anybody)
+  assert.match(all, why)
+  assert.equal(all.match(/In force/g).length, 1, 'the other gallery is searched as before')
+
+  // The evaluation it rested on counts no more; another one, the same threshold, and two people.
+  const propose = async (file) => {
+    await owner.goto(h.url('/report/accuracy'))
+    await owner.getByRole('button', { name: 'Propose a threshold again' }).click()
+    assert.match(await said(owner), /The last certificate was revoked/)
+    await owner.getByLabel('New threshold').fill('0.945')
+    await owner.getByLabel('References that the gallery may hold').fill('3,050')
+    await owner.getByLabel('Why should it change?').fill('Measured again, with the names put right.')
+    await owner.getByLabel('The evaluation').setInputFiles(file)
+    await owner.getByRole('button', { name: 'Propose it' }).click()
+  }
+  await propose(evaluation())
+  assert.match(await owner.locator('.govuk-error-summary').innerText(), /A certificate from this evaluation was revoked/)
+  const measured = JSON.parse(readFileSync(evaluation()))
+  const again = JSON.stringify({ ...measured, several_faces: measured.several_faces + 1 })
+  await propose({ name: 'evaluation.json', mimeType: 'application/json', buffer: Buffer.from(again) })
+  await owner.getByText('The threshold was proposed').waitFor()
+  await leader.goto(h.url('/report/accuracy/passport'))
+  await leader.getByRole('button', { name: 'Confirm the new threshold' }).click()
+  await leader.getByText('The threshold was changed').waitFor()
+  assert.match(await said(leader), /In force/)
+  // The same leave serves.
+  await holder.goto(h.url(start))
+  await holder.getByRole('button', { name: 'Search now' }).click()
+  await holder.getByText('The search was started.').waitFor()
 })

@@ -170,13 +170,20 @@ async function unassessed(staff, id) {
 
 const basisOn = (html) => attribute(html.match(/<input[^>]*name="legal-basis"[^>]*>/)[0], 'value')
 
-/** Every image of a request that somebody holds, authorised and searched. */
-export async function searched(staff, id, { handling } = {}) {
+/** Every image of a request that somebody holds, authorised: the addresses where each search is started. */
+export async function authorised(staff, id, { handling } = {}) {
+  const starts = []
   for (const address of await unassessed(staff, id)) {
     const { html } = await staff.get(address)
     await staff.send(address, { ...findings({ basis: basisOn(html), handling }), decision: 'authorise', step: 'confirm' })
-    await staff.send(`/search/${id}/start/${address.split('/').at(-1)}`)
+    starts.push(`/search/${id}/start/${address.split('/').at(-1)}`)
   }
+  return starts
+}
+
+/** Every image of a request that somebody holds, authorised and searched. */
+export async function searched(staff, id, options) {
+  for (const start of await authorised(staff, id, options)) await staff.send(start)
 }
 
 /** Every image of a request that somebody holds, declined: the threshold is not met. */

@@ -156,6 +156,8 @@ impl Bureau {
                     let words = "The force has another request open for this investigation. It is dealt with first.";
                     return Err(vec![refuse(&[Clause::S2], words)].into());
                 }
+                // Who may do it is to be asked of the register as it is by now.
+                Err(CommitError::Conflict { stream: StreamId::Register, .. }) => return Err(BureauError::Overtaken),
                 Err(CommitError::Conflict { .. }) if seen.is_some() => return Err(BureauError::Overtaken),
                 Err(CommitError::Conflict { .. }) => {}
                 Err(CommitError::Store(e)) => return Err(e.into()),
@@ -205,6 +207,9 @@ impl Bureau {
         commit.drop_draft = with.drop_draft;
         commit.blobs = with.blobs.clone();
         commit.alone = events.iter().find_map(|e| alone(e, &next));
+        // A search rests on a certificate: whoever revokes it meanwhile is first, or the search is (P1).
+        let searches = |e: &Event| matches!(e, Event::SearchStarted { .. } | Event::Searched { .. });
+        commit.rests_on = events.iter().any(searches).then_some((StreamId::Register, register.version));
         commit.index = events.iter().flat_map(|e| index(e, &next)).collect();
         Ok((commit, next, events))
     }

@@ -9,7 +9,7 @@ use casework::{
     certificate::{Certificate, Changes, Group, Held, Proposal, Rate, Rates, Running, fpir_estimate, last_day},
     clause::Clause,
     event::Who,
-    ids::PersonId,
+    ids::{Digest, PersonId},
     people::{Register, RegisterEvent},
     record::GalleryId,
     refusal::{Refusal, refuse},
@@ -78,6 +78,8 @@ pub struct SettingView {
     pub may_propose: bool,
     /// Whether the viewer may take a proposal off the table.
     pub may_decline: bool,
+    /// Whether there is a certificate that the viewer may end before its time.
+    pub may_revoke: bool,
 }
 
 /// What checking a certificate's file found.
@@ -128,7 +130,7 @@ impl Bureau {
         let (certificate, ..) = self.certificate(evaluation, wanted, &running, wanted.threshold).await?;
         register.may_issue(&certificate, &running, self.policy())?;
         let note = self.sign(&certificate)?;
-        let held = Held { certificate, genuine: Some(sha256(note.as_bytes())), note: note.clone() };
+        let held = Held { certificate, genuine: Some(sha256(note.as_bytes())), note: note.clone(), revoked: None };
         let event = RegisterEvent::CertificateIssued { gallery: wanted.gallery, note };
         self.record_change(Who::System, event, register.version).await?;
         Ok(held)
@@ -146,10 +148,12 @@ impl Bureau {
         let certificate =
             Certificate::read(&text).ok_or_else(|| BureauError::Failed("This is signed here, but is no accuracy certificate.".into()))?;
         let register = self.register().await?;
-        let known = register.settings.get(&certificate.gallery).is_some_and(|s| s.certificates.iter().any(|h| h.note == note));
+        let entry = register.settings.get(&certificate.gallery).and_then(|s| s.certificates.iter().find(|h| h.note == note));
         let mut against = vec![];
-        if !known {
-            against.push("It is not on the register of this installation.".to_owned());
+        match entry.map(|h| &h.revoked) {
+            None => against.push("It is not on the register of this installation.".to_owned()),
+            Some(Some(revoked)) => against.push(format!("It was revoked on {}: {}", revoked.on, revoked.reasons)),
+            Some(None) => {}
         }
         let (running, references) = self.running(certificate.gallery)?;
         let mut alone = Register::default();
@@ -222,8 +226,11 @@ impl Bureau {
                 let by = name_of(&register, Who::Person(p.proposer));
                 Proposed { number: *number, proposal: p.clone(), by, against: against.unwrap_or_default() }
             });
+            let accuracy = self.accuracy_of(&register, g);
+            let stands = accuracy.held.as_ref().is_some_and(|h| h.genuine.is_some() && h.revoked.is_none());
             SettingView {
-                accuracy: self.accuracy_of(&register, g),
+                may_revoke: stands && may(Action::RevokeCertificate),
+                accuracy,
                 may_propose: waiting.is_none() && may(Action::ProposeThreshold),
                 may_decline: waiting.is_some() && may(Action::ConfirmThreshold),
                 proposed,
@@ -260,7 +267,7 @@ impl Bureau {
         let today = calendar::london_date(self.now());
         let certificate = register.may_confirm(&actor, gallery, &running, references, self.policy(), today)?;
         let note = self.sign(&certificate)?;
-        let held = Held { certificate, genuine: Some(sha256(note.as_bytes())), note: note.clone() };
+        let held = Held { certificate, genuine: Some(sha256(note.as_bytes())), note: note.clone(), revoked: None };
         self.record_change(Who::Person(who), RegisterEvent::ThresholdConfirmed { gallery, note }, register.version).await?;
         Ok(held)
     }
@@ -276,6 +283,19 @@ impl Bureau {
         register.may_decline(&actor, gallery, reasons)?;
         let event = RegisterEvent::ThresholdDeclined { gallery, reasons: reasons.trim().to_owned() };
         self.record_change(Who::Person(who), event, register.version).await
+    }
+
+    /// Ends a certificate before its time, named by the SHA-256 of its note: every search within it is refused from now on,
+    /// with the reason. One person does it, as stopping is safe.
+    ///
+    /// # Errors
+    /// Refused with every reason; [`BureauError::Overtaken`] when the register changed meanwhile.
+    pub async fn revoke_certificate(&self, who: PersonId, gallery: GalleryId, certificate: Digest, reasons: &str) -> Result<()> {
+        let (register, actor) = self.actor(who).await?;
+        self.house_access(&actor, Action::RevokeCertificate)?;
+        let note = register.may_revoke(&actor, gallery, certificate, reasons)?.note.clone();
+        let (on, reasons) = (calendar::london_date(self.now()), reasons.trim().to_owned());
+        self.record_change(Who::Person(who), RegisterEvent::CertificateRevoked { gallery, note, on, reasons }, register.version).await
     }
 
     /// The certificate that an evaluation supports, not yet signed; and its searches at the `old` threshold: their rates,

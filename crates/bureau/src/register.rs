@@ -208,6 +208,9 @@ pub(crate) fn in_words(register: &Register, event: &RegisterEvent) -> String {
         RegisterEvent::ThresholdDeclined { gallery, reasons, .. } => {
             format!("Proposed threshold of the {gallery} gallery declined. {reasons}")
         }
+        RegisterEvent::CertificateRevoked { gallery, on, reasons, .. } => {
+            format!("Accuracy certificate of the {gallery} gallery revoked on {on}. {reasons}")
+        }
         RegisterEvent::PersonLeft { person: p, on } => format!("Person left: {}, last day {on}", person(p)),
     }
 }

@@ -418,7 +418,7 @@ fn probe_view(p: &Probe, number: usize, police: bool, sees_candidates: bool) -> 
             _ => None,
         },
         leave_expires: match &p.state {
-            ProbeState::Authorised(a) if !police => Some(a.expires),
+            ProbeState::Authorised(a) | ProbeState::Started(a) if !police => Some(a.expires),
             _ => None,
         },
         searched: p.facts.as_ref().filter(|_| !police).map(|f| f.searched),

@@ -75,6 +75,7 @@ pub enum Action {
     LookUp,
     ProposeThreshold,
     ConfirmThreshold,
+    RevokeCertificate,
     ExportReferences,
     SeeTrial,
     SeeTrialResults,
@@ -204,6 +205,7 @@ fn row(action: Action) -> Row {
         A::SeeStatistics => (&[R::TeamLeader, R::Siao, R::Auditor], ANY, Clause::D4),
         A::ProposeThreshold => (&[R::Siao], ANY, Clause::P1),
         A::ConfirmThreshold => (&[R::Siao, R::TeamLeader], ANY, Clause::P1),
+        A::RevokeCertificate => (&[R::Siao, R::TeamLeader], ANY, Clause::P1),
         // Outside any request, and so of the owner alone (R3): what it says, `export` holds to.
         A::ExportReferences => (&[R::Siao], ANY, Clause::R3),
         A::LookUp => (&[R::Assessor, R::TeamLeader, R::Siao, R::Auditor], ANY, Clause::D5),

@@ -267,6 +267,25 @@ pub struct Held {
     /// SHA-256 of the note, once this installation's key was found to have signed it. Without, it counts
     /// for nothing.
     pub genuine: Option<Digest>,
+    /// That it was revoked before its end: then it counts for nothing.
+    pub revoked: Option<Revoked>,
+}
+
+/// The end of a certificate before its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    /// The London date.
+    pub on: Date,
+    /// Why, in words that name nobody.
+    pub reasons: String,
+}
+
+impl Held {
+    /// Why it counts for nothing, where it was revoked.
+    fn ended(&self) -> Option<Refusal> {
+        let revoked = self.revoked.as_ref()?;
+        Some(refuse(&[Clause::P1], format!("It was revoked on {}: {}", revoked.on, revoked.reasons)))
+    }
 }
 
 /// How many of an evaluation's searches turn out otherwise at another threshold.
@@ -314,6 +333,8 @@ pub struct Setting {
     pub certificates: Vec<Held>,
     /// What waits for a second person, with its number: the register's version that it made.
     pub proposal: Option<(u64, Proposal)>,
+    /// Evaluations whose certificates were revoked: nothing is certified on them again, however old they are.
+    pub revoked: BTreeMap<Digest, Revoked>,
 }
 
 impl Setting {
@@ -342,9 +363,29 @@ impl Setting {
         if chosen || !self.thresholds.contains_key(model) {
             self.thresholds.insert(model.clone(), certificate.threshold);
         }
-        self.certificates.push(Held { certificate, note, genuine: None });
+        let revoked = self.revoked.get(&certificate.evaluation).cloned();
+        self.certificates.push(Held { certificate, note, genuine: None, revoked });
         let over = self.certificates.len().saturating_sub(CERTIFICATES_MAX);
         self.certificates.drain(..over);
+    }
+
+    /// Ends a certificate before its time, and with it every older one of its model: none of them steps into its place.
+    pub(crate) fn revoke(&mut self, note: &str, on: Date, reasons: &str) {
+        // The last of that text: the same evaluation, issued twice on a day, is the same note.
+        let Some(last) = self.certificates.iter().rposition(|h| h.note == note) else { return };
+        let model = self.certificates[last].certificate.running.model.clone();
+        let of_model = self.certificates[..=last].iter_mut().filter(|h| h.certificate.running.model == model);
+        for held in of_model.filter(|h| h.revoked.is_none()) {
+            let revoked = Revoked { on, reasons: reasons.to_owned() };
+            self.revoked.insert(held.certificate.evaluation, revoked.clone());
+            held.revoked = Some(revoked);
+        }
+    }
+
+    /// Whether a revocation stopped the searches with a model: its newest certificate was revoked.
+    fn stopped(&self, model: &str) -> bool {
+        let newest = self.certificates.iter().rev().find(|h| h.genuine.is_some() && h.certificate.running.model == model);
+        newest.is_some_and(|h| h.revoked.is_some())
     }
 }
 
@@ -373,7 +414,11 @@ impl Register {
             out.push(refuse(&[Clause::P1], "This is not the threshold in use for the gallery."));
         }
         let genuine = setting.certificates.iter().rev().filter(|h| h.genuine.is_some() && h.certificate.gallery == gallery);
-        let judged = genuine.map(|h| (h, h.certificate.against(running, threshold, references, on)));
+        let judged = genuine.map(|h| {
+            let mut faults = h.certificate.against(running, threshold, references, on);
+            faults.extend(h.ended());
+            (h, faults)
+        });
         let Some((held, faults)) = judged.min_by_key(|(_, faults)| faults.len()) else { return Err(none()) };
         if !faults.is_empty() {
             out.push(refuse(
@@ -402,6 +447,13 @@ impl Register {
                 format!("The threshold in use is {t}. Another takes a proposal and a second person: it is not set from here."),
             ));
         }
+        if setting.is_some_and(|s| s.stopped(&certificate.running.model)) {
+            out.push(refuse(
+                &[Clause::P1],
+                "The last certificate was revoked. To search again takes a new evaluation, which the gallery's owner proposes and a second person confirms: not an entry from here.",
+            ));
+        }
+        out.extend(self.on_a_revoked_evaluation(certificate));
         out.extend(self.no_demonstration(certificate));
         finish(out)
     }
@@ -428,24 +480,23 @@ impl Register {
                 format!("The gallery holds {references} references already; say a number that is not smaller."),
             ));
         }
-        let words = proposal.reasons.trim();
-        if words.is_empty() {
-            out.push(refuse(&[Clause::P1], "Say why the threshold should change."));
-        } else if words.chars().count() > crate::limits::TEXT_CHARS_MAX {
-            out.push(refuse(&[Clause::P1], format!("The reasons are longer than {} characters.", crate::limits::TEXT_CHARS_MAX)));
-        }
+        out.extend(unsaid(&proposal.reasons, "Say why the threshold should change."));
         let setting = self.settings.get(&certificate.gallery);
         if setting.is_some_and(|s| s.proposal.is_some()) {
             out.push(refuse(&[Clause::P1], "A change is proposed already. It is confirmed or declined first."));
         }
         match setting.and_then(|s| s.threshold(&certificate.running.model)) {
             None => out.push(refuse(&[Clause::P1], "The gallery has no threshold for this model yet; its first certificate sets it.")),
-            Some(t) if t.total_cmp(&certificate.threshold).is_eq() => out.push(refuse(&[Clause::P1], "That is the threshold in use.")),
+            // After a revocation the same threshold is certified again, by the same two people.
+            Some(t) if t.total_cmp(&certificate.threshold).is_eq() && !setting.is_some_and(|s| s.stopped(&certificate.running.model)) => {
+                out.push(refuse(&[Clause::P1], "That is the threshold in use."));
+            }
             Some(t) if t.total_cmp(&proposal.old_threshold).is_ne() => {
                 out.push(refuse(&[Clause::P1], "The threshold has changed meanwhile."));
             }
             Some(_) => {}
         }
+        out.extend(self.on_a_revoked_evaluation(certificate));
         out.extend(self.no_demonstration(certificate));
         finish(out)
     }
@@ -481,6 +532,7 @@ impl Register {
         }
         let certificate = Certificate { issued: on, ..proposal.certificate.clone() };
         out.extend(certificate.faults(policy));
+        out.extend(self.on_a_revoked_evaluation(&certificate));
         out.extend(not_running(&certificate, running));
         if references > certificate.references_max {
             out.push(refuse(
@@ -500,12 +552,33 @@ impl Register {
         if self.settings.get(&gallery).is_none_or(|s| s.proposal.is_none()) {
             out.push(refuse(&[Clause::P1], "No change is proposed."));
         }
-        if reasons.trim().is_empty() {
-            out.push(refuse(&[Clause::P1], "Say why it is declined."));
-        } else if reasons.chars().count() > crate::limits::TEXT_CHARS_MAX {
-            out.push(refuse(&[Clause::P1], format!("The reasons are longer than {} characters.", crate::limits::TEXT_CHARS_MAX)));
-        }
+        out.extend(unsaid(reasons, "Say why it is declined."));
         finish(out)
+    }
+
+    /// Whether this person may end a certificate before its time, named by the SHA-256 of its note. Stopping searches is
+    /// safe, so one person does it; to search again takes two.
+    ///
+    /// # Errors
+    /// Every reason at once (P1).
+    pub fn may_revoke(&self, actor: &Actor, gallery: GalleryId, certificate: Digest, reasons: &str) -> Result<&Held, Vec<Refusal>> {
+        let mut out = may(actor, Action::RevokeCertificate, gallery);
+        out.extend(unsaid(reasons, "Say why the certificate is revoked."));
+        let all = self.settings.get(&gallery).map(|s| s.certificates.as_slice()).unwrap_or_default();
+        let held = all.iter().find(|h| h.genuine == Some(certificate));
+        match held {
+            None => out.push(refuse(&[Clause::P1], "There is no such certificate of this gallery.")),
+            Some(held) if held.revoked.is_some() => out.push(refuse(&[Clause::P1], "It is revoked already.")),
+            Some(held) if out.is_empty() => return Ok(held),
+            Some(_) => {}
+        }
+        Err(out)
+    }
+
+    /// What was found not to hold is not certified again on the same evaluation.
+    fn on_a_revoked_evaluation(&self, certificate: &Certificate) -> Option<Refusal> {
+        let revoked = self.settings.values().any(|s| s.revoked.contains_key(&certificate.evaluation));
+        revoked.then(|| refuse(&[Clause::P1], "A certificate from this evaluation was revoked: it has to be measured again."))
     }
 
     /// A demonstration never takes the place of a measurement.
@@ -532,6 +605,17 @@ fn may(actor: &Actor, action: Action, gallery: GalleryId) -> Vec<Refusal> {
         out.push(refuse(&[Clause::R3], "This is another gallery's setting."));
     }
     out
+}
+
+/// A refusal unless the reasons say something and fit.
+fn unsaid(reasons: &str, ask: &str) -> Option<Refusal> {
+    if reasons.trim().is_empty() {
+        Some(refuse(&[Clause::P1], ask))
+    } else if reasons.trim().chars().count() > crate::limits::TEXT_CHARS_MAX {
+        Some(refuse(&[Clause::P1], format!("The reasons are longer than {} characters.", crate::limits::TEXT_CHARS_MAX)))
+    } else {
+        None
+    }
 }
 
 fn finish(out: Vec<Refusal>) -> Result<(), Vec<Refusal>> {

@@ -79,9 +79,14 @@ impl Serialize for Digest {
 }
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(d)?;
+        String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+impl FromStr for Digest {
+    type Err = hex::FromHexError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut bytes = [0; 32];
-        hex::decode_to_slice(&text, &mut bytes).map_err(serde::de::Error::custom)?;
+        hex::decode_to_slice(text, &mut bytes)?;
         Ok(Self(bytes))
     }
 }

@@ -268,6 +268,17 @@ pub enum RegisterEvent {
         /// Why.
         reasons: String,
     },
+    /// A certificate was revoked before its end: nothing is searched within it, or an older one of its model, any more.
+    CertificateRevoked {
+        /// The gallery.
+        gallery: GalleryId,
+        /// The certificate: the signed note.
+        note: String,
+        /// The London date.
+        on: Date,
+        /// Why; it is told to whoever's search is refused, so it names nobody.
+        reasons: String,
+    },
 }
 
 impl RegisterEvent {
@@ -287,7 +298,8 @@ impl RegisterEvent {
         match self {
             Self::CertificateIssued { gallery, .. }
             | Self::ThresholdConfirmed { gallery, .. }
-            | Self::ThresholdDeclined { gallery, .. } => Some(*gallery),
+            | Self::ThresholdDeclined { gallery, .. }
+            | Self::CertificateRevoked { gallery, .. } => Some(*gallery),
             Self::ThresholdProposed(p) => Some(p.certificate.gallery),
             _ => None,
         }
@@ -375,6 +387,9 @@ impl Register {
                 setting.hold(note, true);
             }
             RegisterEvent::ThresholdDeclined { gallery, .. } => self.settings.entry(gallery).or_default().proposal = None,
+            RegisterEvent::CertificateRevoked { gallery, note, on, reasons } => {
+                self.settings.entry(gallery).or_default().revoke(&note, on, &reasons);
+            }
         }
     }
 
@@ -526,7 +541,8 @@ impl Register {
             RegisterEvent::CertificateIssued { .. }
             | RegisterEvent::ThresholdProposed(_)
             | RegisterEvent::ThresholdConfirmed { .. }
-            | RegisterEvent::ThresholdDeclined { .. } => {
+            | RegisterEvent::ThresholdDeclined { .. }
+            | RegisterEvent::CertificateRevoked { .. } => {
                 no(Clause::P1, "A threshold is changed by a measurement and two people of its gallery, not by an entry.");
             }
         }

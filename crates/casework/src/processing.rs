@@ -179,6 +179,7 @@ pub const TABLE: &[(&str, Operation)] = &[
     ("threshold-proposed", Operation::Alteration),
     ("threshold-confirmed", Operation::Alteration),
     ("threshold-declined", Operation::Alteration),
+    ("certificate-revoked", Operation::Alteration),
     // The house.
     ("enrolled", Operation::Collection),
     ("token-issued", Operation::Alteration),

@@ -32,6 +32,9 @@ pub enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// End a gallery's certificate before its time: nothing is searched within it, or an older one of its model, from then
+    /// on. One person does it, the gallery's owner or a team leader. To search again takes a new evaluation and two people.
+    Revoke(Revoke),
     /// List the certificates in force, and why a gallery is not searched where none is.
     List {
         /// Print the signed notes.
@@ -62,6 +65,20 @@ pub struct Issue {
     estimate: bool,
 }
 
+/// `certificate revoke`
+#[derive(clap::Args)]
+pub struct Revoke {
+    /// The gallery: `passport` or `immigration`.
+    #[arg(long)]
+    gallery: GalleryId,
+    /// Why. It stays on the record, and everybody reads it. Name nobody.
+    #[arg(long)]
+    reason: String,
+    /// A file with the API token of whoever revokes it. `countersign token` issues one.
+    #[arg(long, env = "COUNTERSIGN_TOKEN_FILE")]
+    token_file: PathBuf,
+}
+
 /// Runs `certificate …`.
 ///
 /// # Errors
@@ -71,6 +88,7 @@ pub async fn run(config: &Config, verb: &Verb) -> Result<ExitCode> {
     match verb {
         Verb::Issue(args) => issue(&bureau, config, args).await,
         Verb::Check { file, json } => check(&bureau, file, *json).await,
+        Verb::Revoke(args) => revoke(&bureau, args).await,
         Verb::List { notes } => list(&bureau, *notes).await,
     }
 }
@@ -85,20 +103,31 @@ async fn issue(bureau: &Bureau, config: &Config, args: &Issue) -> Result<ExitCod
         ));
     }
     let wanted = Wanted { gallery: args.gallery, threshold: args.threshold, references_max: args.size_up_to, estimate: args.estimate };
-    let held = bureau.issue_certificate(&file, wanted).await.map_err(|e| reasons(&e))?;
+    let held = bureau.issue_certificate(&file, wanted).await.map_err(|e| refused("no certificate was issued", &e))?;
     eprintln!("{}", in_words(&held.certificate));
     print!("{}", held.note);
     Ok(ExitCode::SUCCESS)
 }
 
+async fn revoke(bureau: &Bureau, args: &Revoke) -> Result<ExitCode> {
+    let who = house::bearer(bureau, &args.token_file).await?;
+    let all = bureau.accuracy().await.into_diagnostic()?;
+    let held = all.into_iter().find(|a| a.gallery == args.gallery).and_then(|a| a.held);
+    let held = held.ok_or_else(|| miette!("the gallery has no certificate"))?;
+    let digest = held.genuine.ok_or_else(|| miette!("the certificate is not one of this installation"))?;
+    bureau.revoke_certificate(who, args.gallery, digest, &args.reason).await.map_err(|e| refused("the certificate was not revoked", &e))?;
+    println!("Revoked: {}", in_words(&held.certificate));
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Every reason on a line of its own, with its clauses.
-fn reasons(e: &bureau::BureauError) -> miette::Report {
+fn refused(what: &str, e: &bureau::BureauError) -> miette::Report {
     let bureau::BureauError::Refused(why) = e else { return miette!("{e}") };
     let line = |r: &casework::refusal::Refusal| {
         let clauses: Vec<_> = r.clauses.iter().map(ToString::to_string).collect();
         format!("{} ({})", r.words, clauses.join(", "))
     };
-    miette!("no certificate was issued:\n{}", why.iter().map(line).collect::<Vec<_>>().join("\n"))
+    miette!("{what}:\n{}", why.iter().map(line).collect::<Vec<_>>().join("\n"))
 }
 
 async fn check(bureau: &Bureau, file: &Path, json: bool) -> Result<ExitCode> {

@@ -50,11 +50,8 @@ pub struct Args {
 /// Refused to anybody but the gallery's owner; when the folder is not empty or a file cannot be written.
 pub async fn run(config: &Config, args: &Args) -> Result<ExitCode> {
     let map = type2(args.fields.as_deref())?;
-    let unreadable = || format!("{} cannot be read", args.token_file.display());
-    let token = fs::read_to_string(&args.token_file).into_diagnostic().wrap_err_with(unreadable)?;
     let bureau = house::open(config, Arc::new(SystemClock), Galleries::Search, false).await?;
-    let who = bureau.bearer(token.trim()).await.into_diagnostic()?;
-    let who = who.ok_or_else(|| miette!(help = "`countersign token` issues one", "the token is not good, or has run out"))?;
+    let who = house::bearer(&bureau, &args.token_file).await?;
     let unmade = || format!("{} cannot be made", args.folder.display());
     fs::create_dir_all(&args.folder).into_diagnostic().wrap_err_with(unmade)?;
     if fs::read_dir(&args.folder).into_diagnostic()?.next().is_some() {

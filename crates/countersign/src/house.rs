@@ -2,12 +2,12 @@
 
 use crate::config::Config;
 use bureau::{Bureau, Clock, Parts, SystemClock, elsewhere::Elsewhere};
-use casework::record::GalleryId;
+use casework::{ids::PersonId, record::GalleryId};
 use decoder::Decoder;
 use face::{Engine, OnnxEngine, Pack};
 use gallery::{Gallery as _, LocalGallery, ModelId, Settings};
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 use store::{Place, Store};
 use strum::IntoEnumIterator;
 
@@ -57,6 +57,17 @@ fn witnesses(config: &Config) -> Result<bureau::witnesses::Witnesses> {
 /// With what is missing and what to do.
 pub async fn record(config: &Config, create: bool) -> Result<Bureau> {
     Ok(Bureau::of_record(store(config, create).await?, Arc::new(SystemClock)).with_witnesses(witnesses(config)?))
+}
+
+/// Whose API token a file holds.
+///
+/// # Errors
+/// When it cannot be read, or the token is nobody's or has run out.
+pub async fn bearer(bureau: &Bureau, token_file: &Path) -> Result<PersonId> {
+    let unreadable = || format!("{} cannot be read", token_file.display());
+    let token = std::fs::read_to_string(token_file).into_diagnostic().wrap_err_with(unreadable)?;
+    let who = bureau.bearer(token.trim()).await.into_diagnostic()?;
+    who.ok_or_else(|| miette!(help = "`countersign token` issues one", "the token is not good, or has run out"))
 }
 
 /// What decodes untrusted images: this very binary, as a child.

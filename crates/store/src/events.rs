@@ -64,6 +64,9 @@ pub struct Commit {
     pub drop_draft: Option<(DraftId, u64)>,
     /// What no other request may be in the way of, when this is written.
     pub alone: Option<Alone>,
+    /// Another stream that the decision rests on, at the version that it saw: if that has changed, nothing is
+    /// committed ([`CommitError::Conflict`] names it).
+    pub rests_on: Option<(StreamId, u64)>,
     /// The job, given up before, that goes back in the queue.
     pub retry: Option<JobId>,
     /// Look-ups to the request; only for [`StreamId::Request`].
@@ -85,6 +88,7 @@ impl Commit {
             idempotency: None,
             drop_draft: None,
             alone: None,
+            rests_on: None,
             retry: None,
             index: Vec::new(),
             blobs: Vec::new(),
@@ -345,6 +349,12 @@ impl Store {
         if actual != commit.expected {
             let expected = commit.expected;
             return Err(CommitError::Conflict { stream: commit.stream, expected, actual });
+        }
+        if let Some((stream, expected)) = commit.rests_on {
+            let actual = version(tx, &stream_key(stream)).await?;
+            if actual != expected {
+                return Err(CommitError::Conflict { stream, expected, actual });
+            }
         }
         if let (StreamId::Request(request), Some(alone)) = (commit.stream, &commit.alone)
             && lookups::taken(tx, self.secrets(), request, alone).await?

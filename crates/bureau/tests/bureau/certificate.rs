@@ -7,6 +7,7 @@ use casework::{
     certificate::Certificate,
     clause::Clause,
     command::Command,
+    ids::Digest,
     people::RegisterEvent,
     record::{GalleryId, StreamId},
     request::ProbeState,
@@ -287,4 +288,111 @@ async fn p1_a_proposal_is_declined_or_falls_with_its_proposer() {
     {
         assert!(words(house.bureau.change_register(REGISTRAR, event, None).await).contains("two people of its gallery"));
     }
+}
+
+const WHY: &str = "The evaluation's images were of the wrong people.";
+
+/// The newest certificate of the passport gallery: what a revocation names.
+async fn newest(house: &House) -> Digest {
+    house.bureau.register().await.unwrap().settings[&P].certificates.last().unwrap().genuine.unwrap()
+}
+
+async fn revoke(house: &House) {
+    house.bureau.revoke_certificate(desk(P).leader, P, newest(house).await, WHY).await.unwrap();
+}
+
+/// Another evaluation of the same setting, proposed by the owner and confirmed by a second person.
+async fn certified_again(house: &House) {
+    let file = evaluation(2_000, |e| e.several_faces += 1);
+    house.bureau.propose_threshold(desk(P).siao, &file, wanted(P, threshold()), "Measured again on the right people.").await.unwrap();
+    house.bureau.confirm_threshold(desk(P).leader, P, waiting(house).await).await.unwrap();
+}
+
+#[tokio::test]
+async fn p1_a_revoked_certificate_stops_every_search_with_the_reason_whether_it_was_started_or_not() {
+    let house = House::new().await;
+    let (b, d) = (&house.bureau, desk(P));
+    let (id, probe) = house.authorised(form(P), SOUGHT).await;
+    let (other, second) = house.authorised(form(P), SOUGHT).await;
+    house.act(d.assessors[0], other, Command::StartSearch { probe: second }).await;
+    let note = b.register().await.unwrap().settings[&P].certificates[0].note.clone();
+    // One person ends it: the owner or a team leader, of this gallery, who says why.
+    for who in [d.assessors[0], d.examiners[0], REGISTRAR, desk(GalleryId::Immigration).siao] {
+        refusals(b.revoke_certificate(who, P, newest(&house).await, WHY).await);
+    }
+    assert!(words(b.revoke_certificate(d.leader, P, newest(&house).await, " ").await).contains("Say why"));
+    assert!(b.settings(d.siao).await.unwrap()[0].may_revoke && b.settings(d.leader).await.unwrap()[0].may_revoke);
+    revoke(&house).await;
+    assert!(words(b.revoke_certificate(d.siao, P, newest(&house).await, "Again.").await).contains("revoked already"));
+    assert!(!b.settings(d.siao).await.unwrap()[0].may_revoke);
+    // Authorised, but not started.
+    let start = Command::StartSearch { probe };
+    let why = words(b.act(d.assessors[0], id, start.clone(), None, None).await.map(|d| d.events));
+    assert!(why.contains("It was revoked on") && why.contains(WHY), "{why}");
+    // Started before, and the worker comes after.
+    let worked = b.work("tests").await.unwrap();
+    assert_eq!((worked.done, worked.failed), (0, 1));
+    let request = house.open(other).await;
+    assert!(matches!(request.probes[0].state, ProbeState::Started(_)) && request.probes[0].facts.is_none(), "nothing was searched");
+    assert_eq!(b.failed_jobs(d.leader).await.unwrap()[0].reason, "refused");
+    // Everybody reads it; the other gallery is searched as before.
+    let all = b.accuracy().await.unwrap();
+    assert!(all[0].against.iter().any(|r| r.words.contains(WHY)) && all[1].against.is_empty(), "{all:?}");
+    let checked = b.check_certificate(&note).await.unwrap().against;
+    assert!(checked.iter().any(|w| w.contains("It was revoked on") && w.contains(WHY)), "{checked:?}");
+    // Whoever opens the house again folds the same; nothing that an operator enters starts it again.
+    let house = house.reopened(&[P]).await;
+    let b = &house.bureau;
+    for file in [evaluation(2_000, |_| ()), evaluation(2_000, |e| e.several_faces += 1)] {
+        assert!(words(b.issue_certificate(&file, wanted(P, threshold())).await).contains("a second person confirms"));
+    }
+    let propose = |file: Vec<u8>| async move { b.propose_threshold(d.siao, &file, wanted(P, threshold()), "Again.").await };
+    assert!(words(propose(evaluation(2_000, |_| ())).await).contains("from this evaluation was revoked"));
+    // The old note, entered past every rule, is as revoked as it was.
+    enter(&house, RegisterEvent::CertificateIssued { gallery: P, note }).await;
+    assert!(words(b.act(d.assessors[0], id, start.clone(), None, None).await.map(|d| d.events)).contains("It was revoked on"));
+    certified_again(&house).await;
+    // The same leave serves: what was started is tried again, what was not is started.
+    let job = b.failed_jobs(d.leader).await.unwrap()[0].job;
+    b.try_again(d.leader, job).await.unwrap();
+    house.act_and_work(d.assessors[0], id, start).await;
+    for id in [id, other] {
+        assert!(house.open(id).await.probes[0].facts.is_some());
+    }
+    // It is in the record with its clause, for whoever reads who did what.
+    let history = b.register_history(REGISTRAR).await.unwrap();
+    assert!(history.iter().any(|l| l.what.contains("passport gallery revoked on") && l.what.contains(WHY)), "{history:?}");
+    house.holds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_a_certificate_that_is_revoked_while_the_worker_compares_records_no_search() {
+    let house = House::new().await;
+    let (id, probe) = house.authorised(form(P), SOUGHT).await;
+    let (house, reached, let_go) = house.with_an_engine_that_is_held_up().await;
+    house.act(desk(P).assessors[0], id, Command::StartSearch { probe }).await;
+    let bureau = house.bureau.clone();
+    let worker = tokio::spawn(async move { bureau.work("tests").await.unwrap() });
+    tokio::task::spawn_blocking(move || reached.recv().unwrap()).await.unwrap();
+    // The worker has read the certificate and found it good.
+    revoke(&house).await;
+    let_go.send(()).unwrap();
+    let worked = worker.await.unwrap();
+    assert_eq!((worked.done, worked.failed), (0, 1));
+    let request = house.open(id).await;
+    assert!(matches!(request.probes[0].state, ProbeState::Started(_)) && request.probes[0].candidates.is_empty());
+    assert_eq!(house.bureau.failed_jobs(desk(P).leader).await.unwrap()[0].reason, "refused");
+    house.holds().await;
+}
+
+#[tokio::test]
+async fn p1_the_same_note_issued_twice_is_revoked_as_often() {
+    let house = House::new().await;
+    let b = &house.bureau;
+    let first = newest(&house).await;
+    b.issue_certificate(&evaluation(2_000, |_| ()), wanted(P, threshold())).await.unwrap();
+    assert_eq!((newest(&house).await, b.register().await.unwrap().settings[&P].certificates.len()), (first, 2));
+    revoke(&house).await;
+    assert!(b.register().await.unwrap().settings[&P].certificates.iter().all(|h| h.revoked.is_some()));
+    assert!(!b.accuracy().await.unwrap()[0].against.is_empty());
 }

@@ -27,7 +27,10 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock,
+        mpsc::{Receiver, Sender, channel},
+    },
 };
 use store::{Database, Place, Servers, Store};
 use tempfile::TempDir;
@@ -101,6 +104,27 @@ impl Engine for Changed {
         Ok((self.change)(self.real.detect(image)?))
     }
     fn template(&self, image: &face::Image<'_>, face: &DetectedFace) -> Result<Template, FaceError> {
+        self.real.template(image, face)
+    }
+}
+
+/// The real engine, but before it makes a template it says so and waits to be let go on.
+struct HeldUp {
+    real: Arc<dyn Engine>,
+    reached: Sender<()>,
+    go_on: Mutex<Receiver<()>>,
+}
+
+impl Engine for HeldUp {
+    fn model(&self) -> &face::ModelInfo {
+        self.real.model()
+    }
+    fn detect(&self, image: &face::Image<'_>) -> Result<Vec<DetectedFace>, FaceError> {
+        self.real.detect(image)
+    }
+    fn template(&self, image: &face::Image<'_>, face: &DetectedFace) -> Result<Template, FaceError> {
+        self.reached.send(()).unwrap();
+        self.go_on.lock().unwrap().recv().unwrap();
         self.real.template(image, face)
     }
 }
@@ -346,6 +370,15 @@ impl House {
     /// The same with the engine after a change: on each image it finds what `change` makes of the faces found before.
     pub async fn with_an_engine_that_finds(self, change: fn(Vec<DetectedFace>) -> Vec<DetectedFace>) -> Self {
         self.reopened_as(&BOTH, engine().model().id.as_str(), Arc::new(Changed { real: engine(), change })).await
+    }
+
+    /// The same with an engine that is held up in the middle of each search: it says on the one channel that it has come
+    /// there, and goes on when told to on the other.
+    pub async fn with_an_engine_that_is_held_up(self) -> (Self, Receiver<()>, Sender<()>) {
+        let (reached, is_there) = channel();
+        let (let_go, go_on) = channel();
+        let held_up = HeldUp { real: engine(), reached, go_on: Mutex::new(go_on) };
+        (self.reopened_as(&BOTH, engine().model().id.as_str(), Arc::new(held_up)).await, is_there, let_go)
     }
 
     /// The same folder opened again with the passport gallery searched by a system elsewhere.

@@ -1,6 +1,8 @@
 //! Several hands at once, and the same hand twice: exactly one thing happens, and everybody is told.
 
-use crate::house::{House, NCA_REQUESTER, OTHER_REQUESTER, SOUGHT, cites, engine, form, once, photograph, probe, refusals};
+use crate::house::{
+    House, NCA_REQUESTER, OTHER_REQUESTER, SOUGHT, cites, engine, evaluation, form, once, photograph, probe, refusals, threshold, wanted,
+};
 use bureau::{BureauError, assess::List};
 use casework::{
     assess::Decision,
@@ -14,7 +16,8 @@ use casework::{
     request::State,
     testing::{APPROVER, NCA_APPROVER, REGISTRAR, REQUESTER, World, desk},
 };
-use std::collections::BTreeSet;
+use jiff::SignedDuration;
+use std::{collections::BTreeSet, time::Instant};
 
 const PASSPORT: GalleryId = GalleryId::Passport;
 
@@ -455,6 +458,52 @@ async fn s1_a_rejected_form_is_copied_into_a_new_one_linked_to_it() {
     b.send(REQUESTER, copy, version, None).await.unwrap();
     assert_eq!(house.open(copy).await.replaces, Some(id));
     assert_eq!(b.request(APPROVER, copy).await.unwrap().replaces, Some(id));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_no_search_is_recorded_after_its_certificate_was_revoked_whoever_is_quicker() {
+    const ROUNDS: u32 = 8;
+    let house = House::new().await;
+    let (b, d) = (&house.bureau, desk(PASSPORT));
+    let positions = async |kind: &str| -> Vec<u64> {
+        let all = b.store().headers(0, 10_000).await.unwrap();
+        all.into_iter().filter(|h| h.header.kind == kind).map(|h| h.position).collect()
+    };
+    // How long the worker takes when nobody is in its way: revocations come at every part of that.
+    let (id, probe) = house.authorised(form(PASSPORT), SOUGHT).await;
+    house.act(d.assessors[0], id, Command::StartSearch { probe }).await;
+    let began = Instant::now();
+    house.work().await;
+    let alone = began.elapsed();
+    for round in 0..ROUNDS {
+        let (id, probe) = house.authorised(form(PASSPORT), SOUGHT).await;
+        house.act(d.assessors[0], id, Command::StartSearch { probe }).await;
+        let before = positions("searched").await.len();
+        let held = b.accuracy().await.unwrap()[0].held.clone().unwrap();
+        let revoked = async {
+            tokio::time::sleep(alone * 2 * round / ROUNDS).await;
+            b.revoke_certificate(d.leader, PASSPORT, held.genuine.unwrap(), "The sample was mixed up.").await.unwrap();
+        };
+        tokio::join!(async { assert!(b.work("tests").await.is_ok()) }, revoked);
+        // What was in the way of a search in its last moment is read again before it is tried again.
+        house.clock.forward(SignedDuration::from_hours(1));
+        b.work("tests").await.unwrap();
+        let (searched, ended) = (positions("searched").await, positions("certificate-revoked").await);
+        assert!(searched.last() < ended.last(), "round {round}: a search at {searched:?}, a revocation at {ended:?}");
+        let recorded = house.open(id).await.probes[0].facts.is_some();
+        assert_eq!(searched.len() - before, usize::from(recorded), "round {round}");
+        // Another evaluation, its proposal and a second person; then what was refused is searched under the same leave.
+        let file = evaluation(2_000, |e| e.several_faces = u64::from(round) + 1);
+        b.propose_threshold(d.siao, &file, wanted(PASSPORT, threshold()), "Measured again.").await.unwrap();
+        let number = b.register().await.unwrap().settings[&PASSPORT].proposal.as_ref().unwrap().0;
+        b.confirm_threshold(d.leader, PASSPORT, number).await.unwrap();
+        for job in b.failed_jobs(d.leader).await.unwrap() {
+            b.try_again(d.leader, job.job).await.unwrap();
+        }
+        house.work().await;
+        assert!(house.open(id).await.probes[0].facts.is_some(), "round {round}");
+    }
+    house.holds().await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::support::*;
 use casework::{
     assess::Decision,
-    certificate::{Certificate, Changes, Proposal, Rate, Rates, Running, fpir_estimate, percent},
+    certificate::{CERTIFICATES_MAX, Certificate, Changes, Proposal, Rate, Rates, Running, fpir_estimate, percent},
     clause::Clause,
     command::Command,
     event::SearchFacts,
@@ -399,6 +399,12 @@ fn p1_a_registrar_does_not_set_a_threshold() {
         RegisterEvent::ThresholdProposed(Box::new(proposal(REGISTRAR))),
         RegisterEvent::ThresholdConfirmed { gallery: P, note },
         RegisterEvent::ThresholdDeclined { gallery: P, reasons: "x".into() },
+        RegisterEvent::CertificateRevoked {
+            gallery: P,
+            note: testing::note(&testing::certificate(P, THRESHOLD)),
+            on: w.today(),
+            reasons: "x".into(),
+        },
     ] {
         assert!(cites(&w.register.decide(&registrar, &event).unwrap_err(), Clause::P1));
         assert_eq!((event.clause(), event.gallery()), (Clause::P1, Some(P)));
@@ -414,4 +420,85 @@ fn a_certificate_reads_back_as_written() {
     assert!(Certificate::read(&text.replacen("certificate 1", "certificate 2", 1)).is_none());
     assert!(Certificate::read(&text.replacen("\"people\"", "\"persons\"", 1)).is_none());
     assert!(Certificate { threshold: f64::NAN, ..c }.text().is_err());
+}
+
+#[test]
+fn p1_one_person_revokes_a_certificate_and_every_search_after_it_is_refused_with_the_reason() {
+    const WHY: &str = "The evaluation's images were of the wrong people.";
+    let mut w = World::new();
+    let d = desk(P);
+    let older = Certificate { evaluation: Digest([8; 32]), ..testing::certificate(P, THRESHOLD) };
+    with_certificates(&mut w, &[older, testing::certificate(P, THRESHOLD)]);
+    w.register.settings.get_mut(&P).unwrap().certificates[0].genuine = Some(Digest([1; 32]));
+    let mut case = w.authorised(P);
+    let probe = case.probe_id();
+    let mut started = case.clone();
+    w.done(case.assignee, &mut started, Command::StartSearch { probe });
+    // Who may, and that everything wrong is said at once.
+    for who in [d.assessors[0], d.examiners[0], AUDITOR, REGISTRAR, testing::REQUESTER, desk(GalleryId::Immigration).siao] {
+        assert!(w.register.may_revoke(&w.actor(who), P, GENUINE, WHY).is_err(), "{who}");
+    }
+    assert_eq!(w.register.may_revoke(&w.actor(d.siao), P, Digest([9; 32]), " ").unwrap_err().len(), 2);
+    let long = "x".repeat(casework::limits::TEXT_CHARS_MAX + 1);
+    assert!(words(&w.register.may_revoke(&w.actor(d.siao), P, GENUINE, &long).unwrap_err()).contains("longer than"));
+    for who in [d.siao, d.leader] {
+        w.register.may_revoke(&w.actor(who), P, GENUINE, WHY).unwrap();
+    }
+    let note = w.register.may_revoke(&w.actor(d.leader), P, GENUINE, WHY).unwrap().note.clone();
+    let event = RegisterEvent::CertificateRevoked { gallery: P, note, on: w.today(), reasons: WHY.into() };
+    w.register.apply(event);
+    assert!(words(&w.register.may_revoke(&w.actor(d.siao), P, GENUINE, WHY).unwrap_err()).contains("revoked already"));
+    // A search is refused with the reason: when it is started, and when a worker brings what was started before. The
+    // older certificate, which would have covered it, does not step in.
+    let refused = w.refused(case.assignee, &mut case, Command::StartSearch { probe });
+    assert!(says(&refused, Clause::P1, "revoked on 2026-11-23") && words(&refused).contains(WHY), "{refused:#?}");
+    let result = w.search_result(&started, probe, 1);
+    assert!(says(&w.ask(None, &started, &result).unwrap_err(), Clause::P1, "revoked on"));
+}
+
+#[test]
+fn p1_to_search_again_after_a_revocation_takes_a_new_evaluation_and_two_people() {
+    let mut w = World::new();
+    let d = desk(P);
+    let first = testing::certificate(P, THRESHOLD);
+    with_certificates(&mut w, std::slice::from_ref(&first));
+    let same = |evaluation| Proposal {
+        certificate: Certificate { threshold: THRESHOLD, evaluation, ..proposal(d.siao).certificate },
+        ..proposal(d.siao)
+    };
+    let (again, anew) = (same(first.evaluation), same(Digest([3; 32])));
+    assert!(words(&may_propose(&w, &w.actor(d.siao), &anew).unwrap_err()).contains("the threshold in use"));
+    w.register.apply(RegisterEvent::CertificateRevoked { gallery: P, note: testing::note(&first), on: w.today(), reasons: "x".into() });
+    // An operator alone does not start it again, on whatever evaluation.
+    for p in [&again, &anew] {
+        assert!(words(&w.register.may_issue(&p.certificate, &RUNNING, &w.policy).unwrap_err()).contains("a second person confirms"));
+    }
+    // Another model's certificates are not touched by it.
+    let other = Running { model: "other-model".into(), ..RUNNING.clone() };
+    let of_other = Certificate { running: other.clone(), ..anew.certificate.clone() };
+    w.register.may_issue(&of_other, &other, &w.policy).unwrap();
+    assert!(words(&may_propose(&w, &w.actor(d.siao), &again).unwrap_err()).contains("from this evaluation was revoked"));
+    may_propose(&w, &w.actor(d.siao), &anew).unwrap();
+    // What was proposed before, on the evaluation that was found wanting, is not confirmed either.
+    let mut before = w.clone();
+    before.register.apply(RegisterEvent::ThresholdProposed(Box::new(again)));
+    assert!(words(&may_confirm(&before, d.leader).unwrap_err()).contains("from this evaluation was revoked"));
+    w.register.apply(RegisterEvent::ThresholdProposed(Box::new(anew)));
+    let issued = may_confirm(&w, d.leader).unwrap();
+    w.register.apply(RegisterEvent::ThresholdConfirmed { gallery: P, note: testing::note(&issued) });
+    w.register.settings.get_mut(&P).unwrap().certificates[1].genuine = Some(Digest([2; 32]));
+    w.register.certified(P, &RUNNING, THRESHOLD, 1_000, w.today()).unwrap();
+    // An operator measures it again from then on; the revoked evaluation stays out, however many come after it.
+    let third = Certificate { evaluation: Digest([4; 32]), ..issued.clone() };
+    w.register.may_issue(&third, &RUNNING, &w.policy).unwrap();
+    for _ in 0..=CERTIFICATES_MAX {
+        w.register.apply(RegisterEvent::CertificateIssued { gallery: P, note: testing::note(&third) });
+    }
+    let setting = &w.register.settings[&P];
+    assert!(setting.certificates.iter().all(|h| h.certificate.evaluation == third.evaluation));
+    let back = Certificate { evaluation: first.evaluation, ..issued };
+    assert!(words(&w.register.may_issue(&back, &RUNNING, &w.policy).unwrap_err()).contains("from this evaluation was revoked"));
+    // Entered all the same, by whoever has the keys, it is as revoked as it was.
+    w.register.apply(RegisterEvent::CertificateIssued { gallery: P, note: testing::note(&back) });
+    assert!(w.register.settings[&P].certificates.last().unwrap().revoked.is_some());
 }

@@ -96,7 +96,7 @@ pub async fn run(config: &Config, args: &Args) -> Result<ExitCode> {
     let folder = args.pack.as_ref().unwrap_or(&config.face.pack);
     let pack = Pack::open(folder).into_diagnostic()?;
     let fillers = fillers(&pack, args)?;
-    let maker = Arc::new(Maker::new(OnnxEngine::load(&pack, &config.face.runtime).into_diagnostic()?, &pack)?);
+    let maker = Arc::new(Maker::new(OnnxEngine::load(&pack, &config.face.runtime).into_diagnostic()?, &pack).await?);
 
     let threads = args.threads.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
     let outcomes = templates(maker, &sample, args.work.as_deref(), threads).await?;

@@ -49,16 +49,32 @@ impl Maker {
     /// Around an engine that was loaded from this pack.
     ///
     /// # Errors
-    /// When the path of this program, which decodes in children of its own, is not known.
-    pub fn new(engine: OnnxEngine, pack: &Pack) -> Result<Self> {
+    /// When the path of this program, which decodes in children of its own, is not known, or it does not decode.
+    pub async fn new(engine: OnnxEngine, pack: &Pack) -> Result<Self> {
         let exe = std::env::current_exe().into_diagnostic()?;
-        let key = digest(&[pack.digest().as_bytes(), engine.model().id.as_str().as_bytes(), face::accuracy::ENGINE.as_bytes()]);
-        Ok(Self { engine, decoder: Decoder::new(exe, vec!["decode-child".into()]), key })
+        let decoder = Decoder::new(exe, vec!["decode-child".into()]);
+        let pixels = pixels_of(&decoder).await?;
+        let key = digest(&[pack.digest().as_bytes(), engine.model().id.as_str().as_bytes(), face::accuracy::ENGINE.as_bytes(), &pixels]);
+        Ok(Self { engine, decoder, key })
     }
 
     fn model(&self) -> &ModelId {
         &self.engine.model().id
     }
+}
+
+/// SHA-256 of the pixels that the decoder makes of a picture that is always the same: a decoder that gives others makes
+/// other templates, and what was kept of the one before it is made again.
+async fn pixels_of(decoder: &Decoder) -> Result<Digest> {
+    const SIDE: u32 = 96;
+    // Slopes and a pattern in all three colours, so that transform, colour and rounding all tell.
+    let data = (0..SIDE * SIDE).flat_map(|n| {
+        let (x, y) = (n % SIDE, n / SIDE);
+        [x * 2, y * 2, (x * y) % 251].map(|v| u8::try_from(v % 256).unwrap_or_default())
+    });
+    let jpeg = decoder::Rgb8::new(SIDE, SIDE, data.collect()).into_diagnostic()?.to_jpeg(90).into_diagnostic()?;
+    let pixels = decoder.decode(&jpeg, None).await.into_diagnostic().wrap_err("the decoder does not decode")?.pixels;
+    Ok(digest(&[pixels.data()]))
 }
 
 /// Makes what is missing. `progress(done)` is called after each image.

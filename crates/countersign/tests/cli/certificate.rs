@@ -62,3 +62,37 @@ fn p1_certificates_are_issued_checked_and_listed_from_the_command_line() {
     assert_eq!(said.matches("not searched").count(), 2, "{said}");
     place.holds();
 }
+
+#[test]
+fn p1_a_certificate_is_revoked_from_the_command_line_by_one_person_who_says_why() {
+    let place = demo();
+    let note = place.folder.path().join("note.txt");
+    fs::write(&note, notes(&place).remove(0)).unwrap();
+    let revoke = |who: &str, reason: &str| {
+        let token = place.folder.path().join("token");
+        fs::write(&token, place.run(&["token", who]).well().out).unwrap();
+        let token = token.to_str().unwrap();
+        place.run(&["certificate", "revoke", "--gallery", "passport", "--reason", reason, "--token-file", token])
+    };
+    assert!(
+        revoke("Asha Verma", "Because.").badly().said().contains("the certificate was not revoked: Your role does not include this. (P1)")
+    );
+    assert!(revoke("Colin Bright", "Because.").badly().said().contains("another gallery's setting"));
+    assert!(revoke("Margaret Ellis", " ").badly().said().contains("Say why the certificate is revoked. (P1)"));
+    assert!(revoke("Margaret Ellis", "The sample was mixed up.").well().out.starts_with("Revoked: DEMONSTRATION"));
+    assert!(revoke("Ruth Adeyemi", "Once more.").badly().said().contains("It is revoked already."));
+    let said = place.run(&["certificate", "list"]).well().said();
+    assert!(said.contains("passport: not searched") && said.contains("immigration: searched within"), "{said}");
+    assert!(said.contains("It was revoked on") && said.contains("The sample was mixed up."), "{said}");
+    let checked = place.run(&["certificate", "check", note.to_str().unwrap()]);
+    assert!(checked.badly().said().contains("It was revoked on"));
+    // Nobody starts it again from here.
+    let evaluation = place.data.join("evaluation.json").display().to_string();
+    assert!(issue(&place, &evaluation, "0.945", "1000").badly().said().contains("a second person confirms"));
+    // Who is nobody revokes nothing.
+    let bad = place.folder.path().join("bad");
+    fs::write(&bad, "cst_nothing\n").unwrap();
+    let args = ["certificate", "revoke", "--gallery", "immigration", "--reason", "x", "--token-file", bad.to_str().unwrap()];
+    assert!(place.run(&args).badly().said().contains("the token is not good"));
+    place.holds();
+}

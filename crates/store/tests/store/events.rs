@@ -157,6 +157,22 @@ async fn all_or_nothing() {
     assert!(store.load(request(2)).await.unwrap().is_empty());
 }
 
+/// What a decision read elsewhere still holds when it is written.
+#[tokio::test]
+async fn what_a_decision_rests_on_is_looked_at_again() {
+    let (_dir, store) = fresh().await;
+    let searched = |expected, register| Commit {
+        rests_on: Some((StreamId::Register, register)),
+        ..Commit::new(request(1), expected, vec![record("searched", b"x")])
+    };
+    assert_eq!(store.commit(searched(0, 0)).await.unwrap(), 1);
+    store.commit(Commit::new(StreamId::Register, 0, vec![record("certificate-revoked", b"x")])).await.unwrap();
+    let late = store.commit(searched(1, 0)).await;
+    assert!(matches!(late, Err(CommitError::Conflict { stream: StreamId::Register, expected: 0, actual: 1 })), "{late:?}");
+    assert_eq!(store.load(request(1)).await.unwrap().len(), 1, "nothing is written");
+    assert_eq!(store.commit(searched(1, 1)).await.unwrap(), 2);
+}
+
 #[tokio::test]
 async fn senseless_commits_are_refused() {
     let (_dir, store) = fresh().await;

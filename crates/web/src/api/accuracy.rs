@@ -21,6 +21,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(propose_threshold))
         .routes(routes!(confirm_threshold))
         .routes(routes!(decline_threshold))
+        .routes(routes!(revoke_certificate))
 }
 
 /// Searches that went wrong, with the exact 95 % interval of their share.
@@ -145,6 +146,8 @@ pub(crate) struct GalleryAccuracy {
     certificate: Option<AccuracyCertificate>,
     /// The signed note (C2SP) of that certificate.
     note: Option<String>,
+    /// SHA-256 of that note, hexadecimal: a revocation names it.
+    digest: Option<String>,
     /// The public key to check it with.
     key: String,
     /// Why the gallery is not searched now; empty where it is.
@@ -158,6 +161,7 @@ impl GalleryAccuracy {
             references: a.references,
             threshold: a.threshold,
             certificate: a.held.as_ref().map(|h| (&h.certificate).into()),
+            digest: a.held.as_ref().and_then(|h| h.genuine).map(|d| d.to_string()),
             note: a.held.map(|h| h.note),
             key,
             against: a.against.into_iter().map(|r| r.words).collect(),
@@ -220,11 +224,18 @@ pub(crate) struct GallerySetting {
     proposed: Option<ThresholdProposal>,
     /// Whether the caller may propose another threshold.
     may_propose: bool,
+    /// Whether the caller may revoke the certificate.
+    may_revoke: bool,
 }
 
 impl GallerySetting {
     fn of(s: SettingView, key: String) -> Self {
-        Self { accuracy: GalleryAccuracy::of(s.accuracy, key), proposed: s.proposed.map(Into::into), may_propose: s.may_propose }
+        Self {
+            accuracy: GalleryAccuracy::of(s.accuracy, key),
+            proposed: s.proposed.map(Into::into),
+            may_propose: s.may_propose,
+            may_revoke: s.may_revoke,
+        }
     }
 }
 
@@ -310,5 +321,28 @@ pub(crate) struct DeclineThreshold {
     responses((status = 204, description = "Declined")))]
 async fn decline_threshold(who: Caller, Sent(body): Sent<DeclineThreshold>) -> Result<StatusCode, ApiError> {
     who.bureau.decline_threshold(who.id, body.gallery.into(), body.number.0, &body.reasons).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Which certificate ends before its time, and why.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RevokeCertificate {
+    /// The gallery.
+    gallery: Gallery,
+    /// SHA-256 of the certificate's note: 64 hexadecimal digits.
+    #[schema(min_length = 64, max_length = 64, pattern = "^[0-9a-fA-F]{64}$")]
+    certificate: String,
+    /// Why. It stays on the record and is told to everybody; name nobody.
+    reasons: String,
+}
+
+/// Ends a certificate before its time: no search is made within it, or an older one of its model, any more. To search again
+/// takes a new evaluation and two people.
+#[utoipa::path(post, path = "/accuracy/revocations", tag = "report", request_body = RevokeCertificate,
+    responses((status = 204, description = "Revoked")))]
+async fn revoke_certificate(who: Caller, Sent(body): Sent<RevokeCertificate>) -> Result<StatusCode, ApiError> {
+    let certificate = body.certificate.parse().map_err(|_| ApiError::bad("`certificate` is a SHA-256: 64 hexadecimal digits."))?;
+    who.bureau.revoke_certificate(who.id, body.gallery.into(), certificate, &body.reasons).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -36,7 +36,8 @@ pub(crate) fn routes() -> Routes {
             .route("/accuracy", get(public))
             .route("/accuracy/{gallery}/certificate", get(download))
             .route(PATH, get(overview))
-            .route("/report/accuracy/{gallery}", get(look).post(decide)),
+            .route("/report/accuracy/{gallery}", get(look).post(decide))
+            .route("/report/accuracy/{gallery}/revoke", get(ask_revoke).post(revoke)),
     )
     .with_uploads(Router::new().route("/report/accuracy/{gallery}/propose", get(ask).post(propose)))
 }
@@ -107,7 +108,8 @@ pub(super) fn in_words(a: &Accuracy) -> String {
     )
 }
 
-fn reasons(all: &[Refusal]) -> Vec<Value> {
+/// Refusals, for a list of them.
+pub(super) fn reasons(all: &[Refusal]) -> Vec<Value> {
     all.iter()
         .map(|r| context! { words => r.words.as_str(), clauses => r.clauses.iter().map(ToString::to_string).collect::<Vec<_>>() })
         .collect()
@@ -117,7 +119,7 @@ fn accuracy(a: &Accuracy) -> Value {
     context! {
         gallery => a.gallery.to_string(), name => a.name.as_str(), references => a.references,
         threshold => a.threshold.map(|t| t.to_string()), certificate => a.held.as_ref().map(|h| certificate(&h.certificate)),
-        against => reasons(&a.against),
+        against => reasons(&a.against), revoked => a.held.as_ref().is_some_and(|h| h.revoked.is_some()),
     }
 }
 
@@ -156,7 +158,7 @@ async fn overview(page: Page) -> Result<Response, PageError> {
         .map(|s| {
             let waits =
                 s.proposed.as_ref().map(|p| context! { by => p.by.as_str(), threshold => p.proposal.certificate.threshold.to_string() });
-            context! { waits, may_propose => s.may_propose, ..accuracy(&s.accuracy) }
+            context! { waits, may_propose => s.may_propose, may_revoke => s.may_revoke, ..accuracy(&s.accuracy) }
         })
         .collect();
     let trials = page.person.roles.iter().any(|r| r == "siao" || r == "team-leader");
@@ -244,6 +246,37 @@ async fn decide(page: Page, Path(gallery): Path<GalleryId>, posted: Posted) -> R
     }
 }
 
+async fn ask_revoke(page: Page, Path(gallery): Path<GalleryId>) -> Result<Response, PageError> {
+    revoking(&page, gallery, Value::UNDEFINED, vec![]).await
+}
+
+/// The certificate, before it ends before its time.
+async fn revoking(page: &Page, gallery: GalleryId, values: Value, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
+    let setting = setting(page, gallery).await?;
+    let Some(digest) = setting.accuracy.held.as_ref().filter(|_| setting.may_revoke).and_then(|h| h.genuine) else {
+        return Ok(Redirect::to(PATH).into_response());
+    };
+    page.view("report/accuracy-revoke.html", "Revoke this certificate?")
+        .back(PATH)
+        .with(context! { values, digest => digest.to_string(), ..accuracy(&setting.accuracy) })
+        .errors(errors)
+        .draw()
+        .await
+}
+
+async fn revoke(page: Page, Path(gallery): Path<GalleryId>, posted: Posted) -> Result<Response, PageError> {
+    let why = posted.text("reasons").unwrap_or_default();
+    let Some(certificate) = posted.text("certificate").and_then(|d| d.parse().ok()) else { return Err(PageError::Stale) };
+    match house(&page)?.revoke_certificate(me(&page), gallery, certificate, why).await {
+        Ok(()) => page.done("The certificate was revoked. Nothing is searched within it any more.", PATH).await,
+        Err(BureauError::Refused(all)) => {
+            let lines = all.into_iter().map(|r| RefusalLine { field: Some("reasons".into()), ..r.into() }).collect();
+            revoking(&page, gallery, posted.values(), lines).await
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -258,7 +291,7 @@ mod tests {
         let mut c = certificate(gallery, THRESHOLD);
         (c.fpir_estimate, c.references_max, c.rates.fpir.low) = (Some(0.25), 58_000_000, 0.000_01);
         let said = |c: &Certificate| {
-            let held = Held { certificate: c.clone(), note: note(c), genuine: None };
+            let held = Held { certificate: c.clone(), note: note(c), genuine: None, revoked: None };
             let a = Accuracy {
                 gallery,
                 name: "Passport gallery".into(),

@@ -23,6 +23,8 @@ use casework::{
     access::Action,
     command::Command,
     ids::{ProbeId, RequestId},
+    record::GalleryId,
+    refusal::Refusal,
     request::State,
 };
 use minijinja::context;
@@ -51,14 +53,22 @@ async fn list(page: Page) -> Result<Response, PageError> {
 
 async fn candidates(page: Page, Case(view): Case) -> Result<Response, PageError> {
     let under_way = view.probes.iter().any(|p| p.state == "started");
+    let against = if under_way { refused_by_now(&page, view.line.gallery).await? } else { vec![] };
     page.view("search/candidates.html", "Candidates")
         .back("/assess")
         .with(context! {
-            under_way, may => view.line.mine && view.may.contains(&Action::StartSearch), sees => view.may.contains(&Action::SeeCandidates) && view.line.mine,
+            under_way, against => super::accuracy::reasons(&against), may => view.line.mine && view.may.contains(&Action::StartSearch), sees => view.may.contains(&Action::SeeCandidates) && view.line.mine,
             ..said::case(&view, "candidates")
         })
         .draw()
         .await
+}
+
+/// Why a search that was started is refused by now: what everybody may read of the gallery (P1). Where the gallery is not
+/// open, whoever has it judges.
+async fn refused_by_now(page: &Page, gallery: GalleryId) -> Result<Vec<Refusal>, PageError> {
+    let all = page.state.bureau()?.accuracy().await?;
+    Ok(all.into_iter().find(|a| a.gallery == gallery && a.references.is_some()).map(|a| a.against).unwrap_or_default())
 }
 
 async fn ask(page: Page, Case(view): Case, Path((_, probe)): Path<(RequestId, ProbeId)>) -> Result<Response, PageError> {

@@ -129,7 +129,7 @@ fn job_words(kind: &str, reason: &str) -> (&'static str, &'static str, &'static 
     };
     let (why, then) = match reason {
         "refused" => (
-            "the rules no longer allow it, for example because the request was withdrawn or an agreement has lapsed",
+            "the rules no longer allow it, for example because the request was withdrawn, an agreement has lapsed or the gallery’s certificate was revoked",
             "Open the request and look at its state and history.",
         ),
         "overtaken" => ("somebody kept changing the request meanwhile", "Open the request; doing the step again starts it afresh."),

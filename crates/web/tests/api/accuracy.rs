@@ -3,12 +3,14 @@
 use crate::{
     house::{House, engine, pack},
     measured::evaluation,
+    story::{authorised, form, received},
 };
 use axum::{
     body::Body,
     http::{Request, header},
 };
 use casework::{
+    command::Command,
     ids::PersonId,
     record::GalleryId,
     testing::{AUDITOR, REQUESTER, World, desk},
@@ -66,4 +68,49 @@ async fn p1_a_threshold_is_changed_through_the_api_by_two_people() {
     house.post(d.leader, "/accuracy/proposals/confirm", body).await.is(409);
     house.post(d.leader, "/accuracy/proposals/decline", json!({ "gallery": "passport", "number": number, "reasons": "No." })).await.is(409);
     assert_eq!(house.get(d.siao, "/accuracy").await.is(200).json()[0]["threshold"].as_f64(), Some(0.97));
+}
+
+#[tokio::test]
+async fn p1_a_certificate_is_revoked_through_the_api_and_everybody_reads_why() {
+    let house = House::enrolled().await;
+    let d = desk(GalleryId::Passport);
+    let setting = async |who| house.get(who, "/accuracy/settings").await.is(200).json()[0].clone();
+    let digest = setting(d.siao).await["accuracy"]["digest"].clone();
+    for (who, may) in [(d.siao, true), (d.leader, true), (AUDITOR, false)] {
+        assert_eq!(setting(who).await["may_revoke"], may);
+    }
+    // One search is authorised, another was started and its worker has not come.
+    let mut requests = vec![];
+    for investigation in ["OP-API-1", "OP-API-2"] {
+        let mut form = form();
+        form["investigation"] = investigation.into();
+        let id = received(&house, form).await;
+        let (probe, version) = authorised(&house, &id).await;
+        requests.push((id, probe, version));
+    }
+    let [(first, probe, version), (second, started, _)] = &requests[..] else { panic!("two") };
+    let start = Command::StartSearch { probe: started.parse().unwrap() };
+    house.bureau.act(d.assessors[0], second.parse().unwrap(), start, None, None).await.unwrap();
+    let revoke = json!({ "gallery": "passport", "certificate": digest, "reasons": "The sample was mixed up." });
+    for who in [d.assessors[0], d.examiners[0], REQUESTER, AUDITOR] {
+        house.post(who, "/accuracy/revocations", revoke.clone()).await.is(422);
+    }
+    house.post(d.siao, "/accuracy/revocations", json!({ "gallery": "passport", "certificate": "no digest", "reasons": "x" })).await.is(400);
+    let unknown = json!({ "gallery": "passport", "certificate": "00".repeat(32), "reasons": "" });
+    assert_eq!(house.post(d.siao, "/accuracy/revocations", unknown).await.is(422).clauses(), ["P1", "P1"]);
+    house.post(d.siao, "/accuracy/revocations", revoke.clone()).await.is(204);
+    house.post(d.siao, "/accuracy/revocations", revoke).await.is(422);
+    assert_eq!(setting(d.siao).await["may_revoke"], false);
+    let search = format!("/requests/{first}/probes/{probe}/search");
+    let refused = house.post(d.assessors[0], &search, json!({ "version": version })).await.is(422);
+    assert!(refused.clauses().contains(&"P1".to_owned()) && refused.text().contains("The sample was mixed up."), "{}", refused.text());
+    // The page says what became of the one that was started, to whoever waits for it.
+    let page = house.page(d.assessors[0], &format!("/search/{second}")).await;
+    assert!(page.contains("it is refused now") && page.contains("The sample was mixed up.") && !page.contains("under way"), "{page}");
+    house.bureau.work("tests").await.unwrap();
+    assert_eq!(house.get(d.leader, "/failed-tasks").await.is(200).json()[0]["reason"], "refused");
+    let accuracy = house.get(REQUESTER, "/accuracy").await.is(200).json()[0].clone();
+    let against = accuracy["against"].as_array().unwrap();
+    assert!(against.iter().any(|w| w.as_str().unwrap().ends_with(": The sample was mixed up.")), "{against:?}");
+    assert_eq!(accuracy["digest"], digest, "it is still shown, as revoked");
 }

@@ -250,6 +250,24 @@ impl House {
         self.send(Some(who), builder.body(Body::from(bytes)).unwrap()).await
     }
 
+    /// A page, as the browser of somebody who has just signed in gets it.
+    pub async fn page(&self, who: PersonId, path: &str) -> String {
+        let cookie = |got: &Got| got.headers[header::SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
+        let begun = self.send(None, Request::get("/sign-in").header(header::HOST, HOST).body(Body::empty()).unwrap()).await;
+        let html = begun.text();
+        let token = html.split("name=\"_csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+        let fields = [("_csrf", token), ("person", &who.to_string())];
+        let form: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let sign_in = Request::post("/sign-in")
+            .header(header::HOST, HOST)
+            .header(header::COOKIE, cookie(&begun))
+            .header(header::ORIGIN, format!("http://{HOST}"))
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        let signed_in = self.send(None, sign_in.body(Body::from(form)).unwrap()).await.is(303);
+        let request = Request::get(path).header(header::HOST, HOST).header(header::COOKIE, cookie(&signed_in));
+        self.send(Some(who), request.body(Body::empty()).unwrap()).await.is(200).text()
+    }
+
     /// The request's version, as this person sees it.
     pub async fn version(&self, who: PersonId, id: &str) -> u64 {
         self.get(who, &format!("/requests/{id}")).await.is(200).json()["version"].as_u64().unwrap()

@@ -59,8 +59,8 @@ pub async fn received(house: &House, form: Value) -> String {
     id
 }
 
-/// Searched: its probe, as the holder sees it.
-async fn searched(house: &House, id: &str) -> String {
+/// Taken and authorised: its probe, and its version, as the holder sees them.
+pub async fn authorised(house: &House, id: &str) -> (String, Value) {
     let holder = desk(GalleryId::Passport).assessors[0];
     let at = format!("/requests/{id}");
     let version = house.version(holder, id).await;
@@ -71,7 +71,14 @@ async fn searched(house: &House, id: &str) -> String {
     let body = json!({ "version": taken["version"], "assessment": assessment(), "decision": "authorise" });
     let authorised = house.post(holder, &format!("{at}/probes/{probe}/assess"), body).await.is(200).json();
     assert_eq!(authorised["state"], "searching");
-    let body = json!({ "version": authorised["version"] });
+    (probe, authorised["version"].clone())
+}
+
+/// Searched: its probe, as the holder sees it.
+async fn searched(house: &House, id: &str) -> String {
+    let (probe, version) = authorised(house, id).await;
+    let (holder, at) = (desk(GalleryId::Passport).assessors[0], format!("/requests/{id}"));
+    let body = json!({ "version": version });
     let found = house.post(holder, &format!("{at}/probes/{probe}/search"), body.clone()).await.is(200).json();
     assert_eq!(found["state"], "comparing");
     let again = house.post(holder, &format!("{at}/probes/{probe}/search"), json!({ "version": found["version"] })).await.is(422);
