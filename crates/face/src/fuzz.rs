@@ -128,7 +128,7 @@ method = "by hand."
             groups: vec![Some(group.to_owned())],
             images: angles
                 .iter()
-                .map(|a| Template::normalised(ModelId::new("test"), vec![a.to_radians().cos(), a.to_radians().sin()]).ok())
+                .map(|a| Template::normalised(ModelId::new("test"), vec![a.to_radians().cos(), a.to_radians().sin()]).ok().map(Into::into))
                 .collect(),
         };
         let people = [person(&[0.0, 10.0], "a"), person(&[90.0, 120.0], "b"), person(&[45.0], "a"), person(&[200.0], "b")];

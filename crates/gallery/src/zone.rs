@@ -113,7 +113,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(3_000))]
+        #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 30 } else { 3_000 }))]
         #[test]
         fn a_zone_never_says_none_or_all_wrongly(rows in prop::collection::vec(attributes(), 1..6), filters in filters()) {
             let zone = Zone::of(rows.iter().copied().map(Ok)).unwrap();

@@ -157,7 +157,7 @@ async fn p1_an_evaluation_of_something_else_supports_no_certificate() {
     assert!(issue(b"{}".to_vec(), good()).await.contains("not an evaluation"));
     // Its rates and its searches must agree.
     let padded = evaluation(2_000, |e| {
-        e.searches.push(Search { mated: false, acquired: true, mate: None, other: Some(0.1), rank: None, groups: vec![] })
+        e.searches.push(Search { mated: false, acquired: true, mate: None, other: Some(0.1), rank: None, quality: None, groups: vec![] })
     });
     assert!(issue(padded, good()).await.contains("not those of its searches"));
     let endless = evaluation(2_000, |e| e.columns = (0..5).map(|n| n.to_string()).collect());

@@ -12,8 +12,8 @@ pub fn evaluation(pack: &Pack, model: &ModelInfo, fillers: u64, on: jiff::civil:
     let filler = Filler::open(pack).unwrap();
     let person = |n: u64| {
         let template = filler.template(7, n).unwrap();
-        let again = (n < 150).then(|| Some(template.clone()));
-        Person { groups: vec![], images: std::iter::once(Some(template.clone())).chain(again).collect() }
+        let again = (n < 150).then(|| Some(template.clone().into()));
+        Person { groups: vec![], images: std::iter::once(Some(template.into())).chain(again).collect() }
     };
     let people: Vec<_> = (0..500).map(person).collect();
     let fillers: Vec<_> = (0..fillers).map(|n| filler.template(8, n).unwrap()).collect();

@@ -8,7 +8,7 @@ use casework::record::GalleryId;
 use decoder::{JPEG_QUALITY, Mask, PixelArea, Rgb8};
 use face::{
     Image, Pack,
-    accuracy::{About, Evaluation, Person, Protocol, Refusals, evaluate},
+    accuracy::{About, Acquired, Evaluation, Person, Protocol, Refusals, evaluate},
     filler::Filler,
 };
 use miette::{IntoDiagnostic, Result};
@@ -64,10 +64,10 @@ async fn measure(bureau: &Bureau, pack: &Pack, synthetic: u64) -> Result<Evaluat
             let small = Image::new(cut.width, cut.height, &cut.data).into_diagnostic()?;
             // A face hidden behind a neighbour is not found again alone, and so cannot be enrolled.
             let alone = match engine.detect(&small).into_diagnostic()?.as_slice() {
-                [one] => engine.template(&small, one).ok(),
+                [one] => Acquired::from_face(&*engine, &small, one, 1).ok(),
                 _ => None,
             };
-            let found = engine.template(&image, f).ok();
+            let found = Acquired::from_face(&*engine, &image, f, faces.len()).ok();
             missing += u64::from(alone.is_none()) + u64::from(found.is_none());
             match people.iter_mut().find(|(who, _)| *who == AGAIN.1 && (n, f.index) == AGAIN.0) {
                 Some((_, person)) => person.images.extend([alone, found]),

@@ -149,9 +149,9 @@ fn measured(pack: &Pack, args: &Args, sample: &Sample, outcomes: Vec<Outcome>, t
     let mut refusals: BTreeMap<String, u64> = BTreeMap::new();
     let mut several_faces = 0;
     let mut templates = outcomes.into_iter().map(|outcome| match outcome {
-        Outcome::Made(template, several) => {
+        Outcome::Made(acquired, several) => {
             several_faces += u64::from(several);
-            Some(template)
+            Some(acquired)
         }
         Outcome::Refused(why) => {
             *refusals.entry(why).or_default() += 1;

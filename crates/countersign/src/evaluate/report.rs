@@ -1,6 +1,9 @@
 //! The report for people: plain words, tables, and graphs as SVG, in one HTML file that loads and runs nothing.
 
-use face::accuracy::{Bin, CONFIDENCE, Evaluation, Group, LIST_PLACES, Point, Rates, Ratio, statistics::rule_of_three};
+use face::{
+    accuracy::{Bin, CONFIDENCE, Evaluation, Group, LIST_PLACES, Point, Rates, Ratio, statistics::rule_of_three},
+    quality::discard::Kept,
+};
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, value::Serde};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -51,6 +54,7 @@ struct View<'a> {
     rows: Vec<Row>,
     trade_off: TradeOff,
     histogram: Histogram,
+    discard: Option<Discard>,
     verification: Option<[String; 2]>,
     rank1: String,
     rank10: String,
@@ -83,6 +87,16 @@ struct TradeOff {
     y: Vec<Tick>,
     /// Left of here the sample says nothing.
     unsupported: String,
+    rows: Vec<[String; 3]>,
+    summary: String,
+}
+
+/// What leaving out the worst probes does.
+#[derive(Serialize)]
+struct Discard {
+    line: String,
+    x: Vec<Tick>,
+    y: Vec<Tick>,
     rows: Vec<[String; 3]>,
     summary: String,
 }
@@ -148,6 +162,9 @@ pub fn words(e: &Evaluation) -> String {
         let setting = p.threshold.map(|t| format!(" (threshold {})", decimals(t))).unwrap_or_default();
         say(format!("FPIR {}{setting}: {}", percent(p.fpir), p.says));
     }
+    if let Some(discard) = discard(e) {
+        say(discard.summary);
+    }
     let r = &e.at_pack_threshold;
     say(format!("at the pack's threshold {}: FPIR {}, FNIR {}", decimals(r.threshold), rate(r).0, rate(r).1));
     for group in e.groups.iter().filter(|g| significant(g)) {
@@ -183,6 +200,7 @@ fn view<'a>(e: &'a Evaluation, worst: &'a [Worst]) -> View<'a> {
         rows,
         trade_off: trade_off(e),
         histogram: histogram(&e.histogram(BINS)),
+        discard: discard(e),
         verification: e.verification.as_ref().map(|v| [percent(v.accuracy), percent(v.standard_error)]),
         rank1: percent(e.rank1),
         rank10: percent(e.rank10),
@@ -245,6 +263,34 @@ fn trade_off(e: &Evaluation) -> TradeOff {
         rows,
         summary,
     }
+}
+
+/// The shares of the probes that are left out.
+const DISCARDED: [f64; 11] = [0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5];
+
+/// Where the vertical axis may end, so that its quarters are round.
+const TOPS: [f64; 7] = [0.02, 0.04, 0.1, 0.2, 0.4, 0.6, 0.8];
+
+/// None where no probe's quality was measured.
+fn discard(e: &Evaluation) -> Option<Discard> {
+    let curve = e.error_versus_discard(e.groups_threshold, &DISCARDED);
+    let points: Vec<(&Kept, f64)> = curve.iter().filter_map(|k| k.rate.map(|rate| (k, rate))).collect();
+    let highest = points.iter().fold(0.0_f64, |most, (_, rate)| most.max(*rate));
+    let most = TOPS.into_iter().find(|top| *top >= highest).unwrap_or(1.0);
+    let x = |share: f64| LEFT + (RIGHT - LEFT) * share / DISCARDED[DISCARDED.len() - 1];
+    let y = |rate: f64| BOTTOM - (BOTTOM - TOP) * rate / most;
+    let mut line = String::new();
+    for (k, rate) in &points {
+        let _ = write!(line, "{:.1},{:.1} ", x(k.discarded), y(*rate)); // writing to a string does not fail
+    }
+    let rows: Vec<[String; 3]> =
+        points.iter().map(|(k, rate)| [percent(k.discarded), format!("{:.0}", k.compared), percent(*rate)]).collect();
+    let [first, .., last] = &rows[..] else { return None };
+    let summary =
+        format!("Of all probes with a face {} are missed; with the worst {} by unified quality left out, {}.", first[2], last[0], last[2]);
+    let step = |n: u32| Tick { at: format!("{:.1}", y(most * f64::from(n) / 4.0)), label: percent(most * f64::from(n) / 4.0) };
+    let share = |s: &f64| Tick { at: format!("{:.1}", x(*s)), label: percent(*s) };
+    Some(Discard { line, x: DISCARDED.iter().step_by(2).map(share).collect(), y: (0..=4).map(step).collect(), rows, summary })
 }
 
 fn histogram(bins: &[Bin]) -> Histogram {

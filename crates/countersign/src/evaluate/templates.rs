@@ -3,7 +3,7 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 use decoder::{DecodeError, Decoder, IMAGE_BYTES_MAX};
-use face::{DetectedFace, Engine, FaceError, Image, ModelId, OnnxEngine, Pack, Template};
+use face::{DetectedFace, Engine, FaceError, Image, ModelId, OnnxEngine, Pack, Template, accuracy::Acquired};
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use std::{
     collections::{HashMap, HashSet},
@@ -20,9 +20,11 @@ use std::{
 use tokio::{sync::mpsc, task::JoinSet};
 
 /// What the file begins with.
-const HEADER: &[u8] = b"countersign templates 1\n";
-/// The longest record's body, in bytes: two digests, a kind, and 4,096 values.
-const BODY_BYTES_MAX: usize = 32 + 32 + 1 + 4 * 4096;
+const HEADER: &[u8] = b"countersign templates 2\n";
+/// The longest record's body, in bytes: two digests, a kind, a quality, and 4,096 values.
+const BODY_BYTES_MAX: usize = 32 + 32 + 2 + 4 * 4096;
+/// Stands for a quality that was not measured.
+const NO_QUALITY: u8 = 255;
 /// Results that wait to be written, at most.
 const WAITING_MAX: usize = 16;
 
@@ -31,8 +33,8 @@ type Digest = [u8; 32];
 /// What became of one image.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// A template; of one of several faces, if so.
-    Made(Template, bool),
+    /// A template and its face's quality; of one of several faces, if so.
+    Made(Acquired, bool),
     /// None, and why, in words that name nobody.
     Refused(String),
 }
@@ -153,7 +155,7 @@ async fn one(maker: &Arc<Maker>, path: &Path, known: &HashMap<Digest, Outcome>) 
         let faces = maker.engine.detect(&image)?;
         let several = faces.len() > 1;
         match concerned(&faces, pixels.width(), pixels.height()) {
-            Some(face) => Ok(Outcome::Made(maker.engine.template(&image, face)?, several)),
+            Some(face) => Ok(Outcome::Made(Acquired::from_face(&maker.engine, &image, face, faces.len())?, several)),
             None => Ok(Outcome::Refused("no face was found".into())),
         }
     });
@@ -201,8 +203,8 @@ fn digest(parts: &[&[u8]]) -> Digest {
 /// What is kept of an evaluation while it runs: an append-only file of records, each a length and a CRC-32 (both little
 /// endian, 4 bytes) and a body. What a kill cut short at the end is cut off and made again.
 ///
-/// A body is the maker's key, the image's SHA-256, a kind and a rest: 0 and 1, a template's values (of the only face,
-/// of one of several); 2, a reason.
+/// A body is the maker's key, the image's SHA-256, a kind and a rest: 0 and 1, a quality (255 if none) and a template's
+/// values (of the only face, of one of several); 2, a reason.
 struct Kept {
     file: File,
     key: Digest,
@@ -245,8 +247,8 @@ impl Kept {
         }
         let mut body = [self.key, source].concat();
         match outcome {
-            Outcome::Made(template, several) => {
-                body.push(u8::from(*several));
+            Outcome::Made(Acquired { template, quality }, several) => {
+                body.extend([u8::from(*several), quality.unwrap_or(NO_QUALITY)]);
                 body.extend(template.values().iter().flat_map(|v| v.to_le_bytes()));
             }
             Outcome::Refused(why) => {
@@ -302,9 +304,11 @@ fn outcome(kind: u8, rest: &[u8], maker: &Maker) -> Option<Outcome> {
     if kind == 2 {
         return Some(Outcome::Refused(String::from_utf8(rest.to_vec()).ok()?));
     }
-    let (values, []) = rest.as_chunks::<4>() else { return None };
+    let (quality, values) = rest.split_first()?;
+    let (values, []) = values.as_chunks::<4>() else { return None };
     let values: Vec<f32> = values.iter().map(|v| f32::from_le_bytes(*v)).collect();
     let fits = values.len() == maker.engine.model().dimension;
     let template = Template::from_parts(maker.model().clone(), values).ok()?;
-    fits.then_some(Outcome::Made(template, kind == 1))
+    let quality = Some(*quality).filter(|q| *q != NO_QUALITY);
+    fits.then_some(Outcome::Made(Acquired { template, quality }, kind == 1))
 }

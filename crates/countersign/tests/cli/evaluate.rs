@@ -117,6 +117,8 @@ fn a_small_sample_is_measured_without_a_name_and_says_what_it_cannot_support() {
     let at = said.rates_at(said.at_pack_threshold.threshold);
     assert_eq!((at.misses, at.false_positives), (said.at_pack_threshold.misses, said.at_pack_threshold.false_positives));
 
+    assert!(said.searches.iter().all(|s| s.quality.is_some() == s.acquired), "each face that was found was measured");
+
     let html = fs::read_to_string(&report).unwrap();
     names_nobody(&ran.out);
     names_nobody(&html);
@@ -124,7 +126,13 @@ fn a_small_sample_is_measured_without_a_name_and_says_what_it_cannot_support() {
         assert!(!html.contains(outside), "it stands alone: {outside}");
     }
     assert!(html.contains("Not measurable: 3 searches") && html.contains("300 of them synthetic"));
-    for needed in ["<html lang=\"en-GB\">", "role=\"img\"", "<title id=\"det-title\">", "<caption>Searches by score</caption>"] {
+    for needed in [
+        "<html lang=\"en-GB\">",
+        "role=\"img\"",
+        "<title id=\"det-title\">",
+        "<caption>Searches by score</caption>",
+        "<title id=\"discard-title\">",
+    ] {
         assert!(html.contains(needed), "{needed}");
     }
     let html = |more: &[&str]| {

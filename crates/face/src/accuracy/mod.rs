@@ -19,16 +19,19 @@ mod open_set;
 pub mod statistics;
 mod verification;
 
-pub use open_set::{About, Person, Protocol, Source, evaluate, evaluate_traced};
+pub use open_set::{About, Acquired, Person, Protocol, Source, evaluate, evaluate_traced};
 pub use verification::{Pair, Pairs};
 
+use crate::quality::discard::Kept;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use statistics::{clopper_pearson, rule_of_three};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The version of [`Evaluation`] that this code writes and reads.
-pub const FORMAT: u32 = 2;
+/// The version of [`Evaluation`] that this code writes.
+pub const FORMAT: u32 = 3;
+/// The oldest that it reads: its searches say nothing of quality.
+pub const OLDEST_FORMAT: u32 = 2;
 /// Columns by which an evaluation that is read back may group people.
 pub const COLUMNS_MAX: usize = 4;
 /// Groups in one column.
@@ -90,7 +93,7 @@ pub enum AccuracyError {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evaluation {
-    /// [`FORMAT`].
+    /// From [`OLDEST_FORMAT`] to [`FORMAT`].
     pub format: u32,
     /// The day it was measured, London. A certificate counts from it.
     pub measured_on: Date,
@@ -184,6 +187,9 @@ pub struct Search {
     pub other: Option<f64>,
     /// The mate's place on the list, from 1; those who score the same stand before it.
     pub rank: Option<u32>,
+    /// The probe's unified quality, 0 to 100 ([`crate::Component::UnifiedQuality`]); none where it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<u8>,
     /// The person's group in each of [`Evaluation::columns`], where known.
     pub groups: Vec<Option<String>>,
 }
@@ -362,8 +368,8 @@ impl Evaluation {
     pub fn read(json: &[u8]) -> Result<Self, AccuracyError> {
         let malformed = |reason: String| AccuracyError::Malformed(reason);
         let it: Self = serde_json::from_slice(json).map_err(|e| malformed(e.to_string()))?;
-        if it.format != FORMAT {
-            return Err(malformed(format!("its format is {}, this version reads {FORMAT}", it.format)));
+        if !(OLDEST_FORMAT..=FORMAT).contains(&it.format) {
+            return Err(malformed(format!("its format is {}, this version reads {OLDEST_FORMAT} to {FORMAT}", it.format)));
         }
         let mut scores = it.searches.iter().flat_map(|s| [s.mate, s.other]).flatten();
         if scores.any(|s| grid(s).to_bits() != s.to_bits()) {
@@ -398,6 +404,9 @@ impl Evaluation {
         }
         if self.columns.iter().collect::<BTreeSet<_>>().len() < self.columns.len() {
             return Err("two of its columns have one name".into());
+        }
+        if self.searches.iter().any(|s| s.quality.is_some_and(|q| q > 100)) {
+            return Err("a quality is above 100".into());
         }
         if self.searches.iter().any(|s| s.groups.len() != self.columns.len()) {
             return Err("a search has not one entry for each column".into());
@@ -457,6 +466,13 @@ impl Evaluation {
     /// Intervals are left out of account here; [`Evaluation::rates_at`] has them.
     pub fn trade_off(&self) -> Vec<Point> {
         open_set::trade_off(&self.searches)
+    }
+
+    /// Whether quality tells error: the share of mated searches that miss at a threshold, as the probes of the worst unified
+    /// quality are left out (`shares` of them, 0 to 1), after ISO/IEC 29794-1:2024. Only searches whose mate is enrolled and
+    /// whose probe gave a template and was measured take part; nothing if there is none.
+    pub fn error_versus_discard(&self, threshold: f64, shares: &[f64]) -> Vec<Kept> {
+        open_set::error_versus_discard(&self.searches, threshold, shares)
     }
 
     /// Scores in `bins` parts of equal width over the range that occurs.

@@ -5,7 +5,10 @@ use super::{
     TARGETS, grid, share,
     statistics::{fisher_exact, holm, rule_of_three},
 };
-use crate::{FaceError, Template};
+use crate::{
+    Component, DetectedFace, Engine, FaceError, Image, Template, measure,
+    quality::discard::{self, Kept, Outcome},
+};
 use std::num::NonZeroUsize;
 
 /// Sums side by side in a comparison: one order, whatever the processor.
@@ -16,8 +19,38 @@ const LANES: usize = 8;
 pub struct Person {
     /// The person's group in each of [`Protocol::columns`], where known.
     pub groups: Vec<Option<String>>,
-    /// A template for each image, in the order of their names; none where no template could be made.
-    pub images: Vec<Option<Template>>,
+    /// What was made of each image, in the order of their names; none where no template could be made.
+    pub images: Vec<Option<Acquired>>,
+}
+
+/// What was made of an image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Acquired {
+    /// The template of the face that the image is of.
+    pub template: Template,
+    /// That face's unified quality, 0 to 100 ([`crate::Component::UnifiedQuality`]); none where it was not measured.
+    pub quality: Option<u8>,
+}
+
+impl Acquired {
+    /// From one of the `faces` faces of an image.
+    ///
+    /// # Errors
+    /// As [`Engine::template`].
+    pub fn from_face(engine: &dyn Engine, image: &Image<'_>, face: &DetectedFace, faces: usize) -> Result<Self, FaceError> {
+        let template = engine.template(image, face)?;
+        let measured = measure(image, face, faces);
+        let unified = measured.iter().find(|m| m.component == Component::UnifiedQuality).and_then(|m| m.value);
+        // On a scale of 0 to 100; the cast holds every such number.
+        let quality = unified.filter(|q| (0.0..=100.0).contains(q)).map(|q| q.round() as u8);
+        Ok(Self { template, quality })
+    }
+}
+
+impl From<Template> for Acquired {
+    fn from(template: Template) -> Self {
+        Self { template, quality: None }
+    }
 }
 
 /// How the sample is used.
@@ -104,7 +137,7 @@ pub fn evaluate_traced(
     let enrolled = enrolled(people, protocol)?;
     let gallery = References::new(people, &enrolled, fillers);
     let probes = probes(people, &enrolled);
-    if !probes.iter().any(|p| p.mate.is_none() && p.template.is_some()) {
+    if !probes.iter().any(|p| p.mate.is_none() && p.acquired.is_some()) {
         return Err(AccuracyError::NobodyOutside);
     }
     let mut traced = search_all(&gallery, &probes, people, protocol.threads);
@@ -117,6 +150,7 @@ pub fn evaluate_traced(
             .then(score(a.mate).total_cmp(&score(b.mate)))
             .then(score(a.other).total_cmp(&score(b.other)))
             .then(a.groups.cmp(&b.groups))
+            .then(a.quality.cmp(&b.quality))
     });
     let (searches, sources): (Vec<Search>, Vec<Source>) = traced.into_iter().unzip();
     let of = |mated: bool| searches.iter().filter(move |s| s.mated == mated);
@@ -127,7 +161,7 @@ pub fn evaluate_traced(
     let within = |places: u32| share(count(of(true).filter(|s| s.rank.is_some_and(|r| r <= places))), mated);
     let different = |mated: bool| {
         let mut owners: Vec<usize> =
-            probes.iter().filter(|p| p.mate.is_some() == mated && (mated || p.template.is_some())).map(|p| p.person).collect();
+            probes.iter().filter(|p| p.mate.is_some() == mated && (mated || p.acquired.is_some())).map(|p| p.person).collect();
         owners.dedup();
         owners.len() as u64
     };
@@ -177,7 +211,7 @@ fn count<T>(items: impl Iterator<Item = T>) -> u64 {
 
 /// Every template comes from one model.
 fn same_model(people: &[Person], fillers: &[Template]) -> Result<(), AccuracyError> {
-    let mut all = people.iter().flat_map(|p| p.images.iter().flatten()).chain(fillers);
+    let mut all = people.iter().flat_map(|p| p.images.iter().flatten()).map(|a| &a.template).chain(fillers);
     let Some(first) = all.next() else { return Err(AccuracyError::NobodyTwice) };
     match all.find(|t| t.model() != first.model() || t.values().len() != first.values().len()) {
         Some(other) => Err(FaceError::OtherModel { ours: first.model().clone(), theirs: other.model().clone() }.into()),
@@ -202,7 +236,7 @@ fn enrolled(people: &[Person], protocol: &Protocol) -> Result<Vec<usize>, Accura
 struct Probe<'a> {
     person: usize,
     image: usize,
-    template: Option<&'a Template>,
+    acquired: Option<&'a Acquired>,
     /// Where the person was to be enrolled, from 0; none if they are outside the gallery.
     mate: Option<usize>,
 }
@@ -212,7 +246,7 @@ fn probes<'a>(people: &'a [Person], enrolled: &[usize]) -> Vec<Probe<'a>> {
     for (person, who) in people.iter().enumerate() {
         let mate = enrolled.binary_search(&person).ok();
         let images = who.images.iter().enumerate().skip(usize::from(mate.is_some()));
-        all.extend(images.map(|(image, t)| Probe { person, image, template: t.as_ref(), mate }));
+        all.extend(images.map(|(image, a)| Probe { person, image, acquired: a.as_ref(), mate }));
     }
     all
 }
@@ -248,7 +282,7 @@ impl References {
             next - 1
         };
         for person in enrolled {
-            rows.push(people[*person].images[0].as_ref().map(&mut add));
+            rows.push(people[*person].images[0].as_ref().map(|a| add(&a.template)));
         }
         fillers.iter().for_each(|t| {
             add(t);
@@ -298,11 +332,12 @@ fn cosine(probe: &[f64], reference: &[f32]) -> f64 {
 
 fn search_all(gallery: &References, probes: &[Probe<'_>], people: &[Person], threads: NonZeroUsize) -> Vec<(Search, Source)> {
     let one = |probe: &Probe<'_>| {
-        let found = probe.template.map(|t| gallery.search(t, probe.mate)).unwrap_or_default();
+        let found = probe.acquired.map(|a| gallery.search(&a.template, probe.mate)).unwrap_or_default();
         let groups = people[probe.person].groups.clone();
         let source = Source { person: probe.person, image: probe.image, other: found.row.and_then(|row| gallery.owners.get(row)).copied() };
-        let (mated, acquired) = (probe.mate.is_some(), probe.template.is_some());
-        (Search { mated, acquired, mate: found.mate, other: found.other, rank: found.rank, groups }, source)
+        let (mated, acquired) = (probe.mate.is_some(), probe.acquired.is_some());
+        let quality = probe.acquired.and_then(|a| a.quality);
+        (Search { mated, acquired, mate: found.mate, other: found.other, rank: found.rank, quality, groups }, source)
     };
     let each = probes.len().div_ceil(threads.get()).max(1);
     std::thread::scope(|scope| {
@@ -407,6 +442,12 @@ pub(super) fn trade_off(searches: &[Search]) -> Vec<Point> {
         Point { threshold, fpir: share(from(&alarms), nonmated), fnir: share(mated - from(&hits), mated) }
     };
     thresholds.into_iter().map(at).collect()
+}
+
+pub(super) fn error_versus_discard(searches: &[Search], threshold: f64, shares: &[f64]) -> Vec<Kept> {
+    let outcome = |s: &Search| s.mate.and(s.quality).map(|q| Outcome { quality: f64::from(q), missed: s.is_miss(threshold) });
+    let outcomes: Vec<Outcome> = searches.iter().filter_map(outcome).collect();
+    if outcomes.is_empty() { vec![] } else { discard::error_versus_discard(&outcomes, shares) }
 }
 
 pub(super) fn histogram(searches: &[Search], bins: usize) -> Vec<Bin> {

@@ -126,7 +126,8 @@ impl Pairs {
     /// # Errors
     /// [`AccuracyError::Face`] if two templates are of different models.
     pub(super) fn accuracy(&self, people: &[Person]) -> Result<Verification, AccuracyError> {
-        let template = |(person, image): (usize, usize)| people.get(person).and_then(|p| p.images.get(image)).and_then(Option::as_ref);
+        let acquired = |(person, image): (usize, usize)| people.get(person)?.images.get(image)?.as_ref();
+        let template = |of: (usize, usize)| acquired(of).map(|a| &a.template);
         let score = |pair: &Pair| -> Result<(Option<f64>, bool), AccuracyError> {
             let score = match (template(pair.a), template(pair.b)) {
                 (Some(a), Some(b)) => Some(grid(a.compare(b)?.value)),
@@ -194,7 +195,9 @@ mod tests {
 
     fn person(angles: &[f64]) -> Person {
         let template = |angle: &f64| {
-            Template::normalised(ModelId::new("plane"), vec![angle.to_radians().cos() as f32, angle.to_radians().sin() as f32]).ok()
+            Template::normalised(ModelId::new("plane"), vec![angle.to_radians().cos() as f32, angle.to_radians().sin() as f32])
+                .ok()
+                .map(Into::into)
         };
         Person { groups: vec![], images: angles.iter().map(template).collect() }
     }

@@ -13,7 +13,7 @@ fn at(angle: f64) -> Template {
 }
 
 fn person(angles: &[f64]) -> Person {
-    Person { groups: vec![], images: angles.iter().map(|a| Some(at(*a))).collect() }
+    Person { groups: vec![], images: angles.iter().map(|a| Some(at(*a).into())).collect() }
 }
 
 fn protocol() -> Protocol {
@@ -168,7 +168,7 @@ fn what_cannot_be_evaluated_is_refused() {
     assert!(said(&sample(), &Protocol { gallery_fraction: f64::NAN, ..protocol() }).contains("above 0"));
     assert!(said(&sample(), &Protocol { columns: vec!["sex".into()], ..protocol() }).contains("group columns"));
     let mut mixed = sample();
-    mixed[2].images[0] = Template::normalised(ModelId::new("other"), vec![1.0, 0.0]).ok();
+    mixed[2].images[0] = Template::normalised(ModelId::new("other"), vec![1.0, 0.0]).ok().map(Into::into);
     assert!(said(&mixed, &protocol()).contains("cannot be compared"));
 }
 
@@ -240,7 +240,7 @@ fn an_evaluation_with_more_groups_than_are_read_or_other_groups_than_its_searche
     refused(&|e| e.searches[0].groups = vec![Some("é".repeat(61))], "longer than 60");
     refused(&|e| (columns(e, 1), e.columns[0] = "x".repeat(61)).1, "longer than 60");
     let many = |e: &mut Evaluation| {
-        let one = Search { mated: false, acquired: false, mate: None, other: None, rank: None, groups: vec![None] };
+        let one = Search { mated: false, acquired: false, mate: None, other: None, rank: None, quality: None, groups: vec![None] };
         e.searches.resize(SEARCHES_MAX + 1, one);
     };
     refused(&many, "200000 at most");
@@ -257,13 +257,38 @@ fn part_of_those_with_two_images_are_enrolled_as_the_seed_says() {
     assert_eq!(with(1, 1e-9).enrolled, 1);
 }
 
+#[test]
+fn leaving_out_the_worst_probes_leaves_the_misses_of_the_others() {
+    let mut people = sample();
+    // The probes 10°, 30° and 100° from their mates: the last is missed, and of the worst quality; a stranger's counts for nothing.
+    for (person, quality) in [(0, 80), (1, 60), (2, 20)] {
+        people[person].images[1].as_mut().unwrap().quality = Some(quality);
+    }
+    people[3].images[0].as_mut().unwrap().quality = Some(0);
+    let e = evaluate(about(), &people, &[], None, &protocol()).unwrap();
+    let rates = |e: &Evaluation| e.error_versus_discard(cos(40.0), &[0.0, 1.0 / 3.0]).iter().map(|k| k.rate).collect::<Vec<_>>();
+    assert_eq!(rates(&e), [Some(1.0 / 3.0), Some(0.0)]);
+    // Nobody's reference but the third's fails: their probe has no mate to miss, whatever its quality.
+    people[2].images[0] = None;
+    assert_eq!(rates(&evaluate(about(), &people, &[], None, &protocol()).unwrap()), [Some(0.0), Some(0.0)]);
+    // Not measured is not drawn; and what was written before quality was measured is still read.
+    let unmeasured = evaluate(about(), &sample(), &[], None, &protocol()).unwrap();
+    assert_eq!(rates(&unmeasured), []);
+    let mut json = serde_json::to_value(&unmeasured).unwrap();
+    json["format"] = 2.into();
+    assert_eq!(Evaluation::read(&serde_json::to_vec(&json).unwrap()).unwrap().searches, unmeasured.searches);
+    json["searches"][0]["quality"] = 101.into();
+    assert!(Evaluation::read(&serde_json::to_vec(&json).unwrap()).unwrap_err().to_string().contains("a quality is above 100"));
+}
+
 fn people() -> impl Strategy<Value = Vec<Person>> {
     // Few different values, so that scores tie.
     let image =
         prop::option::weighted(0.9, prop::collection::vec(-2_i8..=2, 3).prop_map(|v| v.into_iter().map(f32::from).collect::<Vec<_>>()));
     let template = image.prop_map(|v| v.and_then(|v| Template::normalised(ModelId::new("test"), v).ok()));
+    let acquired = (template, prop::option::of(0_u8..=100)).prop_map(|(t, quality)| t.map(|template| Acquired { template, quality }));
     let group = prop::option::of(prop::sample::select(vec!["a", "b", "c"])).prop_map(|g| vec![g.map(str::to_owned)]);
-    let one = (group, prop::collection::vec(template, 1..4)).prop_map(|(groups, images)| Person { groups, images });
+    let one = (group, prop::collection::vec(acquired, 1..4)).prop_map(|(groups, images)| Person { groups, images });
     prop::collection::vec(one, 2..24)
 }
 
@@ -283,7 +308,7 @@ proptest! {
                     let list = |own: bool| -> Vec<f64> {
                         let Some(image) = image else { return vec![] };
                         let of = enrolled.iter().filter(|m| (**m == n) == own);
-                        of.filter_map(|m| people[*m].images[0].as_ref()).map(|r| score(image, r)).collect()
+                        of.filter_map(|m| people[*m].images[0].as_ref()).map(|r| score(&image.template, &r.template)).collect()
                     };
                     let (own, others) = (list(true), list(false));
                     if is_enrolled {
