@@ -148,6 +148,10 @@ async fn p1_an_evaluation_of_something_else_supports_no_certificate() {
     assert!(issue(evaluation(2_000, |e| e.pack_digest = "00".into()), good()).await.contains("another edition"));
     let unlike = evaluation(2_000, |e| e.image_specification = Some("00".into()));
     assert!(issue(unlike, good()).await.contains("image specification"));
+    // Made under the one in force, it counts.
+    let in_force = house.bureau.running(P).unwrap().0.specification;
+    let under = evaluation(2_000, |e| e.image_specification = Some(in_force.clone()));
+    assert_eq!(house.bureau.issue_certificate(&under, good()).await.unwrap().certificate.running.specification, in_force);
     assert!(issue(evaluation(100, |_| ()), good()).await.contains("say that the rest is an estimate"));
     assert!(issue(evaluation(2_000, |_| ()), wanted(P, HIGHER)).await.contains("second person"));
     assert!(issue(evaluation(2_000, |_| ()), wanted(P, 7.0)).await.contains("scores of this model"));

@@ -5,10 +5,11 @@ mod sample;
 mod templates;
 
 use crate::{config::Config, enrol::bar};
-use bureau::{Clock as _, SystemClock};
+use bureau::{Clock as _, SystemClock, images::image_specifications};
+use casework::record::GalleryId;
 use face::{
-    OnnxEngine, Pack, Template,
-    accuracy::{self, About, Evaluation, Person, Protocol, Refusals, Source},
+    ImageSpecification, OnnxEngine, Pack, Template,
+    accuracy::{self, About, Acquired, Evaluation, Person, Protocol, Refusals, Source},
     filler::Filler,
 };
 use jiff::civil::Date;
@@ -42,6 +43,10 @@ pub struct Args {
     /// The share of the people with two or more images who are enrolled, with their first image.
     #[arg(long, default_value_t = 1.0)]
     gallery_fraction: f64,
+    /// Search only for images that this gallery's image specification lets through, as of a request's (A3b). One that it blocks
+    /// is not searched for: a miss if the person is enrolled. A certificate from it is for that specification alone.
+    #[arg(long, value_name = "GALLERY")]
+    image_specification: Option<GalleryId>,
     /// Decides who is enrolled, which pairs are drawn and which fillers.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -93,6 +98,10 @@ pub async fn run(config: &Config, args: &Args) -> Result<ExitCode> {
         return Err(accuracy::AccuracyError::NobodyOutside).into_diagnostic();
     }
     let pairs = args.pairs.as_ref().map(|file| sample.pairs(file)).transpose()?;
+    let specification = match args.image_specification {
+        Some(gallery) => image_specifications().into_diagnostic()?.remove(&gallery),
+        None => None,
+    };
     let folder = args.pack.as_ref().unwrap_or(&config.face.pack);
     let pack = Pack::open(folder).into_diagnostic()?;
     let fillers = fillers(&pack, args)?;
@@ -101,7 +110,7 @@ pub async fn run(config: &Config, args: &Args) -> Result<ExitCode> {
     let threads = args.threads.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
     let outcomes = templates(maker, &sample, args.work.as_deref(), threads).await?;
     let today = casework::calendar::london_date(SystemClock.now());
-    let (about, people) = measured(&pack, args, &sample, outcomes, today);
+    let (about, people) = measured(&pack, args, specification.as_ref(), &sample, outcomes, today);
     let protocol = Protocol { seed: args.seed, gallery_fraction: args.gallery_fraction, columns: sample.columns.clone(), threads };
     eprintln!("Searching.");
     let measure = move || accuracy::evaluate_traced(about, &people, &fillers, pairs, &protocol);
@@ -145,13 +154,20 @@ async fn templates(maker: Arc<Maker>, sample: &Sample, work: Option<&Path>, thre
 }
 
 /// The sample as numbers: from here on nobody has a name.
-fn measured(pack: &Pack, args: &Args, sample: &Sample, outcomes: Vec<Outcome>, today: Date) -> (About, Vec<Person>) {
+fn measured(
+    pack: &Pack,
+    args: &Args,
+    specification: Option<&ImageSpecification>,
+    sample: &Sample,
+    outcomes: Vec<Outcome>,
+    today: Date,
+) -> (About, Vec<Person>) {
     let mut refusals: BTreeMap<String, u64> = BTreeMap::new();
     let mut several_faces = 0;
     let mut templates = outcomes.into_iter().map(|outcome| match outcome {
-        Outcome::Made(acquired, several) => {
+        Outcome::Made(template, measured, several) => {
             several_faces += u64::from(several);
-            Some(acquired)
+            Some(Acquired::new(template, &measured, specification))
         }
         Outcome::Refused(why) => {
             *refusals.entry(why).or_default() += 1;
@@ -170,7 +186,7 @@ fn measured(pack: &Pack, args: &Args, sample: &Sample, outcomes: Vec<Outcome>, t
         pack_digest: pack.digest().to_owned(),
         model: info.id.as_str().to_owned(),
         pack_threshold: info.threshold.value,
-        image_specification: None,
+        image_specification: specification.map(|s| hex::encode(s.digest())),
         refusals: refusals.into_iter().map(|(why, images)| Refusals { why, images }).collect(),
         several_faces,
     };

@@ -55,6 +55,7 @@ struct View<'a> {
     trade_off: TradeOff,
     histogram: Histogram,
     discard: Option<Discard>,
+    blocked: Option<String>,
     verification: Option<[String; 2]>,
     rank1: String,
     rank10: String,
@@ -154,6 +155,9 @@ pub fn words(e: &Evaluation) -> String {
         say(format!("  {}: {}", r.images, r.why));
     }
     say(format!("{} enrolled ({}), {} mated and {} non-mated searches", e.enrolled, synthetic(e), e.mated, e.nonmated));
+    if e.image_specification.is_some() {
+        say(blocked(e));
+    }
     if let Some(v) = &e.verification {
         say(format!("one to one: {} ± {} of {} pairs right", percent(v.accuracy), percent(v.standard_error), v.pairs));
     }
@@ -201,6 +205,7 @@ fn view<'a>(e: &'a Evaluation, worst: &'a [Worst]) -> View<'a> {
         trade_off: trade_off(e),
         histogram: histogram(&e.histogram(BINS)),
         discard: discard(e),
+        blocked: e.image_specification.as_ref().map(|_| blocked(e)),
         verification: e.verification.as_ref().map(|v| [percent(v.accuracy), percent(v.standard_error)]),
         rank1: percent(e.rank1),
         rank10: percent(e.rank10),
@@ -209,6 +214,25 @@ fn view<'a>(e: &'a Evaluation, worst: &'a [Worst]) -> View<'a> {
         significant: e.groups.iter().filter(|g| significant(g)).map(sentence).collect(),
         worst,
     }
+}
+
+/// What an image specification kept from being searched for, and what that makes of the misses.
+fn blocked(e: &Evaluation) -> String {
+    let r = &e.at_pack_threshold;
+    // Every probe that was not searched for is among the misses.
+    let searched = e.mated.saturating_sub(e.mated_not_acquired);
+    let among = match searched {
+        0 => "none was left".into(),
+        n => format!("{} of the {n} that were searched for", percent(r.misses.saturating_sub(e.mated_not_acquired) as f64 / n as f64)),
+    };
+    format!(
+        "The image specification blocks {} of {} mated and {} of {} non-mated probes. At the pack's threshold {} of the mated are missed, those counted in; {among}.",
+        e.mated_blocked,
+        e.mated,
+        e.nonmated_blocked,
+        e.nonmated + e.nonmated_not_acquired,
+        percent(r.fnir),
+    )
 }
 
 fn synthetic(e: &Evaluation) -> String {

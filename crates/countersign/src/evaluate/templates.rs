@@ -3,7 +3,7 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 use decoder::{DecodeError, Decoder, IMAGE_BYTES_MAX};
-use face::{DetectedFace, Engine, FaceError, Image, ModelId, OnnxEngine, Pack, Template, accuracy::Acquired};
+use face::{Component, DetectedFace, Engine, FaceError, Image, Measured, ModelId, OnnxEngine, Pack, Template, measure};
 use miette::{IntoDiagnostic, Result, WrapErr, miette};
 use std::{
     collections::{HashMap, HashSet},
@@ -20,11 +20,11 @@ use std::{
 use tokio::{sync::mpsc, task::JoinSet};
 
 /// What the file begins with.
-const HEADER: &[u8] = b"countersign templates 2\n";
-/// The longest record's body, in bytes: two digests, a kind, a quality, and 4,096 values.
-const BODY_BYTES_MAX: usize = 32 + 32 + 2 + 4 * 4096;
-/// Stands for a quality that was not measured.
-const NO_QUALITY: u8 = 255;
+const HEADER: &[u8] = b"countersign templates 3\n";
+/// What is measured of a face, in bytes.
+const MEASURED_BYTES: usize = 8 * Component::ALL.len();
+/// The longest record's body, in bytes: two digests, a kind, what was measured, and 4,096 values.
+const BODY_BYTES_MAX: usize = 32 + 32 + 1 + MEASURED_BYTES + 4 * 4096;
 /// Results that wait to be written, at most.
 const WAITING_MAX: usize = 16;
 
@@ -33,8 +33,8 @@ type Digest = [u8; 32];
 /// What became of one image.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Outcome {
-    /// A template and its face's quality; of one of several faces, if so.
-    Made(Acquired, bool),
+    /// A template, what was measured of its face, and whether that is one of several.
+    Made(Template, Vec<Measured>, bool),
     /// None, and why, in words that name nobody.
     Refused(String),
 }
@@ -56,7 +56,9 @@ impl Maker {
         let exe = std::env::current_exe().into_diagnostic()?;
         let decoder = Decoder::new(exe, vec!["decode-child".into()]);
         let pixels = pixels_of(&decoder).await?;
-        let key = digest(&[pack.digest().as_bytes(), engine.model().id.as_str().as_bytes(), face::accuracy::ENGINE.as_bytes(), &pixels]);
+        let components = Component::ALL.map(Component::name).concat();
+        let model = engine.model().id.as_str().as_bytes();
+        let key = digest(&[pack.digest().as_bytes(), model, face::accuracy::ENGINE.as_bytes(), &pixels, components.as_bytes()]);
         Ok(Self { engine, decoder, key })
     }
 
@@ -155,7 +157,7 @@ async fn one(maker: &Arc<Maker>, path: &Path, known: &HashMap<Digest, Outcome>) 
         let faces = maker.engine.detect(&image)?;
         let several = faces.len() > 1;
         match concerned(&faces, pixels.width(), pixels.height()) {
-            Some(face) => Ok(Outcome::Made(Acquired::from_face(&maker.engine, &image, face, faces.len())?, several)),
+            Some(face) => Ok(Outcome::Made(maker.engine.template(&image, face)?, measure(&image, face, faces.len()), several)),
             None => Ok(Outcome::Refused("no face was found".into())),
         }
     });
@@ -203,8 +205,8 @@ fn digest(parts: &[&[u8]]) -> Digest {
 /// What is kept of an evaluation while it runs: an append-only file of records, each a length and a CRC-32 (both little
 /// endian, 4 bytes) and a body. What a kill cut short at the end is cut off and made again.
 ///
-/// A body is the maker's key, the image's SHA-256, a kind and a rest: 0 and 1, a quality (255 if none) and a template's
-/// values (of the only face, of one of several); 2, a reason.
+/// A body is the maker's key, the image's SHA-256, a kind and a rest: 0 and 1, what was measured (a double for each
+/// component, not a number if none) and a template's values (of the only face, of one of several); 2, a reason.
 struct Kept {
     file: File,
     key: Digest,
@@ -247,8 +249,10 @@ impl Kept {
         }
         let mut body = [self.key, source].concat();
         match outcome {
-            Outcome::Made(Acquired { template, quality }, several) => {
-                body.extend([u8::from(*several), quality.unwrap_or(NO_QUALITY)]);
+            Outcome::Made(template, measured, several) => {
+                body.push(u8::from(*several));
+                let value = |c| measured.iter().find(|m| m.component == c).and_then(|m| m.value);
+                body.extend(Component::ALL.into_iter().flat_map(|c| value(c).unwrap_or(f64::NAN).to_le_bytes()));
                 body.extend(template.values().iter().flat_map(|v| v.to_le_bytes()));
             }
             Outcome::Refused(why) => {
@@ -304,11 +308,13 @@ fn outcome(kind: u8, rest: &[u8], maker: &Maker) -> Option<Outcome> {
     if kind == 2 {
         return Some(Outcome::Refused(String::from_utf8(rest.to_vec()).ok()?));
     }
-    let (quality, values) = rest.split_first()?;
+    let (measured, values) = rest.split_at_checked(MEASURED_BYTES)?;
+    let (measured, _) = measured.as_chunks::<8>();
+    let number = |b: &[u8; 8]| Some(f64::from_le_bytes(*b)).filter(|v| !v.is_nan());
+    let measured = Component::ALL.into_iter().zip(measured).map(|(component, b)| Measured { component, value: number(b) }).collect();
     let (values, []) = values.as_chunks::<4>() else { return None };
     let values: Vec<f32> = values.iter().map(|v| f32::from_le_bytes(*v)).collect();
     let fits = values.len() == maker.engine.model().dimension;
     let template = Template::from_parts(maker.model().clone(), values).ok()?;
-    let quality = Some(*quality).filter(|q| *q != NO_QUALITY);
-    fits.then_some(Outcome::Made(Acquired { template, quality }, kind == 1))
+    fits.then_some(Outcome::Made(template, measured, kind == 1))
 }

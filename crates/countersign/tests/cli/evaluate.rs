@@ -153,6 +153,34 @@ fn a_small_sample_is_measured_without_a_name_and_says_what_it_cannot_support() {
 }
 
 #[test]
+fn a3_under_an_image_specification_what_it_blocks_is_not_searched_for_and_missed() {
+    let ground = Ground::new();
+    // The second picture of the second person is too small: the eyes are fewer than 24 pixels apart.
+    ground.put(1, 2, &faces(&[(3, 1)])[0].scale_to_fit(84, 84).to_jpeg(95).unwrap());
+    let work = ground.path("work");
+    let read = |more: &[&str]| {
+        let ran = ground.evaluate(&[&["--json", "--work", &work], more].concat()).well();
+        names_nobody(&ran.out);
+        Evaluation::read(ran.out.trim().as_bytes()).unwrap()
+    };
+    let open = read(&[]);
+    let size = || fs::metadata(Path::new(&work).join("templates")).unwrap().len();
+    let kept = size();
+    let under = read(&["--image-specification", "passport"]);
+    assert_eq!(size(), kept, "judging takes what was measured before; nothing is made again");
+    let digest = bureau::images::image_specifications().unwrap()[&casework::record::GalleryId::Passport].digest();
+    assert_eq!((&open.image_specification, &under.image_specification), (&None, &Some(hex::encode(digest))));
+    assert_eq!((open.mated_blocked, under.mated_blocked, under.nonmated_blocked), (0, 1, 0));
+    assert_eq!((under.mated, under.mated_not_acquired, under.refused), (open.mated, open.mated_not_acquired + 1, open.refused));
+    let found = |e: &Evaluation| e.mated - e.rates_at(-1.0).misses;
+    assert_eq!(found(&under) + 1, found(&open), "the blocked one is missed at any threshold");
+    let said = ground.evaluate(&["--work", &work, "--image-specification", "passport"]).well().out;
+    assert!(said.contains("The image specification blocks 1 of 3 mated and 0 of 3 non-mated probes."), "{said}");
+    assert!(said.contains("of the 1 that were searched for"), "{said}");
+    assert_eq!(ground.evaluate(&["--image-specification", "nowhere"]).code, Some(2));
+}
+
+#[test]
 fn an_evaluation_killed_half_way_goes_on_and_says_the_same() {
     let ground = Ground::new();
     // Twelve more pictures, so that there is a half-way.

@@ -62,6 +62,11 @@ pub enum AccuracyError {
         "everybody is in the gallery, so false alarms cannot be counted. Add people with one image, or give a --gallery-fraction below 1"
     )]
     NobodyOutside,
+    /// An image specification leaves nothing to count false alarms by.
+    #[error(
+        "the image specification blocks every image of people outside the gallery, so false alarms cannot be counted. Add better images"
+    )]
+    AllBlocked,
     /// The fraction is not one.
     #[error("the gallery fraction is {0}; it must be above 0 and at most 1")]
     Fraction(f64),
@@ -133,14 +138,20 @@ pub struct Evaluation {
     pub mated: u64,
     /// Different people behind them.
     pub mated_people: u64,
-    /// Mated searches whose probe gave no template; each is a miss.
+    /// Mated searches whose probe gave no template, or was blocked; each is a miss.
     pub mated_not_acquired: u64,
+    /// Of those, probes that gave one and are blocked by the image specification.
+    #[serde(default)]
+    pub mated_blocked: u64,
     /// Non-mated searches that ran. Failures to acquire are left out: they cannot raise a false alarm.
     pub nonmated: u64,
     /// Different people behind them.
     pub nonmated_people: u64,
-    /// Non-mated probes that gave no template.
+    /// Non-mated probes that gave no template, or were blocked.
     pub nonmated_not_acquired: u64,
+    /// Of those, probes that gave one and are blocked by the image specification.
+    #[serde(default)]
+    pub nonmated_blocked: u64,
     /// One-to-one accuracy, if the sample has pairs for it.
     pub verification: Option<Verification>,
     /// One point for each of [`TARGETS`].
@@ -379,6 +390,14 @@ impl Evaluation {
         let of = |r: &Rates| (r.mated, r.nonmated, r.misses, r.false_positives);
         if of(&counted) != of(&it.at_pack_threshold) || (counted.mated, counted.nonmated) != (it.mated, it.nonmated) {
             return Err(malformed("its rates are not those of its searches".into()));
+        }
+        let not_acquired = |mated: bool| it.searches.iter().filter(|s| s.mated == mated && !s.acquired).count() as u64;
+        let blocked = [it.mated_blocked, it.nonmated_blocked];
+        if it.mated_blocked > not_acquired(true) || it.nonmated_blocked > not_acquired(false) {
+            return Err(malformed("it says that more probes were blocked than were not searched".into()));
+        }
+        if it.image_specification.is_none() && blocked != [0, 0] {
+            return Err(malformed("it names no image specification that blocked its probes".into()));
         }
         it.bounded().map_err(malformed)?;
         for group in &it.groups {

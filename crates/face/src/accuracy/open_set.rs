@@ -6,7 +6,7 @@ use super::{
     statistics::{fisher_exact, holm, rule_of_three},
 };
 use crate::{
-    Component, DetectedFace, Engine, FaceError, Image, Template, measure,
+    Component, DetectedFace, Engine, FaceError, Image, ImageSpecification, Level, Measured, Template, measure,
     quality::discard::{self, Kept, Outcome},
 };
 use std::num::NonZeroUsize;
@@ -30,26 +30,33 @@ pub struct Acquired {
     pub template: Template,
     /// That face's unified quality, 0 to 100 ([`crate::Component::UnifiedQuality`]); none where it was not measured.
     pub quality: Option<u8>,
+    /// Whether it may be searched for: not where an image specification blocks it (A3b). It may be enrolled all the same.
+    pub searchable: bool,
 }
 
 impl Acquired {
-    /// From one of the `faces` faces of an image.
+    /// A template, and what was measured of its face; with a specification, whether that lets it be searched for.
+    #[must_use]
+    pub fn new(template: Template, measured: &[Measured], specification: Option<&ImageSpecification>) -> Self {
+        let unified = measured.iter().find(|m| m.component == Component::UnifiedQuality).and_then(|m| m.value);
+        // On a scale of 0 to 100; the cast holds every such number.
+        let quality = unified.filter(|q| (0.0..=100.0).contains(q)).map(|q| q.round() as u8);
+        let searchable = specification.is_none_or(|s| s.judge(measured).level() < Level::Block);
+        Self { template, quality, searchable }
+    }
+
+    /// From one of the `faces` faces of an image, judged by no specification.
     ///
     /// # Errors
     /// As [`Engine::template`].
     pub fn from_face(engine: &dyn Engine, image: &Image<'_>, face: &DetectedFace, faces: usize) -> Result<Self, FaceError> {
-        let template = engine.template(image, face)?;
-        let measured = measure(image, face, faces);
-        let unified = measured.iter().find(|m| m.component == Component::UnifiedQuality).and_then(|m| m.value);
-        // On a scale of 0 to 100; the cast holds every such number.
-        let quality = unified.filter(|q| (0.0..=100.0).contains(q)).map(|q| q.round() as u8);
-        Ok(Self { template, quality })
+        Ok(Self::new(engine.template(image, face)?, &measure(image, face, faces), None))
     }
 }
 
 impl From<Template> for Acquired {
     fn from(template: Template) -> Self {
-        Self { template, quality: None }
+        Self { template, quality: None, searchable: true }
     }
 }
 
@@ -138,7 +145,8 @@ pub fn evaluate_traced(
     let gallery = References::new(people, &enrolled, fillers);
     let probes = probes(people, &enrolled);
     if !probes.iter().any(|p| p.mate.is_none() && p.acquired.is_some()) {
-        return Err(AccuracyError::NobodyOutside);
+        let blocked = probes.iter().any(|p| p.mate.is_none() && p.blocked);
+        return Err(if blocked { AccuracyError::AllBlocked } else { AccuracyError::NobodyOutside });
     }
     let mut traced = search_all(&gallery, &probes, people, protocol.threads);
     // The order of the people must not show through.
@@ -188,9 +196,11 @@ pub fn evaluate_traced(
         mated,
         mated_people: different(true),
         mated_not_acquired: count(of(true).filter(|s| !s.acquired)),
+        mated_blocked: count(probes.iter().filter(|p| p.blocked && p.mate.is_some())),
         nonmated,
         nonmated_people: different(false),
         nonmated_not_acquired: count(of(false).filter(|s| !s.acquired)),
+        nonmated_blocked: count(probes.iter().filter(|p| p.blocked && p.mate.is_none())),
         verification,
         at_pack_threshold: Rates::of(searches.iter(), grid(about.pack_threshold)),
         at_no_false_alarm: Rates::of(searches.iter(), threshold_at(&searches, 0.0)),
@@ -236,7 +246,9 @@ fn enrolled(people: &[Person], protocol: &Protocol) -> Result<Vec<usize>, Accura
 struct Probe<'a> {
     person: usize,
     image: usize,
+    /// What is searched with: nothing where there is no template, or the specification blocks it.
     acquired: Option<&'a Acquired>,
+    blocked: bool,
     /// Where the person was to be enrolled, from 0; none if they are outside the gallery.
     mate: Option<usize>,
 }
@@ -246,7 +258,10 @@ fn probes<'a>(people: &'a [Person], enrolled: &[usize]) -> Vec<Probe<'a>> {
     for (person, who) in people.iter().enumerate() {
         let mate = enrolled.binary_search(&person).ok();
         let images = who.images.iter().enumerate().skip(usize::from(mate.is_some()));
-        all.extend(images.map(|(image, a)| Probe { person, image, acquired: a.as_ref(), mate }));
+        all.extend(images.map(|(image, made)| {
+            let acquired = made.as_ref().filter(|a| a.searchable);
+            Probe { person, image, acquired, blocked: made.is_some() && acquired.is_none(), mate }
+        }));
     }
     all
 }

@@ -158,6 +158,42 @@ fn groups_are_compared_with_the_rest_of_their_column() {
     assert!(only.fpir_ratio.is_none() && only.fnir_ratio.is_none(), "there is no rest to compare with");
 }
 
+/// A3b: what a specification blocks is not searched for, and that is no way to fewer misses.
+#[test]
+fn a3_a_blocked_probe_is_not_searched_for_and_counts_as_a_miss() {
+    let block = |people: &mut [Person], who: usize, image: usize| people[who].images[image].as_mut().unwrap().searchable = false;
+    let under = || About { image_specification: Some("ab".into()), ..about() };
+    let open = evaluate(about(), &sample(), &[], None, &protocol()).unwrap();
+    assert_eq!((open.mated_blocked, open.nonmated_blocked), (0, 0));
+    let mut people = sample();
+    // The first person's probe, 10° away; a stranger, 10° from the second person; the third person's reference.
+    for (who, image) in [(0, 1), (4, 0), (2, 0)] {
+        block(&mut people, who, image);
+    }
+    let e = evaluate(under(), &people, &[], None, &protocol()).unwrap();
+    assert_eq!((e.mated, e.mated_not_acquired, e.mated_blocked), (3, 1, 1));
+    assert_eq!((e.nonmated, e.nonmated_not_acquired, e.nonmated_blocked), (3, 1, 1));
+    assert_eq!((e.enrolled, e.failed_to_enrol, e.refused), (3, 0, 0), "a reference is not judged");
+    let at = |e: &Evaluation, angle: f64| (e.rates_at(cos(angle)).misses, e.rates_at(cos(angle)).false_positives);
+    assert_eq!((at(&open, 40.0), at(&e, 40.0)), ((1, 2), (2, 1)));
+    assert_eq!(Evaluation::read(&serde_json::to_vec(&e).unwrap()).unwrap(), e);
+    // It says of itself what is so.
+    let refused = |edit: fn(&mut Evaluation), said: &str| {
+        let mut wrong = e.clone();
+        edit(&mut wrong);
+        let why = Evaluation::read(&serde_json::to_vec(&wrong).unwrap()).unwrap_err().to_string();
+        assert!(why.contains(said), "{why}");
+    };
+    refused(|e| e.mated_blocked = 2, "more probes were blocked than");
+    refused(|e| e.nonmated_blocked = 2, "more probes were blocked than");
+    refused(|e| e.image_specification = None, "names no image specification");
+    for who in [3, 5, 6] {
+        block(&mut people, who, 0);
+    }
+    let nothing = evaluate(under(), &people, &[], None, &protocol()).unwrap_err().to_string();
+    assert!(nothing.contains("the image specification blocks every image"), "{nothing}");
+}
+
 #[test]
 fn what_cannot_be_evaluated_is_refused() {
     let said = |people: &[Person], p: &Protocol| evaluate(about(), people, &[], None, p).unwrap_err().to_string();
@@ -286,7 +322,8 @@ fn people() -> impl Strategy<Value = Vec<Person>> {
     let image =
         prop::option::weighted(0.9, prop::collection::vec(-2_i8..=2, 3).prop_map(|v| v.into_iter().map(f32::from).collect::<Vec<_>>()));
     let template = image.prop_map(|v| v.and_then(|v| Template::normalised(ModelId::new("test"), v).ok()));
-    let acquired = (template, prop::option::of(0_u8..=100)).prop_map(|(t, quality)| t.map(|template| Acquired { template, quality }));
+    let acquired = (template, prop::option::of(0_u8..=100), prop::bool::weighted(0.8));
+    let acquired = acquired.prop_map(|(t, quality, searchable)| t.map(|template| Acquired { template, quality, searchable }));
     let group = prop::option::of(prop::sample::select(vec!["a", "b", "c"])).prop_map(|g| vec![g.map(str::to_owned)]);
     let one = (group, prop::collection::vec(acquired, 1..4)).prop_map(|(groups, images)| Person { groups, images });
     prop::collection::vec(one, 2..24)
@@ -296,15 +333,16 @@ proptest! {
     #[test]
     fn searches_and_rates_are_those_of_a_naive_count(people in people(), threads in 1_usize..5) {
         let p = Protocol { columns: vec!["g".into()], threads: NonZeroUsize::new(threads).unwrap(), ..protocol() };
-        let Ok(e) = evaluate(about(), &people, &[], None, &p) else { return Ok(()) };
-        prop_assert_eq!(&e, &evaluate(about(), &people, &[], None, &Protocol { threads: NonZeroUsize::MIN, ..p }).unwrap());
+        let about = About { image_specification: Some("ab".into()), ..about() };
+        let Ok(e) = evaluate(about.clone(), &people, &[], None, &p) else { return Ok(()) };
+        prop_assert_eq!(&e, &evaluate(about, &people, &[], None, &Protocol { threads: NonZeroUsize::MIN, ..p }).unwrap());
         let score = |a: &Template, b: &Template| grid(a.compare(b).unwrap().value);
         let enrolled: Vec<usize> = (0..people.len()).filter(|n| people[*n].images.len() > 1).collect();
         for threshold in e.searches.iter().flat_map(|s| [s.mate, s.other]).flatten().chain([-1.0, 0.5, 1.1]) {
             let (mut mated, mut nonmated, mut misses, mut alarms) = (0, 0, 0, 0);
             for (n, who) in people.iter().enumerate() {
                 let is_enrolled = enrolled.contains(&n);
-                for image in who.images.iter().skip(usize::from(is_enrolled)) {
+                for image in who.images.iter().skip(usize::from(is_enrolled)).map(|i| i.as_ref().filter(|i| i.searchable)) {
                     let list = |own: bool| -> Vec<f64> {
                         let Some(image) = image else { return vec![] };
                         let of = enrolled.iter().filter(|m| (**m == n) == own);
