@@ -15,6 +15,8 @@ fn killed_cut_off_full_and_raced_everything_acknowledged_is_there() {
     assert!(ran.status.success(), "{said}\n{}", String::from_utf8_lossy(&ran.stderr));
     println!("{said}");
     assert!(said.contains("everything held after each") && said.contains("| PowerCut |"), "{said}");
+    assert!(said.contains("of 3 witnesses required") && !said.contains("; 0 answers left;"), "{said}");
+    assert!(!said.contains("0 cycles began with a change of it"), "{said}");
 }
 
 /// The same campaign on a disk that lies about its flushes, which nothing survives: it sees what is lost.
@@ -23,6 +25,14 @@ fn a_disk_that_lies_is_found_out() {
     let ran = torture(&["--cycles", "48", "--seed", "7", "--seconds", SECONDS, "--liar", "1"]);
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(!ran.status.success() && said.contains("WRONG after cycle"), "{said}");
+}
+
+/// Lives whose witnesses are out of reach, and whose processes do not wait for them: it sees what left too early.
+#[test]
+fn an_answer_that_left_before_its_witnesses_is_found_out() {
+    let ran = torture(&["--cycles", "24", "--seed", "7", "--seconds", SECONDS, "--careless", "1"]);
+    let said = String::from_utf8_lossy(&ran.stdout);
+    assert!(!ran.status.success() && said.contains("under 2 witnesses, and they do not cover"), "{said}");
 }
 
 /// The same lives on PostgreSQL: nodes killed alone and by twos, connections ended, the server crashed under them.

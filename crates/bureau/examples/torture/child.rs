@@ -1,7 +1,7 @@
 //! The process that is tormented: several people at once, and a worker, carry requests along, and say on
 //! standard output what was acknowledged to them, as soon as it was.
 
-use crate::{Chance, check::opened};
+use crate::{Chance, check::opened, outside};
 use bureau::{Bureau, BureauError, Clock, Once};
 use casework::{
     assess::{Criterion, Decision, Finding},
@@ -22,11 +22,15 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use store::{Database, Place, PutDraft, Servers};
+use store::{Database, Place, PutDraft, Servers, Store};
 use uuid::Uuid;
 
 /// The environment's names for the addresses of the records and the keys.
 pub(crate) const ADDRESSES: [&str; 2] = ["TORTURE_RECORDS", "TORTURE_KEYS"];
+/// The environment's name for: the master key is changed before anything else is done.
+pub(crate) const ROTATE: &str = "TORTURE_ROTATE";
+/// How long whoever asks a witness rests before the next checkpoint.
+const ASKING_REST: Duration = Duration::from_millis(25);
 /// Steps that each of the people takes.
 const STEPS: u64 = 14;
 /// How long somebody whose step failed waits before the next, where the server may be gone.
@@ -44,6 +48,8 @@ pub(crate) enum Step {
     Served { request: RequestId },
     /// A worker said that a class of a request was erased.
     Erased { request: RequestId, class: RetentionClass },
+    /// The master key gave way to another.
+    Rotated,
     /// A step failed, and said so.
     Refused,
 }
@@ -54,6 +60,7 @@ impl Step {
             Self::Acknowledged { request, version } => format!("ack {request} {version}\n"),
             Self::Served { request } => format!("served {request}\n"),
             Self::Erased { request, class } => format!("erased {request} {class}\n"),
+            Self::Rotated => "rotated\n".into(),
             Self::Refused => "refused\n".into(),
         };
         let mut out = std::io::stdout().lock();
@@ -67,6 +74,7 @@ impl Step {
             ("ack", Some(id), Some(v)) => Some(Self::Acknowledged { request: id.parse().ok()?, version: v.parse().ok()? }),
             ("served", Some(id), None) => Some(Self::Served { request: id.parse().ok()? }),
             ("erased", Some(id), Some(c)) => Some(Self::Erased { request: id.parse().ok()?, class: c.parse().ok()? }),
+            ("rotated", None, None) => Some(Self::Rotated),
             ("refused", None, None) => Some(Self::Refused),
             _ => None,
         }
@@ -102,9 +110,26 @@ pub(crate) async fn run() -> ExitCode {
     let mut next = || args.next().expect("child STORE SEED DAYS jumps|steady");
     let (folder, seed, days, clock) = (PathBuf::from(next()), next().parse::<u64>().unwrap(), next().parse::<i64>().unwrap(), next());
     let time = Arc::new(Jumping::days_on(days));
+    if std::env::var_os(ROTATE).is_some() {
+        // As an operator does it, with everything stopped; another process that has it open is a refusal.
+        match Store::rotate_master(&place_of(&folder), None).await {
+            Ok(_) => Step::Rotated.tell(),
+            Err(_) => Step::Refused.tell(),
+        }
+    }
     // A fault may strike while it opens: then it says so and ends, and nothing was acknowledged.
     let Ok(bureau) = opened(&place_of(&folder), time.clone()).await else { return ExitCode::FAILURE };
-    let bureau = Arc::new(bureau);
+    let witnesses = outside::list();
+    let bureau = Arc::new(bureau.with_witnesses(witnesses.unwrap_or_default()));
+    for n in 0..bureau.witness_count() {
+        let bureau = bureau.clone();
+        tokio::spawn(async move {
+            loop {
+                let _ = bureau.ask_witness(n).await; // a fault may strike here too: it is asked again
+                tokio::time::sleep(ASKING_REST).await;
+            }
+        });
+    }
     let on_server = place_of(&folder).database != Database::Folder;
     let mut people = vec![];
     for n in 0..3_u64 {

@@ -6,11 +6,15 @@
 //! cargo run --release -p bureau --example torture -- --cycles 10000 --seed 1
 //! ```
 //!
+//! Every third life requires two of three witnesses, real processes that are killed, late or out of reach themselves. In
+//! a folder the master key is changed now and then, and killed at that as well.
+//!
 //! With `--postgres 1` records and keys are on a server of the run's own; then nodes are killed, alone and by twos,
 //! their connections end at any moment, and the server crashes under them.
 //!
 //! What must hold, each time: the store opens; the log verifies; replay agrees; a decision that was acknowledged
-//! is there; an answer that was served was released before; an answer left once for each time that it was made up;
+//! is there; an answer that was served was released before, and with witnesses both were under their hands; an answer
+//! left once for each time that it was made up;
 //! what is owed is done without a failure. See `docs/TORTURE.md` for what it does not do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test; a panic is its finding")]
 
@@ -18,9 +22,11 @@ mod check;
 mod child;
 #[path = "../../../store/tests/postgres/cluster.rs"]
 mod cluster;
+mod outside;
 
-use child::{ADDRESSES, Step};
+use child::{ADDRESSES, ROTATE, Step};
 use cluster::Cluster;
+use outside::{LIST, Outside, REQUIRED, Trouble};
 use std::{
     collections::BTreeMap,
     fs,
@@ -48,6 +54,20 @@ const POINTS: [&str; 10] = [
     "blobs rename",
     "blobs remove",
 ];
+
+/// Every so many lives one requires witnesses.
+const WITNESSED: u64 = 3;
+/// One cycle of so many begins with another master key.
+const ROTATES: u64 = 6;
+/// Changes that a change of the master key makes at least.
+const ROTATION_CHANGES: u64 = 120;
+/// Flushes among them.
+const ROTATION_FLUSHES: u64 = 12;
+/// Those of them that have a name of their own, and how many there are of it.
+const ROTATION_POINTS: [(&str, u64); 5] =
+    [("secrets write", 5), ("secrets rename", 5), ("secrets flush", 8), ("keys.db-wal flush", 4), ("keys.db write", 20)];
+/// Draws beside those of the faults, so that a seed's faults are the same with them and without.
+const BESIDE: u64 = 0x5EED_0F07_4E25;
 
 /// Chance that can be had again: SplitMix64.
 pub(crate) struct Chance(pub(crate) u64);
@@ -117,10 +137,12 @@ struct Settings {
     liar: bool,
     /// Records and keys are on a PostgreSQL server, which is the run's own.
     postgres: bool,
+    /// Witnesses are required, and the tormented process does not ask for them: the run must find that something left.
+    careless: bool,
 }
 
 fn settings() -> Settings {
-    let mut out = Settings { cycles: 100, seed: 1, seconds: u64::MAX, liar: false, postgres: false };
+    let mut out = Settings { cycles: 100, seed: 1, seconds: u64::MAX, liar: false, postgres: false, careless: false };
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
         let value = args.next().and_then(|v| v.parse().ok()).unwrap_or_else(|| panic!("{name} takes a number"));
@@ -130,7 +152,8 @@ fn settings() -> Settings {
             "--seconds" => out.seconds = value,
             "--liar" => out.liar = value != 0,
             "--postgres" => out.postgres = value != 0,
-            _ => panic!("torture [--cycles N] [--seed N] [--seconds N] [--liar 1] [--postgres 1]: {name} is none of these"),
+            "--careless" => out.careless = value != 0,
+            _ => panic!("torture [--cycles N] [--seed N] [--seconds N] [--liar 1] [--careless 1] [--postgres 1]: {name} is none of these"),
         }
     }
     out
@@ -163,6 +186,9 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("child") {
         return runtime.block_on(child::run());
     }
+    if std::env::args().nth(1).as_deref() == Some("witness") {
+        return runtime.block_on(outside::serve());
+    }
     let settings = settings();
     let ground = tempfile::tempdir().unwrap();
     let library = library(ground.path());
@@ -174,10 +200,11 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     }
-    runtime.block_on(check::found(&place(&founded, server.as_ref(), "")));
+    let key = runtime.block_on(check::found(&place(&founded, server.as_ref(), "")));
     let began = Instant::now();
     let mut tally: BTreeMap<Fault, Tally> = BTreeMap::new();
     let mut names: BTreeMap<String, u64> = BTreeMap::new();
+    let mut beside = Beside::default();
     let mut cycle = 0;
     while cycle < settings.cycles && began.elapsed() < Duration::from_secs(settings.seconds) {
         // A life can be had again by itself: its seed is the run's and its number.
@@ -193,7 +220,11 @@ fn main() -> ExitCode {
         }
         let life_place = place(&store, server.as_ref(), &suffix);
         let mut life = check::Life::default();
-        let mut chance = Chance(seed);
+        let (mut chance, mut more) = (Chance(seed), Chance(seed ^ BESIDE));
+        let watched = settings.careless || number % WITNESSED == 0 && !settings.liar;
+        let around = ground.path().join(format!("witnesses-{number}"));
+        let outside = watched.then(|| Outside::start(&runtime, &around, &key));
+        let mut left = 0;
         for turn in 0..LIFE.min(settings.cycles - cycle) {
             let drawn = match server {
                 // Few and slow: each in its turn, so that a short run has all of them.
@@ -201,7 +232,39 @@ fn main() -> ExitCode {
                 None => FAULTS[usize::try_from(chance.below(FAULTS.len() as u64)).unwrap()],
             };
             let fault = if settings.liar { Fault::DiskThatLies } else { drawn };
-            let said = torment(&life_place, &library, fault, turn, &mut chance, ground.path(), server.as_mut());
+            let rotates = more.below(ROTATES) == 0 && server.is_none() && !settings.liar;
+            let trouble = if settings.careless { Trouble::TooManyDown } else { Trouble::draw(&mut more) };
+            if let Some(outside) = &outside {
+                outside.trouble(trouble, &library, &mut more);
+            }
+            let scene = Scene {
+                place: &life_place,
+                library: &library,
+                ground: ground.path(),
+                witnesses: outside.as_ref().map(|o| o.told(if settings.careless { 0 } else { REQUIRED })),
+                rotates,
+            };
+            let master = |of: &Place| fs::read(of.dir.join("secrets/master.key")).unwrap_or_default();
+            let former = master(&life_place);
+            let said = torment(&scene, fault, turn, &mut chance, server.as_mut());
+            if let Some(outside) = &outside {
+                beside.watched += 1;
+                *beside.troubles.entry(trouble).or_default() += 1;
+                beside.ended += u64::from(outside.calm(trouble));
+            }
+            let rotated = said.steps.iter().any(|s| matches!(s, Step::Rotated));
+            let half_way = life_place.dir.join("secrets/master.next.key").exists();
+            beside.rotations += u64::from(rotates);
+            beside.half_way += u64::from(rotates && half_way);
+            let mut wrong = rotated && master(&life_place) == former;
+            let mut why = "the master key was changed, and is the same".to_owned();
+            // Left as it is, or run again: half of the time each.
+            if !wrong && half_way && more.below(2) == 0 {
+                match runtime.block_on(check::rotation_ends(&life_place)) {
+                    Ok(()) => beside.gone_on += 1,
+                    Err(e) => (wrong, why) = (true, e),
+                }
+            }
             let t = tally.entry(fault).or_default();
             t.cycles += 1;
             t.struck += u64::from(said.struck);
@@ -212,18 +275,21 @@ fn main() -> ExitCode {
                 match step {
                     Step::Acknowledged { .. } | Step::Erased { .. } => t.acknowledged += 1,
                     Step::Served { .. } => t.served += 1,
+                    Step::Rotated => beside.rotated += 1,
                     Step::Refused => t.refused += 1,
                 }
                 life.learn(step);
             }
-            if let Err(wrong) = runtime.block_on(check::holds(&life_place, &life, days(turn))) {
+            let held = if wrong { Err(why) } else { runtime.block_on(check::holds(&life_place, &life, days(turn), outside.as_ref())) };
+            left = held.as_ref().map_or(left, |n| *n);
+            if let Err(wrong) = held {
                 if let Some(server) = &server {
                     for of in ["records", "keys"] {
                         fs::write(ground.path().join(of), server.dump(&format!("{of}{suffix}"))).unwrap();
                     }
                 }
                 println!("WRONG after cycle {cycle} ({fault:?}), life {number}, turn {turn}, seed {}: {wrong}", settings.seed);
-                if !settings.liar {
+                if !settings.liar && !settings.careless {
                     println!("the data directory is kept: {}", store.display());
                     let _ = ground.keep();
                 }
@@ -232,6 +298,12 @@ fn main() -> ExitCode {
             cycle += 1;
         }
         fs::remove_dir_all(&store).unwrap();
+        if let Some(outside) = outside {
+            beside.left += left;
+            outside.said().into_iter().for_each(|(status, n)| *beside.answers.entry(status).or_default() += n);
+            drop(outside);
+            fs::remove_dir_all(&around).unwrap();
+        }
         if let Some(server) = &server {
             for of in ["records", "keys"] {
                 server.sql("postgres", &format!("DROP DATABASE {of}{suffix} WITH (FORCE)"));
@@ -249,6 +321,7 @@ fn main() -> ExitCode {
     for (name, n) in &names {
         println!("| {name} | {n} |");
     }
+    beside.print();
     ExitCode::SUCCESS
 }
 
@@ -264,44 +337,93 @@ struct Said {
     name: Option<String>,
 }
 
+/// What goes on beside the faults.
+#[derive(Default)]
+struct Beside {
+    /// Cycles of lives that require witnesses, and what was done to those.
+    watched: u64,
+    troubles: BTreeMap<Trouble, u64>,
+    /// Cycles in which a witness met its end.
+    ended: u64,
+    /// Answers that left in these lives, each found under enough witnesses.
+    left: u64,
+    /// What the witnesses answered.
+    answers: BTreeMap<u16, u64>,
+    /// Cycles that began with another master key: begun, acknowledged, left half-way, and of these ended by running it again.
+    rotations: u64,
+    rotated: u64,
+    half_way: u64,
+    gone_on: u64,
+}
+
+impl Beside {
+    fn print(&self) {
+        println!("\n{} cycles with {REQUIRED} of {} witnesses required: {:?}", self.watched, outside::OF, self.troubles);
+        println!("a witness met its end in {}; {} answers left; what the witnesses answered: {:?}", self.ended, self.left, self.answers);
+        println!(
+            "master key: {} cycles began with a change of it, {} were acknowledged, {} stopped half-way, {} of those run again at once",
+            self.rotations, self.rotated, self.half_way, self.gone_on
+        );
+    }
+}
+
+/// Where a cycle is played.
+struct Scene<'a> {
+    place: &'a Place,
+    library: &'a Path,
+    ground: &'a Path,
+    /// The witnesses as a child is told of them.
+    witnesses: Option<String>,
+    /// The first process begins with another master key.
+    rotates: bool,
+}
+
 /// One cycle.
-fn torment(
-    place: &Place,
-    library: &Path,
-    fault: Fault,
-    turn: u64,
-    chance: &mut Chance,
-    ground: &Path,
-    mut server: Option<&mut Cluster>,
-) -> Said {
-    let store = &place.dir;
-    let report = ground.join("report");
+fn torment(scene: &Scene, fault: Fault, turn: u64, chance: &mut Chance, mut server: Option<&mut Cluster>) -> Said {
+    let (place, store) = (scene.place, &scene.place.dir);
+    let report = scene.ground.join("report");
     let _ = fs::remove_file(&report); // there may be none
     let mut children = vec![];
     let two = matches!(fault, Fault::TwoProcesses | Fault::TwoNodesKilled | Fault::LostConnections | Fault::ServerCrashed);
-    for _ in 0..if two { 2 } else { 1 } {
+    for n in 0..if two { 2 } else { 1 } {
+        let rotates = scene.rotates && n == 0;
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.arg("child").arg(store).arg(chance.next().to_string()).arg(days(turn).to_string());
         command.arg(if fault == Fault::ClockJumps { "jumps" } else { "steady" });
         if let Database::Postgres(servers) = &place.database {
             command.envs(ADDRESSES.into_iter().zip([servers.records(), servers.keys()]));
         }
+        if let Some(witnesses) = &scene.witnesses {
+            command.env(LIST, witnesses);
+        }
+        if rotates {
+            command.env(ROTATE, "1");
+        }
+        // While it changes the master key, if it does.
+        let soon = |n: u64, most: u64| if rotates { 1 + n % most } else { n };
         let what = match fault {
-            Fault::KilledAtAChange | Fault::TwoProcesses => Some(format!("kill {}", 1 + chance.below(CHANGES))),
+            Fault::KilledAtAChange | Fault::TwoProcesses => Some(format!("kill {}", soon(1 + chance.below(CHANGES), ROTATION_CHANGES))),
             Fault::KilledAtANamedPoint => {
                 let point = POINTS[usize::try_from(chance.below(POINTS.len() as u64)).unwrap()];
                 let often = if point.ends_with("write") { 400 } else { 30 };
-                Some(format!("point {point}: {}", 1 + chance.below(if point.starts_with("records.db-wal") { often } else { 12 })))
+                let n = 1 + chance.below(if point.starts_with("records.db-wal") { often } else { 12 });
+                Some(if rotates {
+                    let all = ROTATION_POINTS.len() as u64;
+                    let (point, times) = ROTATION_POINTS[usize::try_from(n % all).unwrap()];
+                    format!("point {point}: {}", 1 + n / all % times)
+                } else {
+                    format!("point {point}: {n}")
+                })
             }
-            Fault::PowerCut => Some(format!("power {}", 1 + chance.below(CHANGES))),
-            Fault::DiskThatLies => Some(format!("liar {}", 1 + chance.below(CHANGES))),
-            Fault::DiskFull => Some(format!("full {} {}", 1 + chance.below(CHANGES), 1 + chance.below(40))),
-            Fault::FlushFailed => Some(format!("badflush {}", 1 + chance.below(CHANGES / 15))),
+            Fault::PowerCut => Some(format!("power {}", soon(1 + chance.below(CHANGES), ROTATION_CHANGES))),
+            Fault::DiskThatLies => Some(format!("liar {}", soon(1 + chance.below(CHANGES), ROTATION_CHANGES))),
+            Fault::DiskFull => Some(format!("full {} {}", soon(1 + chance.below(CHANGES), ROTATION_CHANGES), 1 + chance.below(40))),
+            Fault::FlushFailed => Some(format!("badflush {}", soon(1 + chance.below(CHANGES / 15), ROTATION_FLUSHES))),
             Fault::SlowDisk => Some("slow 8".to_owned()),
             Fault::KilledAtAnyMoment | Fault::ClockJumps | Fault::TwoNodesKilled | Fault::LostConnections | Fault::ServerCrashed => None,
         };
         if let Some(what) = what {
-            command.env("LD_PRELOAD", library).env("FAULT", what).env("FAULT_FOLDER", store);
+            command.env("LD_PRELOAD", scene.library).env("FAULT", what).env("FAULT_FOLDER", store);
             command.env("FAULT_SEED", chance.next().to_string()).env("FAULT_REPORT", &report);
         }
         children.push(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
