@@ -30,7 +30,7 @@ fn a_disk_that_lies_is_found_out() {
 /// Lives whose witnesses are out of reach, and whose processes do not wait for them: it sees what left too early.
 #[test]
 fn an_answer_that_left_before_its_witnesses_is_found_out() {
-    let ran = torture(&["--cycles", "24", "--seed", "7", "--seconds", SECONDS, "--careless", "1"]);
+    let ran = torture(&["--cycles", "240", "--seed", "7", "--seconds", SECONDS, "--careless", "1"]);
     let said = String::from_utf8_lossy(&ran.stdout);
     assert!(!ran.status.success() && said.contains("under 2 witnesses, and they do not cover"), "{said}");
 }

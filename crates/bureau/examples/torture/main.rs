@@ -221,7 +221,7 @@ fn main() -> ExitCode {
         let life_place = place(&store, server.as_ref(), &suffix);
         let mut life = check::Life::default();
         let (mut chance, mut more) = (Chance(seed), Chance(seed ^ BESIDE));
-        let watched = settings.careless || number % WITNESSED == 0 && !settings.liar;
+        let watched = settings.careless || number.is_multiple_of(WITNESSED) && !settings.liar;
         let around = ground.path().join(format!("witnesses-{number}"));
         let outside = watched.then(|| Outside::start(&runtime, &around, &key));
         let mut left = 0;

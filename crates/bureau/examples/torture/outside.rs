@@ -34,7 +34,7 @@ pub(crate) const LIST: &str = "TORTURE_WITNESSES";
 /// An answer that comes late, in milliseconds at most.
 const LATE_MS: u64 = 120;
 /// Changes to its folder within which a witness meets its end; each cosignature makes four.
-const CHANGES: u64 = 24;
+const CHANGES: u64 = 8;
 /// How long what is under way between a house and its witnesses may take to end.
 const UNDER_WAY_MAX: Duration = Duration::from_secs(20);
 
@@ -217,7 +217,7 @@ impl Outside {
             assert!(began.elapsed() < UNDER_WAY_MAX, "what is asked of a witness never ends");
             std::thread::sleep(Duration::from_millis(2));
         }
-        let mut met = false;
+        let mut met = trouble == Trouble::Killed;
         let doomed = matches!(trouble, Trouble::KilledAtAChange | Trouble::PowerCut);
         for one in &self.all {
             *one.network.lock().unwrap() = Network::Well;
