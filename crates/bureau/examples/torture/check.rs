@@ -169,11 +169,13 @@ async fn under_witnesses(b: &Bureau, life: &Life, outside: &Outside) -> Result<u
         let mut released = None;
         for (seq, record) in (1_u64..).zip(&records) {
             match record.header.kind.as_str() {
-                // What was recorded up to then was witnessed before it was let go.
+                // What was recorded up to then was witnessed before it was let go. That it is disclosed is recorded with it.
                 "released" => {
                     left += 1;
                     released = Some(seq);
-                    if !under(stream, seq - 1) {
+                    let with_it = records.iter().take(usize::try_from(seq - 1).unwrap_or(0)).rev();
+                    let with_it = with_it.take_while(|r| r.header.kind == "disclosed").count();
+                    if !under(stream, seq - 1 - with_it as u64) {
                         return Err(format!(
                             "{id}: it was released with {covered} leaves under {REQUIRED} witnesses, and they do not cover it"
                         ));
