@@ -33,7 +33,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 const READY_MAX_S = 180
 
 /** Milliseconds after which a page or a control that has not come is a fault. */
-const PAGE_MAX_MS = 15_000
+const PAGE_MAX_MS = 45_000
 
 /** The two widths at which every page is looked at. */
 const WIDTHS = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } }
