@@ -40,7 +40,7 @@ RUNS = [
                                            "decide_onward", "close", "get_request", "declare_conflict"]),
     ("leader", "Ruth Adeyemi", 6, ["allocate", "admit", "decide_review", "decide_onward", "close", "colleagues", "list_requests",
                                 "statistics", "ledger", "get_history", "examiners_at_work", "replace_examiner", "failed_tasks",
-                                "try_again", "settings", "confirm_threshold", "decline_threshold"]),
+                                "try_again", "settings", "confirm_threshold", "decline_threshold", "affected_searches"]),
     ("second-leader", "Colin Bright", 5, ["list_trials", "new_trial", "get_trial_draft", "save_trial", "discard_trial", "set_trial_probe",
                                        "add_trial_candidate", "describe_trial_candidate", "remove_trial_candidate", "seed_trial",
                                        "get_trial", "get_trial_picture", "stop_trial", "trial_results", "examiner_agreement"]),
@@ -145,7 +145,8 @@ def known(server, token):
         ids.append(trial["id"])
     first, probes, candidates = whole_one or ("", [], [])
     ids = list(dict.fromkeys(ids))
-    return {"ids": [first] * (len(ids) // 2 + 1) + ids if first else ids, "probes": probes, "candidates": candidates, "versions": sorted(versions)}
+    return {"ids": [first] * (len(ids) // 2 + 1) + ids if first else ids, "probes": probes, "candidates": candidates, "versions": sorted(versions),
+            "certificates": [a["digest"] for a in server.get(token, "/accuracy") or [] if a["digest"]]}
 
 
 def configure(folder, name, rate, found):
@@ -167,7 +168,7 @@ def configure(folder, name, rate, found):
     ]
     bindings = []
     for name_of_values, keys in (("ids", ["path.id"]), ("probes", ["path.probe"]), ("candidates", ["path.candidate"]),
-                                 ("versions", ["body.version", "query.version"])):
+                                 ("versions", ["body.version", "query.version"]), ("certificates", ["path.certificate"])):
         if found[name_of_values]:
             lines += [f"[dictionaries.{name_of_values}]", f"values = {json.dumps(found[name_of_values])}"]
             bindings += [f'"{key}" = {{ dictionary = "{name_of_values}", probability = 0.9 }}' for key in keys]

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { authorised, submitted, taken } from './by-hand.mjs'
+import { authorised, searched, submitted, taken } from './by-hand.mjs'
 import { house } from './harness.mjs'
 
 const h = house({ args: process.env.COUNTERSIGN_ARGS ?? 'demo --synthetic 3000 --data {data} --listen 127.0.0.1:{port}' })
@@ -107,12 +107,16 @@ test('P1: a proposal is declined with a reason', async () => {
 test('P1: one person revokes a certificate with a reason that everybody reads; two people and a new evaluation start it again', async () => {
   const id = await submitted(h, { investigation: 'NS/2026/0790' })
   const [start] = await authorised(await taken(h, id), id)
+  // A case that was searched under it.
+  const touched = await submitted(h, { investigation: 'NS/2026/0791' })
+  await searched(await taken(h, touched), touched)
   // A colleague has the question open, too.
   const leader = await h.as('Ruth Adeyemi')
   await leader.goto(h.url('/report/accuracy'))
   await leader.getByRole('link', { name: 'Revoke this certificate of the' }).click()
   await h.check(leader, 'report-accuracy-revoke')
   const asked = await said(leader)
+  assert.match(asked, /\d+ search(es)? (was|were) run under it/)
   for (const part of ['The gallery is not searched from now on', 'No older certificate takes its place', 'a second person confirms']) {
     assert.ok(asked.includes(part), `${part} is not in\n${asked}`)
   }
@@ -137,6 +141,19 @@ test('P1: one person revokes a certificate with a reason that everybody reads; t
   await leader.waitForURL(h.url('/report/accuracy'))
   assert.match(await said(leader), why)
   await h.check(leader, 'report-accuracy-revoked')
+  // What it touched: cases and how far they are, for people to decide; without a script, too.
+  for (const person of [leader, owner]) {
+    await person.getByRole('link', { name: 'Cases searched under the certificate' }).click()
+    await person.getByRole('heading', { name: 'Searches that rest on this certificate' }).waitFor()
+    const main = await said(person)
+    for (const part of ['The photographs were sorted under wrong names.', 'for people to decide', 'That you read it is recorded', 'Being compared', 'This one']) {
+      assert.ok(main.includes(part), `${part} is not in\n${main}`)
+    }
+    assert.equal(await person.locator(`a[href="/report/requests/${touched}"]`).count(), 1)
+    assert.match(main, /\d+ search(es)? in \d+ cases?, newest first/)
+  }
+  await h.check(leader, 'report-accuracy-searches')
+  const trace = new URL(leader.url()).pathname
   // A search that was authorised before is refused, with the reason.
   const holder = await h.as('Asha Verma')
   await holder.goto(h.url(start))
@@ -146,8 +163,10 @@ test('P1: one person revokes a certificate with a reason that everybody reads; t
   // Nobody of another gallery or role is asked at all.
   for (const name of ['Asha Verma', 'Robert Shaw']) {
     const other = await h.as(name)
-    const answer = await other.goto(h.url('/report/accuracy/passport/revoke'))
-    assert.ok([403, 404].includes(answer.status()), `${name}: ${answer.status()}`)
+    for (const path of ['/report/accuracy/passport/revoke', trace]) {
+      const answer = await other.goto(h.url(path))
+      assert.ok([403, 404].includes(answer.status()), `${name}, ${path}: ${answer.status()}`)
+    }
   }
   const anybody = await h.visitor()
   await anybody.goto(h.url('/accuracy'))
@@ -176,6 +195,12 @@ test('P1: one person revokes a certificate with a reason that everybody reads; t
   await leader.getByRole('button', { name: 'Confirm the new threshold' }).click()
   await leader.getByText('The threshold was changed').waitFor()
   assert.match(await said(leader), /In force/)
+  // The new one has carried nothing yet; what the old one carried can still be read.
+  await leader.getByRole('link', { name: 'Searches that rest on this certificate' }).click()
+  assert.match(await said(leader), /No search that you may see was made under it/)
+  await h.check(leader, 'report-accuracy-searches-none')
+  await leader.goto(h.url(trace))
+  assert.equal(await leader.locator(`a[href="/report/requests/${touched}"]`).count(), 1)
   // The same leave serves.
   await holder.goto(h.url(start))
   await holder.getByRole('button', { name: 'Search now' }).click()

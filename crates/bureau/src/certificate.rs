@@ -6,7 +6,7 @@ use crate::{Bureau, BureauError, Result, register::name_of, sha256};
 use casework::{
     access::Action,
     calendar,
-    certificate::{Certificate, Changes, Group, Held, Proposal, Rate, Rates, Running, fpir_estimate, last_day},
+    certificate::{Certificate, Changes, Group, Held, Proposal, Rate, Rates, Revoked, Running, Setting, fpir_estimate, last_day},
     clause::Clause,
     event::Who,
     ids::{Digest, PersonId},
@@ -16,6 +16,7 @@ use casework::{
 };
 use face::accuracy::{Evaluation, Search};
 use gallery::Gallery as _;
+use jiff::civil::Date;
 use serde::Serialize;
 use strum::IntoEnumIterator;
 
@@ -67,6 +68,19 @@ pub struct Proposed {
     pub against: Vec<Refusal>,
 }
 
+/// A certificate that was ended before its time; older ones may have stopped counting with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    /// The certificate: SHA-256 of its note.
+    pub digest: Digest,
+    /// Its threshold.
+    pub threshold: f64,
+    /// First day it counted, London.
+    pub issued: Date,
+    /// When it ended, and why.
+    pub revoked: Revoked,
+}
+
 /// A gallery's setting, as its people see it.
 #[derive(Clone, Debug)]
 pub struct SettingView {
@@ -80,6 +94,8 @@ pub struct SettingView {
     pub may_decline: bool,
     /// Whether there is a certificate that the viewer may end before its time.
     pub may_revoke: bool,
+    /// The revoked certificates of the last [`casework::certificate::CERTIFICATES_MAX`], newest revocation first.
+    pub ended: Vec<Ended>,
 }
 
 /// What checking a certificate's file found.
@@ -227,9 +243,11 @@ impl Bureau {
                 Proposed { number: *number, proposal: p.clone(), by, against: against.unwrap_or_default() }
             });
             let accuracy = self.accuracy_of(&register, g);
+            let ended = register.settings.get(&g).map(ended).unwrap_or_default();
             let stands = accuracy.held.as_ref().is_some_and(|h| h.genuine.is_some() && h.revoked.is_none());
             SettingView {
                 may_revoke: stands && may(Action::RevokeCertificate),
+                ended,
                 accuracy,
                 may_propose: waiting.is_none() && may(Action::ProposeThreshold),
                 may_decline: waiting.is_some() && may(Action::ConfirmThreshold),
@@ -361,6 +379,16 @@ impl Bureau {
             held.genuine = (said.as_ref() == Some(&held.certificate)).then(|| sha256(held.note.as_bytes()));
         }
     }
+}
+
+/// What was revoked in a gallery.
+fn ended(setting: &Setting) -> Vec<Ended> {
+    let all = setting.revocations().into_iter();
+    let line = |(revoked, held): (&Revoked, &Held)| {
+        let c = &held.certificate;
+        Some(Ended { digest: held.genuine?, threshold: c.threshold, issued: c.issued, revoked: revoked.clone() })
+    };
+    all.filter_map(line).collect()
 }
 
 /// The threshold in use in a gallery with what is running.

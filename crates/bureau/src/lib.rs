@@ -6,6 +6,7 @@
 //! personal is recorded before it is served ([`Bureau::consult`]).
 
 mod act;
+pub mod affected;
 pub mod assess;
 pub mod certificate;
 mod copies;

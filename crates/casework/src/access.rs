@@ -76,6 +76,8 @@ pub enum Action {
     ProposeThreshold,
     ConfirmThreshold,
     RevokeCertificate,
+    /// Which searches rest on a certificate: cases and where they are, nobody who was searched for.
+    TraceSearches,
     ExportReferences,
     SeeTrial,
     SeeTrialResults,
@@ -206,6 +208,8 @@ fn row(action: Action) -> Row {
         A::ProposeThreshold => (&[R::Siao], ANY, Clause::P1),
         A::ConfirmThreshold => (&[R::Siao, R::TeamLeader], ANY, Clause::P1),
         A::RevokeCertificate => (&[R::Siao, R::TeamLeader], ANY, Clause::P1),
+        // Those who can revoke a certificate, and whoever asks whether its cases were looked at again.
+        A::TraceSearches => (&[R::Siao, R::TeamLeader, R::Auditor], ANY, Clause::P1),
         // Outside any request, and so of the owner alone (R3): what it says, `export` holds to.
         A::ExportReferences => (&[R::Siao], ANY, Clause::R3),
         A::LookUp => (&[R::Assessor, R::TeamLeader, R::Siao, R::Auditor], ANY, Clause::D5),

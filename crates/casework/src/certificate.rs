@@ -272,12 +272,14 @@ pub struct Held {
 }
 
 /// The end of a certificate before its time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Revoked {
     /// The London date.
     pub on: Date,
     /// Why, in words that name nobody.
     pub reasons: String,
+    /// Which revocation: the register's version that it made. One ends several certificates.
+    pub number: u64,
 }
 
 impl Held {
@@ -370,16 +372,38 @@ impl Setting {
     }
 
     /// Ends a certificate before its time, and with it every older one of its model: none of them steps into its place.
-    pub(crate) fn revoke(&mut self, note: &str, on: Date, reasons: &str) {
+    pub(crate) fn revoke(&mut self, note: &str, revoked: &Revoked) {
         // The last of that text: the same evaluation, issued twice on a day, is the same note.
         let Some(last) = self.certificates.iter().rposition(|h| h.note == note) else { return };
         let model = self.certificates[last].certificate.running.model.clone();
         let of_model = self.certificates[..=last].iter_mut().filter(|h| h.certificate.running.model == model);
         for held in of_model.filter(|h| h.revoked.is_none()) {
-            let revoked = Revoked { on, reasons: reasons.to_owned() };
             self.revoked.insert(held.certificate.evaluation, revoked.clone());
-            held.revoked = Some(revoked);
+            held.revoked = Some(revoked.clone());
         }
+    }
+
+    /// The certificates that one revocation ended, this one among them, newest first; of one that was not revoked, those
+    /// that its revocation would end. Empty where it is none of this gallery's that this installation signed.
+    #[must_use]
+    pub fn ending_with(&self, certificate: Digest) -> Vec<&Held> {
+        let Some(last) = self.certificates.iter().rposition(|h| h.genuine == Some(certificate)) else { return vec![] };
+        let named = &self.certificates[last];
+        let number = named.revoked.as_ref().map(|r| r.number);
+        let within = if number.is_some() { self.certificates.len() } else { last + 1 };
+        let together = |h: &&Held| {
+            let same_model = h.certificate.running.model == named.certificate.running.model;
+            h.genuine.is_some() && same_model && h.revoked.as_ref().map(|r| r.number) == number
+        };
+        self.certificates[..within].iter().rev().filter(together).collect()
+    }
+
+    /// Each revocation of a certificate that this installation signed, newest first, with the newest that it ended.
+    #[must_use]
+    pub fn revocations(&self) -> Vec<(&Revoked, &Held)> {
+        let ended = self.certificates.iter().filter(|h| h.genuine.is_some());
+        let by_number: BTreeMap<u64, _> = ended.filter_map(|h| h.revoked.as_ref().map(|r| (r.number, (r, h)))).collect();
+        by_number.into_values().rev().collect()
     }
 
     /// Whether a revocation stopped the searches with a model: its newest certificate was revoked.

@@ -2,7 +2,7 @@
 //! every change is recorded and dated and nothing is overwritten.
 
 use crate::{
-    certificate::{Proposal, Setting},
+    certificate::{Proposal, Revoked, Setting},
     clause::Clause,
     ids::{DsaId, LeoId, PersonId, TeamId},
     record::GalleryId,
@@ -388,7 +388,8 @@ impl Register {
             }
             RegisterEvent::ThresholdDeclined { gallery, .. } => self.settings.entry(gallery).or_default().proposal = None,
             RegisterEvent::CertificateRevoked { gallery, note, on, reasons } => {
-                self.settings.entry(gallery).or_default().revoke(&note, on, &reasons);
+                let revoked = Revoked { on, reasons, number: self.version };
+                self.settings.entry(gallery).or_default().revoke(&note, &revoked);
             }
         }
     }

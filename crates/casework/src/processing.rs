@@ -108,6 +108,8 @@ pub enum HouseKind {
     TrialResultsRead,
     /// Somebody read where examiners differ in casework.
     ExaminersCompared,
+    /// Somebody read which searches rest on an accuracy certificate.
+    SearchesTraced,
 }
 
 /// The looks at what belongs to a request: the only kind of its stream.
@@ -199,6 +201,7 @@ pub const TABLE: &[(&str, Operation)] = &[
     ("restored", Operation::Alteration),
     ("trial-results-read", Operation::Consultation),
     ("examiners-compared", Operation::Consultation),
+    ("searches-traced", Operation::Consultation),
 ];
 
 /// Why it was done, where the event itself says so, in the words of whoever did it; elsewhere the clauses that

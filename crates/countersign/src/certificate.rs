@@ -5,9 +5,10 @@ use crate::{
     demo,
     house::{self, Galleries},
 };
-use bureau::{Bureau, SystemClock, certificate::Wanted};
+use bureau::{Bureau, SystemClock, affected::AffectedCount, certificate::Wanted};
 use casework::{
-    certificate::{Certificate, percent},
+    certificate::{Certificate, Setting, percent},
+    ids::Digest,
     record::GalleryId,
 };
 use clap::Subcommand;
@@ -35,7 +36,11 @@ pub enum Verb {
     /// End a gallery's certificate before its time: nothing is searched within it, or an older one of its model, from then
     /// on. One person does it, the gallery's owner or a team leader. To search again takes a new evaluation and two people.
     Revoke(Revoke),
-    /// List the certificates in force, and why a gallery is not searched where none is.
+    /// List which searches rest on a certificate and on those that stopped counting with it, and where their cases are now;
+    /// of one that counts, what its revocation would touch. For the gallery's owner, its team leaders and the auditor. The
+    /// look is recorded.
+    Affected(Affected),
+    /// List the certificates in force, and why a gallery is not searched where none is; and those that were revoked.
     List {
         /// Print the signed notes.
         #[arg(long)]
@@ -79,6 +84,19 @@ pub struct Revoke {
     token_file: PathBuf,
 }
 
+/// `certificate affected`
+#[derive(clap::Args)]
+pub struct Affected {
+    /// The certificate: SHA-256 of its note, as `certificate list` prints it.
+    id: Digest,
+    /// A file with the API token of whoever reads it. `countersign token` issues one.
+    #[arg(long, env = "COUNTERSIGN_TOKEN_FILE")]
+    token_file: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs `certificate …`.
 ///
 /// # Errors
@@ -89,6 +107,7 @@ pub async fn run(config: &Config, verb: &Verb) -> Result<ExitCode> {
         Verb::Issue(args) => issue(&bureau, config, args).await,
         Verb::Check { file, json } => check(&bureau, file, *json).await,
         Verb::Revoke(args) => revoke(&bureau, args).await,
+        Verb::Affected(args) => affected(&bureau, args).await,
         Verb::List { notes } => list(&bureau, *notes).await,
     }
 }
@@ -117,6 +136,52 @@ async fn revoke(bureau: &Bureau, args: &Revoke) -> Result<ExitCode> {
     let digest = held.genuine.ok_or_else(|| miette!("the certificate is not one of this installation"))?;
     bureau.revoke_certificate(who, args.gallery, digest, &args.reason).await.map_err(|e| refused("the certificate was not revoked", &e))?;
     println!("Revoked: {}", in_words(&held.certificate));
+    let touched = bureau.affected_count(who, digest).await.into_diagnostic()?;
+    println!("{}: countersign certificate affected {digest}", number(&touched));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How many searches rest on a certificate, in words.
+fn number(n: &AffectedCount) -> String {
+    let searches = if n.searches == 1 { "search rests" } else { "searches rest" };
+    let cases = if n.cases == 1 { "case" } else { "cases" };
+    format!("{} {searches} on it, in {} {cases}", n.searches, n.cases)
+}
+
+async fn affected(bureau: &Bureau, args: &Affected) -> Result<ExitCode> {
+    let who = house::bearer(bureau, &args.token_file).await?;
+    let found = match bureau.affected(who, args.id).await {
+        Ok(found) => found,
+        Err(bureau::BureauError::Refused(why)) if why.first() == Some(&casework::access::unknown()) => {
+            return Err(miette!(
+                help = "`countersign certificate list` prints them",
+                "there is no such certificate, or it is not for you to see"
+            ));
+        }
+        Err(e) => return Err(refused("the searches are not listed", &e)),
+    };
+    if args.json {
+        println!("{}", serde_json::to_string(&found).into_diagnostic()?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    match &found.revoked {
+        Some(revoked) => println!("Revoked on {}: {}", revoked.on, revoked.reasons),
+        None => println!("Not revoked: this is what its revocation would touch."),
+    }
+    for other in &found.with {
+        println!("With it: {other}");
+    }
+    println!("{}", number(&found.count));
+    for s in &found.searches {
+        let outcome = s.outcome.map(|o| format!(", {}", o.to_string().replace('-', " "))).unwrap_or_default();
+        println!("- {}  searched {}  {} gallery  {}{outcome}", s.reference, s.searched_at, s.gallery, s.state.label().to_lowercase());
+    }
+    if found.count.withheld > 0 {
+        println!("Not listed for you, as you examine the case: {} (M2)", found.count.withheld);
+    }
+    if found.count.erased > 0 {
+        println!("Of that time and erased since, so that nobody knows what they rested on: {} (D3)", found.count.erased);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -145,16 +210,25 @@ async fn check(bureau: &Bureau, file: &Path, json: bool) -> Result<ExitCode> {
 }
 
 async fn list(bureau: &Bureau, notes: bool) -> Result<ExitCode> {
+    let register = bureau.register().await.into_diagnostic()?;
     for a in bureau.accuracy().await.into_diagnostic()? {
         println!("{}: {}", a.gallery, if a.against.is_empty() { "searched within" } else { "not searched" });
         if let Some(held) = &a.held {
             println!("{}", in_words(&held.certificate));
+            if let Some(id) = held.genuine {
+                println!("  id {id}");
+            }
             if notes {
                 print!("{}", held.note);
             }
         }
         for r in &a.against {
             println!("- {}", r.words);
+        }
+        for (revoked, held) in register.settings.get(&a.gallery).map(Setting::revocations).unwrap_or_default() {
+            if let Some(id) = held.genuine {
+                println!("Revoked on {}, id {id}: {}", revoked.on, revoked.reasons);
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

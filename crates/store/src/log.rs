@@ -210,34 +210,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::TooLarge`]; database errors.
     pub async fn entries(&self, filter: &EntryFilter) -> Result<Vec<LedgerEntry>> {
-        within("page", filter.limit as usize, ENTRIES_PAGE_LIMIT as usize, "entries")?;
-        let mut sql = QueryBuilder::new("SELECT e.log_index, e.leaf, e.header FROM event e WHERE e.log_index IS NOT NULL");
-        if let Some(kind) = &filter.kind {
-            sql.push(" AND e.kind = ").push_bind(kind.clone());
-        }
-        if let Some(gallery) = filter.gallery {
-            sql.push(" AND e.gallery = ").push_bind(gallery_text(gallery));
-        }
-        if let Some(leo) = filter.leo {
-            sql.push(" AND e.leo = ").push_bind(leo.as_bytes().to_vec());
-        }
-        if let Some(outcome) = &filter.outcome {
-            sql.push(" AND e.outcome = ").push_bind(outcome.clone());
-        }
-        if let Some(clause) = &filter.clause {
-            sql.push(" AND EXISTS (SELECT 1 FROM event_clause c WHERE c.position = e.position AND c.clause = ");
-            sql.push_bind(clause.clone()).push(")");
-        }
-        if let Some(from) = filter.from {
-            sql.push(" AND e.at >= ").push_bind(micros(from));
-        }
-        if let Some(until) = filter.until {
-            sql.push(" AND e.at < ").push_bind(micros(until));
-        }
-        if let Some(before) = filter.before {
-            sql.push(" AND e.log_index < ").push_bind(signed(before)?);
-        }
-        sql.push(" ORDER BY e.log_index DESC LIMIT ").push_bind(i64::from(filter.limit));
+        let sql = entries_sql("SELECT e.log_index, e.leaf, e.header", filter)?;
         let found = sql.build().fetch_all(self.reader()).await?;
         found
             .iter()
@@ -265,6 +238,40 @@ impl Store {
         let n: i64 = db::query_scalar("SELECT count(*) FROM event WHERE log_index IS NULL").fetch_one(self.reader()).await?;
         unsigned(n)
     }
+}
+
+/// The events that a filter lets through, newest first; `columns` is a `SELECT` of columns of `event e`.
+pub(crate) fn entries_sql(columns: &'static str, filter: &EntryFilter) -> Result<QueryBuilder> {
+    within("page", filter.limit as usize, ENTRIES_PAGE_LIMIT as usize, "entries")?;
+    let mut sql = QueryBuilder::new(columns);
+    sql.push(" FROM event e WHERE e.log_index IS NOT NULL");
+    if let Some(kind) = &filter.kind {
+        sql.push(" AND e.kind = ").push_bind(kind.clone());
+    }
+    if let Some(gallery) = filter.gallery {
+        sql.push(" AND e.gallery = ").push_bind(gallery_text(gallery));
+    }
+    if let Some(leo) = filter.leo {
+        sql.push(" AND e.leo = ").push_bind(leo.as_bytes().to_vec());
+    }
+    if let Some(outcome) = &filter.outcome {
+        sql.push(" AND e.outcome = ").push_bind(outcome.clone());
+    }
+    if let Some(clause) = &filter.clause {
+        sql.push(" AND EXISTS (SELECT 1 FROM event_clause c WHERE c.position = e.position AND c.clause = ");
+        sql.push_bind(clause.clone()).push(")");
+    }
+    if let Some(from) = filter.from {
+        sql.push(" AND e.at >= ").push_bind(micros(from));
+    }
+    if let Some(until) = filter.until {
+        sql.push(" AND e.at < ").push_bind(micros(until));
+    }
+    if let Some(before) = filter.before {
+        sql.push(" AND e.log_index < ").push_bind(signed(before)?);
+    }
+    sql.push(" ORDER BY e.log_index DESC LIMIT ").push_bind(i64::from(filter.limit));
+    Ok(sql)
 }
 
 /// The stored hashes at `indexes`; a missing one is left out, and the step that needs it says so.

@@ -4,6 +4,7 @@
 use crate::db::{self, Connection, QueryBuilder, Row};
 use crate::events::header_from;
 use crate::keys::Keyring;
+use crate::log::{EntryFilter, entries_sql};
 use crate::rows::{self, gallery_from, gallery_text, signed, unsigned};
 use crate::{Result, Store, StoreError, micros, within};
 use casework::ids::{LeoId, PersonId, RequestId};
@@ -283,6 +284,14 @@ impl Store {
         }
         sql.push(" ORDER BY ").push(lead).push(".at DESC, ").push(lead).push(".log_index DESC LIMIT ").push_bind(i64::from(limit));
         self.opened(sql.build().fetch_all(self.reader()).await?).await
+    }
+
+    /// A page of the log as [`Store::entries`] gives it, newest first, opened.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`]; as [`Self::logged`].
+    pub async fn entries_opened(&self, filter: &EntryFilter) -> Result<Vec<LoggedRecord>> {
+        self.opened(entries_sql(COLUMNS, filter)?.build().fetch_all(self.reader()).await?).await
     }
 
     /// Whether what was folded of an entry is something else than this, for comparison with a whole fold.

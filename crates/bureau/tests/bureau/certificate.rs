@@ -30,7 +30,7 @@ async fn waiting(house: &House) -> u64 {
 }
 
 /// An evaluation that was made today.
-fn measured_again(house: &House) -> Vec<u8> {
+pub fn measured_again(house: &House) -> Vec<u8> {
     evaluation(2_000, |e| e.measured_on = casework::calendar::london_date(house.bureau.now()))
 }
 
@@ -294,19 +294,19 @@ async fn p1_a_proposal_is_declined_or_falls_with_its_proposer() {
     }
 }
 
-const WHY: &str = "The evaluation's images were of the wrong people.";
+pub const WHY: &str = "The evaluation's images were of the wrong people.";
 
 /// The newest certificate of the passport gallery: what a revocation names.
-async fn newest(house: &House) -> Digest {
+pub async fn newest(house: &House) -> Digest {
     house.bureau.register().await.unwrap().settings[&P].certificates.last().unwrap().genuine.unwrap()
 }
 
-async fn revoke(house: &House) {
+pub async fn revoke(house: &House) {
     house.bureau.revoke_certificate(desk(P).leader, P, newest(house).await, WHY).await.unwrap();
 }
 
 /// Another evaluation of the same setting, proposed by the owner and confirmed by a second person.
-async fn certified_again(house: &House) {
+pub async fn certified_again(house: &House) {
     let file = evaluation(2_000, |e| e.several_faces += 1);
     house.bureau.propose_threshold(desk(P).siao, &file, wanted(P, threshold()), "Measured again on the right people.").await.unwrap();
     house.bureau.confirm_threshold(desk(P).leader, P, waiting(house).await).await.unwrap();

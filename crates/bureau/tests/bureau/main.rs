@@ -1,6 +1,7 @@
 //! The use cases over a real house: see `house`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod affected;
 mod again;
 mod certificate;
 #[path = "../../../store/tests/postgres/cluster.rs"]

@@ -502,3 +502,41 @@ fn p1_to_search_again_after_a_revocation_takes_a_new_evaluation_and_two_people()
     w.register.apply(RegisterEvent::CertificateIssued { gallery: P, note: testing::note(&back) });
     assert!(w.register.settings[&P].certificates.last().unwrap().revoked.is_some());
 }
+
+#[test]
+fn p1_what_one_revocation_ended_is_told_apart_from_what_another_did() {
+    let mut w = World::new();
+    let of = |n: u8, model: &str| Certificate {
+        evaluation: Digest([n; 32]),
+        running: Running { model: model.into(), ..RUNNING.clone() },
+        ..testing::certificate(P, THRESHOLD)
+    };
+    let all = [of(1, MODEL), of(2, "other-model"), of(3, MODEL), of(4, MODEL), of(5, MODEL)];
+    with_certificates(&mut w, &all);
+    for (held, n) in w.register.settings.get_mut(&P).unwrap().certificates.iter_mut().zip(1..) {
+        held.genuine = Some(Digest([n; 32]));
+    }
+    let ending = |w: &World, n: u8| {
+        let all = w.register.settings[&P].ending_with(Digest([n; 32]));
+        all.into_iter().map(|h| h.genuine.unwrap().0[0]).collect::<Vec<_>>()
+    };
+    // What a revocation would end: the certificate and the older ones of its model.
+    assert_eq!((ending(&w, 1), ending(&w, 3), ending(&w, 2)), (vec![1], vec![3, 1], vec![2]));
+    assert!(ending(&w, 9).is_empty() && w.register.settings[&P].revocations().is_empty());
+    let revoke = |w: &mut World, c: &Certificate, why: &str| {
+        w.register.apply(RegisterEvent::CertificateRevoked { gallery: P, note: testing::note(c), on: w.today(), reasons: why.into() });
+    };
+    revoke(&mut w, &all[2], "x");
+    // On the same day and in the same words: another revocation all the same.
+    revoke(&mut w, &all[4], "x");
+    for (n, together) in [(1, vec![3, 1]), (3, vec![3, 1]), (4, vec![5, 4]), (5, vec![5, 4]), (2, vec![2])] {
+        assert_eq!(ending(&w, n), together, "{n}");
+    }
+    let setting = &w.register.settings[&P];
+    let newest: Vec<_> = setting.revocations().into_iter().map(|(r, h)| (r.reasons.as_str(), h.genuine.unwrap().0[0])).collect();
+    assert_eq!(newest, [("x", 5), ("x", 3)]);
+    // What our key did not sign is no certificate.
+    w.register.settings.get_mut(&P).unwrap().certificates[2].genuine = None;
+    assert!(ending(&w, 3).is_empty());
+    assert_eq!(ending(&w, 1), [1]);
+}

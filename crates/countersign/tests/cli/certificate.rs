@@ -79,9 +79,32 @@ fn p1_a_certificate_is_revoked_from_the_command_line_by_one_person_who_says_why(
     );
     assert!(revoke("Colin Bright", "Because.").badly().said().contains("another gallery's setting"));
     assert!(revoke("Margaret Ellis", " ").badly().said().contains("Say why the certificate is revoked. (P1)"));
-    assert!(revoke("Margaret Ellis", "The sample was mixed up.").well().out.starts_with("Revoked: DEMONSTRATION"));
+    let ids = |out: &str| out.lines().filter_map(|l| l.strip_prefix("  id ")).map(str::to_owned).collect::<Vec<_>>();
+    let [id, other] = &ids(&place.run(&["certificate", "list"]).well().out)[..] else { panic!("two certificates") };
+    let affected = |who: &str, id: &str, more: &[&str]| {
+        let token = place.folder.path().join("reader");
+        fs::write(&token, place.run(&["token", who]).well().out).unwrap();
+        place.run(&[&["certificate", "affected", id, "--token-file", token.to_str().unwrap()], more].concat())
+    };
+    let before = affected("Ruth Adeyemi", id, &["--json"]).well().json();
+    let searches = before["searches"].as_array().unwrap();
+    assert!(!searches.is_empty() && before["revoked"].is_null(), "the demo told a story: {before}");
+    assert!(searches.iter().all(|s| s["certificate"] == id.as_str() && s["gallery"] == "passport"), "{before}");
+    let revoked = revoke("Margaret Ellis", "The sample was mixed up.").well().out;
+    assert!(revoked.starts_with("Revoked: DEMONSTRATION"));
+    assert!(revoked.contains(&format!("countersign certificate affected {id}")), "{revoked}");
+    let after = affected("Nadia Rahman", id, &[]).well().said();
+    assert!(after.contains("The sample was mixed up.") && after.contains(searches[0]["reference"].as_str().unwrap()), "{after}");
+    assert_eq!(affected("Ruth Adeyemi", id, &["--json"]).well().json()["searches"], before["searches"]);
+    // Another gallery's, none at all, and somebody whose role it is not.
+    for nothing in [other.as_str(), &"00".repeat(32)] {
+        assert!(affected("Ruth Adeyemi", nothing, &[]).badly().said().contains("no such certificate, or it is not for you to see"));
+    }
+    assert!(affected("Asha Verma", id, &[]).badly().said().contains("the searches are not listed: Your role does not include this. (P1)"));
+    assert_eq!(affected("Ruth Adeyemi", "FIS-1A2B", &[]).code, Some(2));
     assert!(revoke("Ruth Adeyemi", "Once more.").badly().said().contains("It is revoked already."));
     let said = place.run(&["certificate", "list"]).well().said();
+    assert!(said.contains(&format!("id {id}: The sample was mixed up.")), "{said}");
     assert!(said.contains("passport: not searched") && said.contains("immigration: searched within"), "{said}");
     assert!(said.contains("It was revoked on") && said.contains("The sample was mixed up."), "{said}");
     let checked = place.run(&["certificate", "check", note.to_str().unwrap()]);

@@ -2,17 +2,28 @@
 //! evaluation and two people (P1).
 
 use super::{
-    call::{Answer, Caller, Count, Large, Sent, TaskNumber},
+    call::{Answer, Asked, At, Caller, Count, Large, Sent, TaskNumber},
     problem::ApiError,
-    words::Gallery,
+    words::{Gallery, Outcome, State as RequestState},
 };
 use crate::AppState;
 use axum::{Json, extract::State, http::StatusCode};
-use bureau::certificate::{Accuracy, Proposed, SettingView, Wanted};
-use casework::certificate::{Certificate, Rate, Rates};
+use bureau::{
+    affected::{Affected, AffectedSearch},
+    certificate::{Accuracy, Ended, Proposed, SettingView, Wanted},
+};
+use casework::{
+    certificate::{Certificate, Rate, Rates},
+    ids::Digest,
+};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+/// Pages of one list of searches that can be asked for.
+const PAGES_MAX: u32 = 1_000;
 
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -22,6 +33,7 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(confirm_threshold))
         .routes(routes!(decline_threshold))
         .routes(routes!(revoke_certificate))
+        .routes(routes!(affected_searches))
 }
 
 /// Searches that went wrong, with the exact 95 % interval of their share.
@@ -215,6 +227,35 @@ impl From<Proposed> for ThresholdProposal {
     }
 }
 
+/// A certificate that was revoked; older ones may have stopped counting with it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RevokedCertificate {
+    /// SHA-256 of its note, hexadecimal.
+    digest: String,
+    /// Its threshold.
+    threshold: f64,
+    /// First day it counted.
+    #[schema(format = Date)]
+    issued: String,
+    /// The day on which it was revoked.
+    #[schema(format = Date)]
+    on: String,
+    /// Why.
+    reasons: String,
+}
+
+impl From<Ended> for RevokedCertificate {
+    fn from(e: Ended) -> Self {
+        Self {
+            digest: e.digest.to_string(),
+            threshold: e.threshold,
+            issued: e.issued.to_string(),
+            on: e.revoked.on.to_string(),
+            reasons: e.revoked.reasons,
+        }
+    }
+}
+
 /// A gallery's setting, for those who may see its figures.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct GallerySetting {
@@ -226,6 +267,8 @@ pub(crate) struct GallerySetting {
     may_propose: bool,
     /// Whether the caller may revoke the certificate.
     may_revoke: bool,
+    /// Revoked certificates, the newest revocation first.
+    revoked: Vec<RevokedCertificate>,
 }
 
 impl GallerySetting {
@@ -235,6 +278,7 @@ impl GallerySetting {
             proposed: s.proposed.map(Into::into),
             may_propose: s.may_propose,
             may_revoke: s.may_revoke,
+            revoked: s.ended.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -345,4 +389,112 @@ async fn revoke_certificate(who: Caller, Sent(body): Sent<RevokeCertificate>) ->
     let certificate = body.certificate.parse().map_err(|_| ApiError::bad("`certificate` is a SHA-256: 64 hexadecimal digits."))?;
     who.bureau.revoke_certificate(who.id, body.gallery.into(), certificate, &body.reasons).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// A search that rests on a certificate, and where its case is now.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SearchUnder {
+    /// The request.
+    request: Uuid,
+    /// Its short reference.
+    reference: String,
+    /// When the search was recorded.
+    #[schema(value_type = String, format = DateTime)]
+    searched_at: Timestamp,
+    /// The gallery that was searched.
+    gallery: Gallery,
+    /// The certificate that it names: SHA-256 of its note, hexadecimal.
+    certificate: String,
+    /// Where the request is now.
+    state: RequestState,
+    /// The answer in one word, where there is one.
+    outcome: Option<Outcome>,
+}
+
+impl From<&AffectedSearch> for SearchUnder {
+    fn from(s: &AffectedSearch) -> Self {
+        Self {
+            request: s.request.0,
+            reference: s.reference.clone(),
+            searched_at: s.searched_at,
+            gallery: s.gallery.into(),
+            certificate: s.certificate.to_string(),
+            state: s.state.into(),
+            outcome: s.outcome.map(Into::into),
+        }
+    }
+}
+
+/// What rests on a certificate and on those that stopped counting with it; of one that counts, what its revocation would
+/// touch.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct SearchesUnder {
+    /// The gallery.
+    gallery: Gallery,
+    /// The day on which the certificate was revoked, if it was.
+    #[schema(format = Date)]
+    revoked: Option<String>,
+    /// Why.
+    reasons: Option<String>,
+    /// The others that stopped, or would stop, counting with it, newest first: SHA-256 of each note.
+    with: Vec<String>,
+    /// Searches that name one of them.
+    searches: usize,
+    /// The cases that they belong to.
+    cases: usize,
+    /// Of the searches, those of cases that the caller examines (M2): they are not listed.
+    withheld: usize,
+    /// Searches of the time in which they counted whose record was erased (D3): what they rest on is not known any more.
+    erased: usize,
+    /// A page of the searches, newest first, at most 50.
+    lines: Vec<SearchUnder>,
+    /// This page, from 1.
+    page: u32,
+    /// Pages in all.
+    pages: usize,
+}
+
+impl SearchesUnder {
+    fn of(a: &Affected, page: u32) -> Self {
+        let revoked = a.revoked.as_ref();
+        Self {
+            gallery: a.gallery.into(),
+            revoked: revoked.map(|r| r.on.to_string()),
+            reasons: revoked.map(|r| r.reasons.clone()),
+            with: a.with.iter().map(ToString::to_string).collect(),
+            searches: a.count.searches,
+            cases: a.count.cases,
+            withheld: a.count.withheld,
+            erased: a.count.erased,
+            lines: a.page(usize::try_from(page).unwrap_or(usize::MAX)).iter().map(Into::into).collect(),
+            page,
+            pages: a.pages(),
+        }
+    }
+}
+
+/// Which page of the searches.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct SearchesQuery {
+    /// The page, from 1.
+    #[serde(default)]
+    #[param(minimum = 1, maximum = 1000)] // PAGES_MAX
+    page: Option<u32>,
+}
+
+/// The searches that rest on a certificate and on those that stopped counting with it, so that people can decide whether
+/// their cases are looked at again: for the gallery's owner and team leaders, and the auditor. Nobody who was searched for,
+/// and no score. The look is recorded.
+#[utoipa::path(get, path = "/accuracy/certificates/{certificate}/searches", tag = "report",
+    params(("certificate" = String, Path, description = "SHA-256 of the certificate's note: 64 hexadecimal digits",
+        min_length = 64, max_length = 64, pattern = "^[0-9a-fA-F]{64}$"), SearchesQuery),
+    responses((status = 200, description = "The searches", body = SearchesUnder)))]
+async fn affected_searches(who: Caller, At(certificate): At<Digest>, Asked(q): Asked<SearchesQuery>) -> Answer<SearchesUnder> {
+    let page = q.page.unwrap_or(1);
+    if !(1..=PAGES_MAX).contains(&page) {
+        return Err(ApiError::bad(format!("`page` is 1 to {PAGES_MAX}.")));
+    }
+    Ok(Json(SearchesUnder::of(&who.bureau.affected(who.id, certificate).await?, page)))
 }

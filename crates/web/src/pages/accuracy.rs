@@ -9,22 +9,24 @@ use crate::{
 };
 use axum::{
     Router,
-    extract::Path,
+    extract::{Path, Query},
     http::header,
     response::{IntoResponse, Redirect, Response},
     routing::get,
 };
 use bureau::{
     Bureau, BureauError,
-    certificate::{Accuracy, Proposed, SettingView, Wanted},
+    affected::{AffectedSearch, SEARCHES_ON_PAGE},
+    certificate::{Accuracy, Ended, Proposed, SettingView, Wanted},
 };
 use casework::{
     certificate::{Certificate, Rate, Rates},
-    ids::PersonId,
+    ids::{Digest, PersonId},
     record::GalleryId,
     refusal::Refusal,
 };
 use minijinja::{Value, context};
+use serde::Deserialize;
 use std::sync::Arc;
 
 /// The staff's page.
@@ -37,7 +39,8 @@ pub(crate) fn routes() -> Routes {
             .route("/accuracy/{gallery}/certificate", get(download))
             .route(PATH, get(overview))
             .route("/report/accuracy/{gallery}", get(look).post(decide))
-            .route("/report/accuracy/{gallery}/revoke", get(ask_revoke).post(revoke)),
+            .route("/report/accuracy/{gallery}/revoke", get(ask_revoke).post(revoke))
+            .route("/report/accuracy/certificates/{certificate}/searches", get(searches)),
     )
     .with_uploads(Router::new().route("/report/accuracy/{gallery}/propose", get(ask).post(propose)))
 }
@@ -123,6 +126,14 @@ fn accuracy(a: &Accuracy) -> Value {
     }
 }
 
+fn ended(e: &Ended) -> Value {
+    let revoked = &e.revoked;
+    context! {
+        digest => e.digest.to_string(), threshold => e.threshold.to_string(), issued => e.issued.to_string(), on => revoked.on.to_string(),
+        reasons => revoked.reasons.as_str(),
+    }
+}
+
 fn proposed(p: &Proposed) -> Value {
     let it = &p.proposal;
     let c = it.changes;
@@ -158,7 +169,9 @@ async fn overview(page: Page) -> Result<Response, PageError> {
         .map(|s| {
             let waits =
                 s.proposed.as_ref().map(|p| context! { by => p.by.as_str(), threshold => p.proposal.certificate.threshold.to_string() });
-            context! { waits, may_propose => s.may_propose, may_revoke => s.may_revoke, ..accuracy(&s.accuracy) }
+            let digest = s.accuracy.held.as_ref().and_then(|h| h.genuine).map(|d| d.to_string());
+            let ended: Vec<Value> = s.ended.iter().map(ended).collect();
+            context! { waits, may_propose => s.may_propose, may_revoke => s.may_revoke, digest, ended, ..accuracy(&s.accuracy) }
         })
         .collect();
     let trials = page.person.roles.iter().any(|r| r == "siao" || r == "team-leader");
@@ -256,9 +269,11 @@ async fn revoking(page: &Page, gallery: GalleryId, values: Value, errors: Vec<Re
     let Some(digest) = setting.accuracy.held.as_ref().filter(|_| setting.may_revoke).and_then(|h| h.genuine) else {
         return Ok(Redirect::to(PATH).into_response());
     };
+    let touched = house(page)?.affected_count(me(page), digest).await.map_err(closed)?;
+    let touched = context! { searches => touched.searches, cases => touched.cases };
     page.view("report/accuracy-revoke.html", "Revoke this certificate?")
         .back(PATH)
-        .with(context! { values, digest => digest.to_string(), ..accuracy(&setting.accuracy) })
+        .with(context! { values, digest => digest.to_string(), touched, ..accuracy(&setting.accuracy) })
         .errors(errors)
         .draw()
         .await
@@ -275,6 +290,40 @@ async fn revoke(page: Page, Path(gallery): Path<GalleryId>, posted: Posted) -> R
         }
         Err(other) => Err(other.into()),
     }
+}
+
+// ---- What rests on a certificate --------------------------------------------------------------------
+
+/// Which page of the searches.
+#[derive(Deserialize)]
+struct Asked {
+    page: Option<usize>,
+}
+
+fn searched(s: &AffectedSearch, certificate: Digest) -> Value {
+    context! {
+        request => s.request.to_string(), reference => s.reference.as_str(), at => s.searched_at.to_string(), gallery => s.gallery.to_string(),
+        other => s.certificate != certificate, state => s.state.label(), outcome => s.outcome.map(|o| o.to_string().replace('-', " ")),
+    }
+}
+
+async fn searches(page: Page, Path(certificate): Path<Digest>, Query(asked): Query<Asked>) -> Result<Response, PageError> {
+    let bureau = house(&page)?;
+    let all = bureau.affected(me(&page), certificate).await.map_err(closed)?;
+    let number = asked.page.unwrap_or(1).clamp(1, all.pages());
+    let lines: Vec<Value> = all.page(number).iter().map(|s| searched(s, certificate)).collect();
+    let first = (number - 1) * SEARCHES_ON_PAGE + 1;
+    let revoked = all.revoked.as_ref().map(|r| context! { on => r.on.to_string(), reasons => r.reasons.as_str() });
+    page.view("report/accuracy-searches.html", "Searches that rest on this certificate")
+        .back(PATH)
+        .with(context! {
+            name => bureau.policy().gallery(all.gallery).name.as_str(), digest => certificate.to_string(), revoked, others => all.with.len(),
+            searches => all.count.searches, cases => all.count.cases, withheld => all.count.withheld, erased => all.count.erased,
+            shown => all.searches.len(), first, last => first - 1 + lines.len(), page_number => number, page_count => all.pages(),
+            href => format!("{PATH}/certificates/{certificate}/searches?page="), lines,
+        })
+        .draw()
+        .await
 }
 
 #[cfg(test)]

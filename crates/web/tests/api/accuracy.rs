@@ -3,7 +3,7 @@
 use crate::{
     house::{House, engine, pack},
     measured::evaluation,
-    story::{authorised, form, received},
+    story::{authorised, form, received, searched},
 };
 use axum::{
     body::Body,
@@ -113,4 +113,51 @@ async fn p1_a_certificate_is_revoked_through_the_api_and_everybody_reads_why() {
     let against = accuracy["against"].as_array().unwrap();
     assert!(against.iter().any(|w| w.as_str().unwrap().ends_with(": The sample was mixed up.")), "{against:?}");
     assert_eq!(accuracy["digest"], digest, "it is still shown, as revoked");
+}
+
+#[tokio::test]
+async fn p1_what_rests_on_a_certificate_is_told_to_those_who_answer_for_it() {
+    let house = House::enrolled().await;
+    let d = desk(GalleryId::Passport);
+    let mut ids = vec![];
+    for investigation in ["OP-API-1", "OP-API-2"] {
+        let mut form = form();
+        form["investigation"] = investigation.into();
+        let id = received(&house, form).await;
+        searched(&house, &id).await;
+        ids.push(id);
+    }
+    ids.reverse();
+    let digest = house.get(d.siao, "/accuracy").await.is(200).json()[0]["digest"].as_str().unwrap().to_owned();
+    let path = format!("/accuracy/certificates/{digest}/searches");
+    let before = house.get(d.siao, &path).await.is(200).json();
+    assert_eq!(
+        (&before["searches"], &before["cases"], &before["revoked"], &before["pages"]),
+        (&json!(2), &json!(2), &json!(null), &json!(1))
+    );
+    assert_eq!(before["lines"].as_array().unwrap().iter().map(|l| l["request"].as_str().unwrap()).collect::<Vec<_>>(), ids);
+    assert_eq!((&before["lines"][0]["state"], &before["lines"][0]["certificate"]), (&json!("comparing"), &json!(digest)));
+    for who in [d.assessors[0], d.examiners[0], REQUESTER] {
+        assert_eq!(house.get(who, &path).await.is(422).clauses(), ["P1"]);
+    }
+    house.get(desk(GalleryId::Immigration).siao, &path).await.is(404);
+    for nothing in ["00".repeat(32), "no-digest".into(), digest[1..].to_owned()] {
+        house.get(AUDITOR, &format!("/accuracy/certificates/{nothing}/searches")).await.is(404);
+    }
+    for page in ["0", "1001", "-1", "x", "1&page=1", "1&more=1"] {
+        house.get(AUDITOR, &format!("{path}?page={page}")).await.is(400);
+    }
+    assert_eq!(house.get(AUDITOR, &format!("{path}?page=2")).await.is(200).json()["lines"], json!([]));
+    let asked = house.page(d.leader, "/report/accuracy/passport/revoke").await;
+    assert!(asked.contains("2 searches were run under it") && asked.contains("in 2 cases"), "{asked}");
+    let revoke = json!({ "gallery": "passport", "certificate": digest, "reasons": "The sample was mixed up." });
+    house.post(d.siao, "/accuracy/revocations", revoke).await.is(204);
+    let after = house.get(AUDITOR, &path).await.is(200).json();
+    assert_eq!((&after["lines"], &after["reasons"]), (&before["lines"], &json!("The sample was mixed up.")));
+    let revoked = house.get(d.siao, "/accuracy/settings").await.is(200).json()[0]["revoked"].clone();
+    assert_eq!((&revoked[0]["digest"], &revoked[0]["reasons"]), (&json!(digest), &json!("The sample was mixed up.")));
+    let page = house.page(AUDITOR, &format!("/report{path}")).await;
+    for part in ["The sample was mixed up.", before["lines"][0]["reference"].as_str().unwrap(), "2 searches in 2 cases"] {
+        assert!(page.contains(part), "{part} is not in {page}");
+    }
 }

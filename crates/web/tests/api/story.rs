@@ -75,7 +75,7 @@ pub async fn authorised(house: &House, id: &str) -> (String, Value) {
 }
 
 /// Searched: its probe, as the holder sees it.
-async fn searched(house: &House, id: &str) -> String {
+pub async fn searched(house: &House, id: &str) -> String {
     let (probe, version) = authorised(house, id).await;
     let (holder, at) = (desk(GalleryId::Passport).assessors[0], format!("/requests/{id}"));
     let body = json!({ "version": version });
