@@ -17,7 +17,8 @@
 //!   A batch is bound by its multiplications, so that one bit more to read costs it next to nothing and
 //!   lets a sixth of the references through that five bits do ([`Depth`]).
 //!
-//! `Rz` is coded as `ẑ = w·z̃` with integers `|z̃| ≤ 127`, `Rz = ẑ + δ`. Then, by Cauchy–Schwarz,
+//! `Rz` is coded as `ẑ = w·z̃` with integers `|z̃| ≤ 127`, `Rz = ẑ + δ` (for six bits, `|z̃| ≤ 96` in half of the dimensions, so
+//! that a kernel may multiply those in pairs; `Σz̃` is even, which saves an operation). Then, by Cauchy–Schwarz,
 //!
 //! ```text
 //! z·y = ẑ·ŷ + δ·ŷ + Rz·(Ry − ŷ),   |δ·ŷ| ≤ ‖δ‖·‖ŷ‖,   |Rz·(Ry − ŷ)| ≤ ‖z‖·‖Ry − ŷ‖
@@ -31,10 +32,11 @@
 //! costs a quarter more to read; see docs/adr in the repository.)
 //!
 //! Every length that takes part in a bound is rounded outward; `t` is rounded to nearest, which is one
-//! of the six operations below. What the arithmetic of a bound
-//! itself rounds is at most seven f32 operations (a sum of six-bit codes may be rounded as it becomes f32), each off by 2⁻²⁴ of a value that is no larger than
-//! `‖ẑ‖·‖ŷ‖ + |t| + ‖z‖·e ≤ 2.51·reach + 2.01 + 2.001·reach` (`‖z‖, ‖y‖ ≤ 2.001`, because templates
-//! and their mean are no longer than 1.0001; `‖ẑ‖ ≤ ‖z‖ + ‖δ‖ ≤ 2.51` for up to 4,096 dimensions;
+//! operation more. What the arithmetic of a bound
+//! itself rounds is at most five f32 operations (a sum may be rounded as it becomes f32, `w·s`, two fused multiply-adds, and what is
+//! subtracted from a floor), each off by 2⁻²⁴ of a value that is no larger than
+//! `‖ẑ‖·‖ŷ‖ + |t| + ‖z‖·e ≤ 2.7·reach + 2.01 + 2.001·reach` (`‖z‖, ‖y‖ ≤ 2.001`, because templates
+//! and their mean are no longer than 1.0001; `‖ẑ‖ ≤ ‖z‖ + ‖δ‖ ≤ 2.7` for up to 4,096 dimensions;
 //! `reach` bounds `‖ŷ‖` and `e`); [`float_slack`] takes eight of the sum, and 10⁻⁷ for the f64 sums.
 //! The rotations round too: [`Rotation::slack`].
 //!
@@ -53,6 +55,7 @@
 //! the sixth ones once more, so that five bits and these make nine). All together `1.25·D + 10` bytes a
 //! reference, with the dimension rounded up to 32.
 
+use crate::kernel::Survivor;
 use crate::rotation::Rotation;
 use crate::score;
 
@@ -72,6 +75,10 @@ pub(crate) const BLOCK_LINES: usize = 4;
 /// Bytes of a block: those and the line of fifth bits.
 pub(crate) const BLOCK: usize = (BLOCK_LINES + 1) * LINE;
 
+/// The largest `|z̃|` where dimensions `i` and `i + 4` may be multiplied as a pair (`i / 8` even) with
+/// six-bit codes: `63 + 2 · 96 = 255`.
+pub(crate) const PAIRED_LIMIT: u8 = 96;
+
 /// How many bits of each component a pass looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Depth {
@@ -88,6 +95,12 @@ impl Depth {
             Depth::Five => 16,
             Depth::Six => 8,
         }
+    }
+
+    /// The largest `|z̃|` in dimension `i`.
+    pub(crate) fn limit(self, i: usize) -> f32 {
+        let in_pair = self == Depth::Six && (i / 8).is_multiple_of(2);
+        f32::from(if in_pair { PAIRED_LIMIT } else { 127 })
     }
 
     /// Which bits of a fine nibble it has not seen.
@@ -299,7 +312,7 @@ pub(crate) struct CodedProbe {
     pub(crate) low: Vec<[i8; 4]>,
     /// See `low`.
     pub(crate) high: Vec<[i8; 4]>,
-    /// `Σ z̃`.
+    /// `Σ z̃`, even.
     sum: i32,
     /// `w`, a power of two apart from what a pass multiplies with.
     width: f32,
@@ -321,22 +334,31 @@ pub(crate) struct Interval {
 }
 
 impl CodedProbe {
-    /// Codes a probe for a segment.
-    pub(crate) fn new(probe: &[f32], frame: &Frame, rotation: &Rotation) -> Self {
+    /// Codes a probe for a segment, for passes of some depth.
+    pub(crate) fn new(probe: &[f32], frame: &Frame, rotation: &Rotation, depth: Depth) -> Self {
         let dimension = probe.len();
         let mut z: Vec<f32> = probe.iter().zip(&frame.centre).map(|(p, mu)| p - mu).collect();
         let base = score::canonical(probe, &frame.centre);
         let exact: f64 = probe.iter().zip(&frame.centre).map(|(p, mu)| (f64::from(*p) - f64::from(*mu)).powi(2)).sum();
         let length = exact.sqrt() + 1e-6;
         rotation.apply(&mut z);
-        let largest = z.iter().fold(0.0_f32, |a, z| a.max(z.abs()));
-        let width = (largest / 127.0).max(f32::powi(2.0, -60));
-        let mut off = 0.0_f64;
+        let width = z.iter().enumerate().fold(f32::powi(2.0, -60), |a, (i, z)| a.max(z.abs() / depth.limit(i)));
         let mut cells = vec![0_i8; lines(dimension) * 8];
-        for (z, cell) in z.iter().zip(&mut cells) {
-            *cell = (z / width).round_ties_even().clamp(-127.0, 127.0) as i8;
-            off += (f64::from(*z) - f64::from(width) * f64::from(*cell)).powi(2);
+        for (i, (z, cell)) in z.iter().zip(&mut cells).enumerate() {
+            *cell = (z / width).round_ties_even().clamp(-depth.limit(i), depth.limit(i)) as i8;
         }
+        let apart = |(z, cell): (&f32, &i8)| f64::from(*z) - f64::from(width) * f64::from(*cell);
+        if cells.iter().map(|c| i32::from(*c)).sum::<i32>() % 2 != 0 {
+            // The sum shall be even (see `offset`): the one nearest to half-way goes to its other neighbour, or, at the
+            // limit, to the one within it.
+            let worst = z.iter().zip(&cells).map(apart).enumerate().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
+            if let Some((i, apart)) = worst {
+                let (cell, toward) = (i16::from(cells[i]), if apart < 0.0 { -1 } else { 1 });
+                let within = f32::from((cell + toward).abs()) <= depth.limit(i);
+                cells[i] = if within { cell + toward } else { cell - toward } as i8;
+            }
+        }
+        let off: f64 = z.iter().zip(&cells).map(apart).map(|apart| apart * apart).sum();
         // z was rounded once before the rotation, and in it.
         let delta = off.sqrt() + 2.01 * (rotation.slack() + f64::powi(2.0, -24)) + 1e-9;
         let halves = |from: usize| cells.as_chunks::<8>().0.iter().map(|c| [c[from], c[from + 1], c[from + 2], c[from + 3]]).collect();
@@ -353,15 +375,15 @@ impl CodedProbe {
         }
     }
 
-    /// What a kernel subtracts from twice the sum `I` of a depth: `ẑ·ŷ₅ = 8·w·s·(2·I − 31·Σz̃)`, and
-    /// `ẑ·ŷ₆ = 4·w·s·(2·I − 63·Σz̃)`.
-    pub(crate) fn bias(&self, depth: Depth) -> i32 {
-        (512 / depth.cells() - 1) * self.sum
+    /// What a kernel takes from the sum `I` of a depth: `ẑ·ŷ₅ = 16·w·s·(I − 31·Σz̃/2)`, and
+    /// `ẑ·ŷ₆ = 8·w·s·(I − 63·Σz̃/2)`; `Σz̃` is even.
+    pub(crate) fn offset(&self, depth: Depth) -> i32 {
+        (512 / depth.cells() - 1) * (self.sum / 2)
     }
 
     /// What a kernel multiplies that with, beside the step.
     pub(crate) fn scale(&self, depth: Depth) -> f32 {
-        self.width * (depth.cells() / 2) as f32
+        self.width * depth.cells() as f32
     }
 
     /// The floor as the kernel compares with it: a reference whose coarse upper end, without what
@@ -378,8 +400,15 @@ impl CodedProbe {
     }
 
     /// Half the width of the interval of a pass but for what all share, from the packed numbers of one reference.
-    pub(crate) fn coarse_half(&self, packed: u32) -> f32 {
+    fn coarse_half(&self, packed: u32) -> f32 {
         f32::from_bits(packed << 16) * self.length
+    }
+
+    /// Whether the fine interval of a reference may well begin above a floor (a [`CodedProbe::kernel_floor`]): its middle, as
+    /// far as the pass saw it, is above it by about half of what that interval will be wide. A guess, which decides only when
+    /// the reference is looked at.
+    pub(crate) fn promises(&self, one: &Survivor, floor: f32) -> bool {
+        one.upper - self.coarse_half(one.packed) >= floor + self.common as f32
     }
 
     /// The fine interval of a reference: from the sum of a pass of some depth, the sum over the bits
@@ -459,8 +488,8 @@ mod tests {
                     let toward: Vec<f64> = rotated_back(&rotation, residual).iter().map(|r| sign * r).collect();
                     let probe = unit(&toward);
                     let exact = score::canonical(&probe, &templates[n]);
-                    let seen = CodedProbe::new(&probe, &frame, &rotation);
                     for (depth, own) in [(Depth::Five, five), (Depth::Six, six)] {
+                        let seen = CodedProbe::new(&probe, &frame, &rotation, depth);
                         let mut out = [Survivors::for_groups(1)];
                         let stretch = Stretch { coarse: &rows, sixth: &sixth, first_row: 0 };
                         let packed = Packed::new(std::slice::from_ref(&seen), depth);

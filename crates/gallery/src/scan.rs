@@ -391,7 +391,7 @@ impl<'a> Search<'a> {
             if span.ask && !self.filters.admit(&live.segment.attributes(one.row as usize)?) {
                 continue;
             }
-            if !anything_goes && one.upper - probe.coarse_half(one.packed) >= low {
+            if !anything_goes && probe.promises(&one, low) {
                 live.segment.prefetch_fine(one.row);
                 piles.now.push(one);
                 if piles.now.len() >= TOGETHER {
@@ -436,7 +436,7 @@ impl<'a> Search<'a> {
         self.quick(p, piles)?;
         piles.last.retain(|last| last.high >= answer.cut());
         let last = std::mem::take(&mut piles.last);
-        last.iter().try_for_each(|last| self.score(p, last))
+        last.chunks(score::SIDE_BY_SIDE).try_for_each(|some| self.score(p, some))
     }
 
     fn look_now(&self, p: usize, segment: usize, piles: &mut Piles) -> Result<(), Error> {
@@ -498,12 +498,18 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// Scores a reference canonically.
-    fn score(&self, p: usize, last: &Close) -> Result<(), Error> {
-        let segment = &self.snapshot.segments[last.segment].segment;
-        let score = score::canonical(self.probes[p], segment.template(last.row)?);
-        self.offer(&self.answers[p], score, segment.id(last.row)?);
-        Ok(())
+    /// Scores some references canonically, [`score::SIDE_BY_SIDE`] at most.
+    fn score(&self, p: usize, some: &[Close]) -> Result<(), Error> {
+        let segment = |one: &Close| &self.snapshot.segments[one.segment].segment;
+        let mut templates = [&[][..]; score::SIDE_BY_SIDE];
+        for (template, one) in templates.iter_mut().zip(some) {
+            *template = segment(one).template(one.row)?;
+        }
+        let scores = score::canonical_each(self.probes[p], &templates[..some.len()]);
+        some.iter().zip(scores).try_for_each(|(one, score)| {
+            self.offer(&self.answers[p], score, segment(one).id(one.row)?);
+            Ok(())
+        })
     }
 
     /// Takes a lower end into account.
@@ -538,7 +544,7 @@ impl<'a> Search<'a> {
     fn coded(&self, segment: usize) -> &Coded {
         self.coded[segment].get_or_init(|| {
             let frame = self.snapshot.segments[segment].segment.frame();
-            let probes: Vec<CodedProbe> = self.probes.iter().map(|p| CodedProbe::new(p, frame, self.rotation)).collect();
+            let probes: Vec<CodedProbe> = self.probes.iter().map(|p| CodedProbe::new(p, frame, self.rotation, self.depth)).collect();
             let packed = Packed::new(&probes, self.depth);
             Coded { probes, packed }
         })

@@ -34,6 +34,25 @@ pub fn canonical(probe: &[f32], reference: &[f32]) -> f64 {
     sum
 }
 
+/// How many references [`canonical_each`] scores at most.
+pub(crate) const SIDE_BY_SIDE: usize = 4;
+
+/// The canonical scores of a probe and each of up to [`SIDE_BY_SIDE`] references of its dimension; 0 for those that are
+/// not there. Each is the sum that [`canonical`] takes: a sum in order waits for itself, so that several beside each other
+/// take hardly longer than one.
+pub(crate) fn canonical_each(probe: &[f32], references: &[&[f32]]) -> [f64; SIDE_BY_SIDE] {
+    let mut sums = [0.0_f64; SIDE_BY_SIDE];
+    // Those that are not there are the first once more.
+    let of = |n: usize| references.get(n).or(references.first()).copied().unwrap_or_default();
+    for ((((p, a), b), c), d) in probe.iter().zip(of(0)).zip(of(1)).zip(of(2)).zip(of(3)) {
+        for (sum, x) in sums.iter_mut().zip([a, b, c, d]) {
+            *sum += f64::from(*p) * f64::from(*x);
+        }
+    }
+    sums.iter_mut().skip(references.len()).for_each(|sum| *sum = 0.0);
+    sums
+}
+
 /// The quick score of two vectors of one dimension, within [`slack`] of the canonical one.
 #[inline]
 pub(crate) fn quick(probe: &[f32], reference: &[f32]) -> f32 {
@@ -80,6 +99,18 @@ mod tests {
         let tiny = f32::powi(2.0, -53);
         assert_eq!(canonical(&[1.0, tiny, -1.0], &[1.0, 1.0, 1.0]), 0.0);
         assert_eq!(canonical(&[1.0, -1.0, tiny], &[1.0, 1.0, 1.0]), f64::from(tiny));
+    }
+
+    #[test]
+    fn scores_side_by_side_are_those_of_each() {
+        let row = |seed: usize| (0..37).map(|i| ((i * 7919 + seed * 104_729) % 1_000) as f32 / 997.0 - 0.5).collect::<Vec<_>>();
+        let (probe, rows) = (row(9), [row(1), row(2), row(3), row(4)]);
+        for count in 0..=SIDE_BY_SIDE {
+            let some: Vec<&[f32]> = rows[..count].iter().map(Vec::as_slice).collect();
+            let mut each = [0.0; SIDE_BY_SIDE];
+            each.iter_mut().zip(&some).for_each(|(score, row)| *score = canonical(&probe, row));
+            assert_eq!(canonical_each(&probe, &some).map(f64::to_bits), each.map(f64::to_bits));
+        }
     }
 
     fn unit(raw: &[f32]) -> Option<Vec<f32>> {

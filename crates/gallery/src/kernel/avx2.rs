@@ -8,9 +8,9 @@ use super::{GROUP, LINE, MOST_PROBES, Packed, Stretch, Survivor, Survivors, Work
 use crate::codes::{self, BLOCK, BLOCK_LINES, Depth};
 
 /// # Safety
-/// The processor has AVX2. `stretch` is whole rows of the probes' dimension, `out` holds all of them
+/// The processor has AVX2 and FMA. `stretch` is whole rows of the probes' dimension, `out` holds all of them
 /// (asserted by the caller).
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn scan(stretch: Stretch<'_>, probes: &Packed, floors: &[f32; MOST_PROBES], out: &mut [Survivors]) {
     // Four probes at a time: eight accumulators, and room for the rest in sixteen registers.
     for from in (0..out.len()).step_by(4) {
@@ -32,7 +32,7 @@ pub(super) unsafe fn scan(stretch: Stretch<'_>, probes: &Packed, floors: &[f32; 
 
 /// The codes of eight references (`side` of a line's sixteen), four dimensions of each a register.
 #[inline]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 fn unpack<const SIX: bool>(block: &[u8; BLOCK], sixth: &[u8; LINE], side: usize) -> [__m256i; 2 * BLOCK_LINES] {
     let load = |line: &[u8; LINE]| {
         let part = &line.as_chunks::<32>().0[side];
@@ -69,7 +69,7 @@ fn unpack<const SIX: bool>(block: &[u8; BLOCK], sixth: &[u8; LINE], side: usize)
 ///
 /// # Safety
 /// As [`scan`].
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,fma")]
 unsafe fn scan_some<const P: usize, const SIX: bool>(
     stretch: Stretch<'_>,
     probes: &Packed,
@@ -117,10 +117,10 @@ unsafe fn scan_some<const P: usize, const SIX: bool>(
             let residual = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(packed));
             for (p, sums) in sums.iter().enumerate() {
                 let at = from + p;
-                let twice = _mm256_sub_epi32(_mm256_add_epi32(sums[half], sums[half]), _mm256_set1_epi32(probes.bias[at]));
-                let middle = _mm256_mul_ps(_mm256_cvtepi32_ps(twice), _mm256_mul_ps(step, _mm256_set1_ps(probes.scale[at])));
-                let middle = _mm256_add_ps(middle, along);
-                let upper = _mm256_add_ps(middle, _mm256_mul_ps(residual, _mm256_set1_ps(probes.length[at])));
+                let from_middle = _mm256_sub_epi32(sums[half], _mm256_set1_epi32(probes.offset[at]));
+                let scale = _mm256_mul_ps(step, _mm256_set1_ps(probes.scale[at]));
+                let middle = _mm256_fmadd_ps(_mm256_cvtepi32_ps(from_middle), scale, along);
+                let upper = _mm256_fmadd_ps(residual, _mm256_set1_ps(probes.length[at]), middle);
                 let reached = _mm256_cmp_ps::<_CMP_GE_OQ>(upper, _mm256_set1_ps(floors[at]));
                 let mut mask = _mm256_movemask_ps(reached);
                 if mask != 0 {

@@ -2,12 +2,16 @@
 //! probe has an accumulator, and `vpdpbusd` multiplies and adds four dimensions a lane. It is what a pass
 //! for many probes waits for, so all else is made of what other parts of the processor do meanwhile.
 //!
-//! A sum cannot overflow: `63 · 127 · 4,096 < 2²⁵`, and twice that is below 2³¹.
+//! A sum cannot overflow: with its offset it is within `2 · 63 · 127 · 4,096 < 2²⁶`, and what a pair adds too much within
+//! `255 · 128 · 2,048 < 2²⁷`.
 
 use std::arch::x86_64::*;
 
 use super::{GROUP, LINE, MOST_PROBES, Packed, Stretch, Survivors, Work};
 use crate::codes::{self, BLOCK, BLOCK_LINES, Depth};
+
+/// Halves of a block's lines: four dimensions of each reference.
+const HALVES: usize = 2 * BLOCK_LINES;
 
 /// # Safety
 /// The processor has AVX-512 F, BW, VL and VNNI. `stretch` is whole rows of the probes' dimension,
@@ -31,40 +35,191 @@ pub(super) unsafe fn scan(stretch: Stretch<'_>, probes: &Packed, floors: &[f32; 
     }
 }
 
-/// The codes of a block, four dimensions of each reference a register.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(line: &[u8; LINE]) -> __m512i {
+    // SAFETY: a line is 64 bytes.
+    unsafe { _mm512_loadu_si512(line.as_ptr().cast()) }
+}
+
+/// The bits of `a` where `mask` has ones, of `b` elsewhere.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn select(mask: i8, a: __m512i, b: __m512i) -> __m512i {
+    _mm512_ternarylogic_epi32::<0xca>(_mm512_set1_epi8(mask), a, b)
+}
+
+/// The five-bit codes of a block, four dimensions of each reference a register.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn unpack<const SIX: bool>(block: &[u8; BLOCK], sixth: &[u8; LINE]) -> [__m512i; 2 * BLOCK_LINES] {
-    // SAFETY: a line is 64 bytes.
-    let load = |line: &[u8; LINE]| unsafe { _mm512_loadu_si512(line.as_ptr().cast()) };
+fn unpack_five(block: &[u8; BLOCK]) -> [__m512i; HALVES] {
     let lines = block.as_chunks::<LINE>().0;
-    let (fifth, sixth) = (load(&lines[BLOCK_LINES]), load(sixth));
-    // `codes`, and bit `half` of each byte of `bits` as bit `to` in it (which is 0 in `codes`).
-    let with_bit = |codes: __m512i, bits: __m512i, half: usize, to: usize| {
-        let moved = if half < to {
-            _mm512_sll_epi16(bits, _mm_cvtsi32_si128((to - half) as i32))
-        } else {
-            _mm512_srl_epi16(bits, _mm_cvtsi32_si128((half - to) as i32))
-        };
-        // a | (b & c)
-        _mm512_ternarylogic_epi32::<0xf8>(codes, moved, _mm512_set1_epi8(1 << to))
-    };
-    let mut codes = [_mm512_setzero_si512(); 2 * BLOCK_LINES];
+    let fifth = load(&lines[BLOCK_LINES]);
+    let mut codes = [_mm512_setzero_si512(); HALVES];
     for (half, codes) in codes.iter_mut().enumerate() {
         let line = load(&lines[half / 2]);
-        *codes = if SIX {
-            let nibble = if half % 2 == 0 { _mm512_slli_epi16::<1>(line) } else { _mm512_srli_epi16::<3>(line) };
-            let nibble = _mm512_and_si512(nibble, _mm512_set1_epi8(0x1e));
-            with_bit(with_bit(nibble, fifth, half, 5), sixth, half, 0)
+        let nibble = if half % 2 == 0 { line } else { _mm512_srli_epi16::<4>(line) };
+        // Bit `half` of each byte comes to bit 4.
+        let moved = if half < 4 {
+            _mm512_sll_epi16(fifth, _mm_cvtsi32_si128((4 - half) as i32))
         } else {
-            let nibble = if half % 2 == 0 { line } else { _mm512_srli_epi16::<4>(line) };
-            with_bit(_mm512_and_si512(nibble, _mm512_set1_epi8(0x0f)), fifth, half, 4)
+            _mm512_srl_epi16(fifth, _mm_cvtsi32_si128((half - 4) as i32))
         };
+        // a | (b & c)
+        *codes = _mm512_ternarylogic_epi32::<0xf8>(_mm512_and_si512(nibble, _mm512_set1_epi8(0x0f)), moved, _mm512_set1_epi8(0x10));
     }
     codes
 }
 
-/// Up to `P` probes, packed as `P`; each loaded line serves all of them.
+/// The six-bit codes of a block. They compete with the multiplications for the processor's units, so
+/// fifth and sixth bits of up to three halves are brought together once, and then moved as one.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+fn unpack_six(block: &[u8; BLOCK], sixth: &[u8; LINE]) -> [__m512i; HALVES] {
+    let lines = block.as_chunks::<LINE>().0;
+    let (fifth, sixth) = (load(&lines[BLOCK_LINES]), load(sixth));
+    // Of half `from + n` the sixth bit is bit n, the fifth bit n + 5.
+    const FIFTHS: i8 = 0xe0_u8 as i8;
+    let from_0 = select(FIFTHS, _mm512_slli_epi16::<5>(fifth), sixth);
+    let from_3 = select(FIFTHS, _mm512_slli_epi16::<2>(fifth), _mm512_srli_epi16::<3>(sixth));
+    let from_6 = select(FIFTHS, _mm512_srli_epi16::<1>(fifth), _mm512_srli_epi16::<6>(sixth));
+    let mut codes = [_mm512_setzero_si512(); HALVES];
+    for (half, codes) in codes.iter_mut().enumerate() {
+        let bits = [from_0, from_3, from_6][half / 3];
+        let bits = match half % 3 {
+            0 => bits,
+            1 => _mm512_srli_epi16::<1>(bits),
+            _ => _mm512_srli_epi16::<2>(bits),
+        };
+        let line = load(&lines[half / 2]);
+        let nibble = if half % 2 == 0 { _mm512_slli_epi16::<1>(line) } else { _mm512_srli_epi16::<3>(line) };
+        *codes = _mm512_and_si512(select(0x1e, nibble, bits), _mm512_set1_epi8(0x3f));
+    }
+    codes
+}
+
+/// The sums of a row, less its offset, for up to `P` probes, packed as `P`; each loaded line serves all of them.
+///
+/// # Safety
+/// The processor has AVX-512 F, BW, VL and VNNI, and `probes` are packed as `P`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn sums<const P: usize, const SIX: bool>(blocks: &[[u8; BLOCK]], sixth: &[u8], probes: &Packed) -> [__m512i; P] {
+    let mut sums: [__m512i; P] = std::array::from_fn(|p| _mm512_set1_epi32(-probes.offset[p]));
+    // One probe is bound by memory; what counts is that enough sums are in flight.
+    let mut sums_of_one = [_mm512_setzero_si512(); HALVES];
+    for (b, (block, cells)) in blocks.iter().zip(probes.cells.chunks_exact(HALVES * P)).enumerate() {
+        super::prefetch_ahead(block, super::PASS_AHEAD);
+        let codes = if SIX {
+            let line = super::line_of(sixth, b);
+            super::prefetch_ahead(line, super::SIXTH_AHEAD);
+            unpack_six(block, line)
+        } else {
+            unpack_five(block)
+        };
+        for (half, (codes, cells)) in codes.into_iter().zip(cells.as_chunks::<P>().0).enumerate() {
+            if P == 1 {
+                sums_of_one[half] = _mm512_dpbusd_epi32(sums_of_one[half], codes, _mm512_set1_epi32(cells[0]));
+            } else {
+                for (sum, cell) in sums.iter_mut().zip(cells) {
+                    *sum = _mm512_dpbusd_epi32(*sum, codes, _mm512_set1_epi32(*cell));
+                }
+            }
+        }
+    }
+    if P == 1 {
+        sums_of_one.iter().for_each(|one| sums[0] = _mm512_add_epi32(sums[0], *one));
+    }
+    sums
+}
+
+/// Sixteen probes as [`sums_in_pairs`] multiplies with them.
+#[derive(Debug, Clone)]
+pub(super) struct Pairs {
+    /// As [`Packed::cells`], but for the halves of pairs: of `a` the bytes `y_b + 96`, of `b` the bytes `y_a − 32`.
+    cells: Vec<i32>,
+    /// What a sum begins at: less the offset, and less what it will have too much, for the probe's part of it.
+    start: [i32; MOST_PROBES],
+}
+
+impl Pairs {
+    pub(super) fn new(probes: &Packed) -> Self {
+        let (mut cells, mut start) = (probes.cells.clone(), probes.offset.map(|offset| -offset));
+        for block in cells.chunks_exact_mut(HALVES * MOST_PROBES) {
+            let (halves, _) = block.as_chunks_mut::<MOST_PROBES>();
+            for a in PAIRED {
+                for (p, start) in start.iter_mut().enumerate() {
+                    let (y_a, y_b) = (halves[a][p].to_le_bytes(), halves[a + 1][p].to_le_bytes());
+                    for (y_a, y_b) in y_a.into_iter().zip(y_b) {
+                        let (y_a, y_b) = (i32::from(y_a as i8), i32::from(y_b as i8));
+                        *start -= y_a * y_b - LESS * y_b + MORE * y_a;
+                    }
+                    halves[a][p] = i32::from_le_bytes(y_b.map(|y| (i32::from(y as i8) + MORE) as u8));
+                    halves[a + 1][p] = i32::from_le_bytes(y_a.map(|y| (i32::from(y as i8) - LESS) as u8));
+                }
+            }
+        }
+        Pairs { cells, start }
+    }
+}
+
+/// The halves of a block that are multiplied together with the one after them.
+const PAIRED: [usize; 2] = [0, 4];
+/// What is added to the first factor of a pair, so that it is a u8, and taken from the second, so that it is an i8.
+const MORE: i32 = codes::PAIRED_LIMIT as i32;
+const LESS: i32 = 128 - codes::PAIRED_LIMIT as i32;
+
+/// Does something for each of sixteen probes, by a constant: what is in a loop, the compiler may keep in memory.
+macro_rules! for_each_probe {
+    ($p:ident => $does:expr) => { for_each_probe!(@ $p $does; 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15) };
+    (@ $p:ident $does:expr; $($n:literal)*) => { $({ const $p: usize = $n; $does; })* };
+}
+
+/// [`sums`] of six-bit codes for sixteen probes, with a quarter fewer multiplications.
+///
+/// `vpdpbusd` is what a batch waits for, at one a cycle, while half of the units that add are idle. Winograd's inner
+/// product (*A New Algorithm for Inner Product*, IEEE Trans. Comput. C-17, 1968) trades the one for the other: for
+/// dimensions `a`, `b` of a reference `x` and a probe `y`
+///
+/// ```text
+/// x_a·y_a + x_b·y_b = (x_a + y_b + m)·(x_b + y_a − l) − (x_a + m)·(x_b − l) − (y_a·y_b − l·y_b + m·y_a)
+/// ```
+///
+/// where the second product is the reference's alone, one for all probes, and the bracket the probe's alone, one
+/// for all references. These are integers, so nothing is rounded. With `0 ≤ x ≤ 63`, `|y| ≤ 96`
+/// ([`codes::PAIRED_LIMIT`]), `m = 96` and `l = 32`, the first factor is within 0 … 255 and the second within
+/// −128 … 127: just what `vpdpbusd` takes, so that adding bytes never carries. Half of the dimensions
+/// are paired; with more of them the additions, and not the multiplications, would be waited for.
+///
+/// # Safety
+/// The processor has AVX-512 F, BW, VL and VNNI.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn sums_in_pairs(blocks: &[[u8; BLOCK]], sixth: &[u8], pairs: &Pairs) -> [__m512i; MOST_PROBES] {
+    let mut sums = [_mm512_setzero_si512(); MOST_PROBES];
+    for_each_probe!(P => sums[P] = _mm512_set1_epi32(pairs.start[P]));
+    let mut own = _mm512_setzero_si512();
+    for (b, (block, cells)) in blocks.iter().zip(pairs.cells.as_chunks::<{ HALVES * MOST_PROBES }>().0).enumerate() {
+        super::prefetch_ahead(block, super::PASS_AHEAD);
+        let line = super::line_of(sixth, b);
+        super::prefetch_ahead(line, super::SIXTH_AHEAD);
+        let x = unpack_six(block, line);
+        let y = |half: usize, p: usize| _mm512_set1_epi32(cells[half * MOST_PROBES + p]);
+        let one = |sum, half: usize, p| _mm512_dpbusd_epi32(sum, x[half], y(half, p));
+        let two = |sum, a: usize, y_b, y_a| _mm512_dpbusd_epi32(sum, _mm512_add_epi8(x[a], y_b), _mm512_add_epi8(x[a + 1], y_a));
+        // In an order in which multiplications and additions are always beside each other.
+        for_each_probe!(P => sums[P] = one(sums[P], 3, P));
+        own = two(own, 0, _mm512_set1_epi8(MORE as i8), _mm512_set1_epi8(-LESS as i8));
+        for_each_probe!(P => sums[P] = one(two(sums[P], 0, y(0, P), y(1, P)), 2, P));
+        for_each_probe!(P => sums[P] = one(sums[P], 7, P));
+        own = two(own, 4, _mm512_set1_epi8(MORE as i8), _mm512_set1_epi8(-LESS as i8));
+        for_each_probe!(P => sums[P] = one(two(sums[P], 4, y(4, P), y(5, P)), 6, P));
+    }
+    for_each_probe!(P => sums[P] = _mm512_sub_epi32(sums[P], own));
+    sums
+}
+
+/// Up to `P` probes, packed as `P`.
 ///
 /// # Safety
 /// As [`scan`].
@@ -76,8 +231,6 @@ unsafe fn scan_some<const P: usize, const SIX: bool>(
     out: &mut [Survivors],
 ) {
     let lines = probes.lines();
-    assert_eq!(probes.cells.len(), 2 * P * lines);
-    let cells = probes.cells.as_ptr();
     let (tail, row_bytes) = (codes::tail(lines), codes::tail(lines) + codes::TAIL);
     let (sixth_tail, sixth_bytes) = (codes::sixth_tail(lines), codes::sixth_tail(lines) + 2 * GROUP);
     let mut strip = Strip::<P>::new();
@@ -85,36 +238,20 @@ unsafe fn scan_some<const P: usize, const SIX: bool>(
         for (at, row) in rows.chunks_exact(row_bytes).enumerate() {
             let group = number * STRIP + at;
             let sixth = if SIX { &stretch.sixth[group * sixth_bytes..(group + 1) * sixth_bytes] } else { &[] };
-            let mut sums = [_mm512_setzero_si512(); P];
-            // One probe is bound by memory; what counts is that enough sums are in flight.
-            let mut sums_of_one = [_mm512_setzero_si512(); 2 * BLOCK_LINES];
-            for (b, block) in row.as_chunks::<BLOCK>().0.iter().take(lines / BLOCK_LINES).enumerate() {
-                super::prefetch_ahead(block, super::PASS_AHEAD);
-                let line = super::line_of(sixth, b);
-                if SIX {
-                    super::prefetch_ahead(line, super::SIXTH_AHEAD);
-                }
-                for (half, codes) in unpack::<SIX>(block, line).into_iter().enumerate() {
-                    // SAFETY: the block's number is below the row's blocks, `half` below the halves of a block's
-                    // lines, and `cells` has P entries for each of them (asserted above).
-                    let cells = unsafe { cells.add((2 * BLOCK_LINES * b + half) * P) };
-                    if P == 1 {
-                        // SAFETY: as above.
-                        let cells = unsafe { _mm512_set1_epi32(*cells) };
-                        sums_of_one[half] = _mm512_dpbusd_epi32(sums_of_one[half], codes, cells);
-                    } else {
-                        for (p, sum) in sums.iter_mut().enumerate() {
-                            // SAFETY: as above.
-                            *sum = _mm512_dpbusd_epi32(*sum, codes, unsafe { _mm512_set1_epi32(*cells.add(p)) });
-                        }
+            let (blocks, tail) = row.split_at(tail);
+            let blocks = blocks.as_chunks().0;
+            // SAFETY: the processor has what they want, and the probes are packed as `P`.
+            let sums: [__m512i; P] = unsafe {
+                match &probes.pairs {
+                    Some(pairs) if SIX && P == MOST_PROBES => {
+                        let sums = sums_in_pairs(blocks, sixth, pairs);
+                        std::array::from_fn(|p| sums[p])
                     }
+                    _ => sums::<P, SIX>(blocks, sixth, probes),
                 }
-            }
-            if P == 1 {
-                sums_of_one.iter().for_each(|one| sums[0] = _mm512_add_epi32(sums[0], *one));
-            }
+            };
             // SAFETY: the row has its tail of 128 bytes, and that of the sixth table one of 32.
-            unsafe { strip.weigh::<SIX>(at, &sums, &row[tail..], sixth.get(sixth_tail..).unwrap_or_default(), probes, floors) };
+            unsafe { strip.weigh::<SIX>(at, &sums, tail, sixth.get(sixth_tail..).unwrap_or_default(), probes, floors) };
         }
         // SAFETY: whole rows, of which the strip has weighed the last; `out` has room for all groups.
         unsafe { strip.gather(rows.len() / row_bytes, stretch.first_row as usize + number * STRIP * GROUP, probes, out) };
@@ -128,6 +265,7 @@ const STRIP: usize = 8;
 /// What is known of a strip's groups, for each probe.
 #[repr(C, align(64))]
 struct Strip<const P: usize> {
+    /// Less the probe's offset.
     sums: [[[i32; GROUP]; P]; STRIP],
     /// Steps and residuals, and `t`.
     packed: [[u32; GROUP]; STRIP],
@@ -205,6 +343,7 @@ impl<const P: usize> Strip<P> {
                     let along = _mm512_loadu_ps(self.along[at].as_ptr());
                     let upper = upper(sum, packed, along, probes, p);
                     _mm512_storeu_si512(o.rows.as_mut_ptr().add(o.len).cast(), _mm512_maskz_compress_epi32(mask, row));
+                    let sum = _mm512_add_epi32(sum, _mm512_set1_epi32(probes.offset[p]));
                     _mm512_storeu_si512(o.sums.as_mut_ptr().add(o.len).cast(), _mm512_maskz_compress_epi32(mask, sum));
                     _mm512_storeu_ps(o.uppers.as_mut_ptr().add(o.len), _mm512_maskz_compress_ps(mask, upper));
                     _mm512_storeu_si512(o.packed.as_mut_ptr().add(o.len).cast(), _mm512_maskz_compress_epi32(mask, packed));
@@ -216,16 +355,14 @@ impl<const P: usize> Strip<P> {
     }
 }
 
-/// From a group's sums to upper ends, by the scalar kernel's operations.
+/// From a group's sums, less the probe's offset, to upper ends, by the scalar kernel's operations.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl")]
 fn upper(sum: __m512i, packed: __m512i, along: __m512, probes: &Packed, p: usize) -> __m512 {
     let step = _mm512_castsi512_ps(_mm512_and_si512(packed, _mm512_set1_epi32(0xffff_0000_u32 as i32)));
     let residual = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(packed));
-    let twice = _mm512_sub_epi32(_mm512_add_epi32(sum, sum), _mm512_set1_epi32(probes.bias[p]));
-    let middle = _mm512_mul_ps(_mm512_cvtepi32_ps(twice), _mm512_mul_ps(step, _mm512_set1_ps(probes.scale[p])));
-    let middle = _mm512_add_ps(middle, along);
-    _mm512_add_ps(middle, _mm512_mul_ps(residual, _mm512_set1_ps(probes.length[p])))
+    let middle = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(step, _mm512_set1_ps(probes.scale[p])), along);
+    _mm512_fmadd_ps(residual, _mm512_set1_ps(probes.length[p]), middle)
 }
 
 /// # Safety

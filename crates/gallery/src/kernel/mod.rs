@@ -1,7 +1,7 @@
 //! The inner loops, once in plain Rust and once for each family of vector instructions.
 //!
 //! All kernels compute the same integers, and the same f32 from them by the same operations in the
-//! same order (no fused multiply-add), so what they let through is equal bit by bit; a test compares
+//! same order, so what they let through is equal bit by bit; a test compares
 //! them. Which one runs is chosen when a gallery is opened, from what the processor says of itself.
 //!
 //! `unsafe` appears for two reasons only: calling a function compiled for instructions that the
@@ -33,7 +33,7 @@ pub(crate) const MOST_PROBES: usize = 16;
 pub enum Kernel {
     /// Plain Rust, on every processor.
     Scalar,
-    /// x86-64 AVX2.
+    /// x86-64 AVX2 and FMA.
     Avx2,
     /// x86-64 AVX-512 with byte dot products (`vpdpbusd`).
     Avx512Vnni,
@@ -46,10 +46,10 @@ impl Kernel {
         let mut kernels = vec![Kernel::Scalar];
         #[cfg(target_arch = "x86_64")]
         {
-            if std::is_x86_feature_detected!("avx2") {
+            if usable(Kernel::Avx2) {
                 kernels.push(Kernel::Avx2);
             }
-            if ["avx512f", "avx512bw", "avx512vl", "avx512vnni"].iter().all(|f| has(f)) {
+            if usable(Kernel::Avx512Vnni) {
                 kernels.push(Kernel::Avx512Vnni);
             }
         }
@@ -81,9 +81,12 @@ pub(crate) struct Packed {
     count: usize,
     /// `2 · count` entries a line.
     cells: Vec<i32>,
-    bias: [i32; MOST_PROBES],
+    offset: [i32; MOST_PROBES],
     scale: [f32; MOST_PROBES],
     length: [f32; MOST_PROBES],
+    /// The same once more, for a kernel that multiplies in pairs.
+    #[cfg(target_arch = "x86_64")]
+    pairs: Option<avx512::Pairs>,
 }
 
 impl Packed {
@@ -95,18 +98,24 @@ impl Packed {
             depth,
             count,
             cells: vec![0; 2 * count * lines],
-            bias: [0; MOST_PROBES],
+            offset: [0; MOST_PROBES],
             scale: [0.0; MOST_PROBES],
             length: [0.0; MOST_PROBES],
+            #[cfg(target_arch = "x86_64")]
+            pairs: None,
         };
         for (at, probe) in probes.iter().take(count).enumerate() {
             for (line, (low, high)) in packed.cells.chunks_exact_mut(2 * count).zip(probe.low.iter().zip(&probe.high)) {
                 line[at] = i32::from_le_bytes(low.map(|c| c as u8));
                 line[count + at] = i32::from_le_bytes(high.map(|c| c as u8));
             }
-            packed.bias[at] = probe.bias(depth);
+            packed.offset[at] = probe.offset(depth);
             packed.scale[at] = probe.scale(depth);
             packed.length[at] = probe.length;
+        }
+        #[cfg(target_arch = "x86_64")]
+        if count == MOST_PROBES && depth == Depth::Six {
+            packed.pairs = Some(avx512::Pairs::new(&packed));
         }
         packed
     }
@@ -304,7 +313,7 @@ fn prefetch_ahead<const BYTES: usize>(codes: &[u8; BYTES], ahead: usize) {
 fn usable(kernel: Kernel) -> bool {
     match kernel {
         Kernel::Scalar => true,
-        Kernel::Avx2 => std::is_x86_feature_detected!("avx2"),
+        Kernel::Avx2 => std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma"),
         Kernel::Avx512Vnni => has("avx512f") && has("avx512bw") && has("avx512vl") && has("avx512vnni"),
     }
 }

@@ -39,9 +39,8 @@ pub(super) fn scan(stretch: Stretch<'_>, probes: &Packed, floors: &[f32; MOST_PR
                 let along = f32::from_le_bytes(along.as_chunks().0[v]);
                 let step = f32::from_bits(packed & 0xffff_0000);
                 let residual = f32::from_bits(packed << 16);
-                let twice = 2 * sum - probes.bias[p];
-                let middle = twice as f32 * (step * probes.scale[p]) + along;
-                let upper = middle + residual * probes.length[p];
+                let middle = ((sum - probes.offset[p]) as f32).mul_add(step * probes.scale[p], along);
+                let upper = residual.mul_add(probes.length[p], middle);
                 if upper >= floors[p] {
                     survivors.push(Survivor { row: stretch.first_row + (group * GROUP + v) as u32, sum, upper, packed, along });
                 }
