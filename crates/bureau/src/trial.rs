@@ -11,7 +11,7 @@ use casework::{
     command::Command,
     disclosure::Biography,
     event::Who,
-    form::{Form, Mode, Source},
+    form::Form,
     ids::{BlobId, CandidateId, DraftId, LeoId, PersonId, ProbeId, RequestId},
     limits::CANDIDATES_MAX,
     people::{Actor, Register, Role},
@@ -20,7 +20,7 @@ use casework::{
     refusal::{Refusal, refuse},
     request::{Request, State},
     retain, review,
-    trial::{self, Agreement, Known, Material, Tally},
+    trial::{self, Agreement, Known, Material, Tally, Words},
 };
 use face::accuracy::statistics::{clopper_pearson, rule_of_three};
 use jiff::{Timestamp, civil::Date};
@@ -57,25 +57,6 @@ pub struct TrialDraft {
     pub missing: Vec<Refusal>,
 }
 
-/// What a leader writes of a trial; its pictures have calls of their own.
-#[derive(Clone, Debug, Default)]
-pub struct TrialWords {
-    /// Where the pictures come from, and why they may be used for this.
-    pub origin: String,
-    /// Unidentified or known person.
-    pub mode: Option<Mode>,
-    /// Where the picture in the place of the request's image is to come from.
-    pub source: Option<Source>,
-    /// What happened.
-    pub offence: String,
-    /// What is known about the person.
-    pub person: String,
-    /// Whether it goes first.
-    pub urgent: bool,
-    /// How many days ago it is to look as if it had come in.
-    pub came_in_days_ago: u8,
-}
-
 /// What of a trial is told to whoever put it before the examiners.
 #[derive(Clone, Debug, Serialize)]
 pub struct TrialView {
@@ -109,7 +90,7 @@ pub struct TrialCandidate {
     /// Its opaque id.
     pub id: CandidateId,
     /// The picture's id, to see it by.
-    pub image: ProbeId,
+    pub picture: ProbeId,
     /// The truth.
     pub same_person: bool,
     /// What two people concluded; none before all have.
@@ -117,7 +98,7 @@ pub struct TrialCandidate {
 }
 
 /// A number of errors and what it shows of the rate behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Share {
     /// Errors.
     pub errors: u64,
@@ -139,7 +120,7 @@ impl Share {
 }
 
 /// Error rates where the truth is known.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Wrong {
     /// Pairs of two people that were confirmed as one.
     pub false_confirms: Share,
@@ -160,7 +141,7 @@ impl From<Tally> for Wrong {
 }
 
 /// One examiner's.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct ExaminerResult {
     /// Who.
     pub person: PersonId,
@@ -175,7 +156,7 @@ pub struct ExaminerResult {
 }
 
 /// What trials came to, for one who may know.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct TrialResults {
     /// Trials that everybody has concluded on, and that were not stopped.
     pub trials: u64,
@@ -303,15 +284,9 @@ impl Bureau {
     ///
     /// # Errors
     /// As [`Bureau::trial_draft`]; [`BureauError::Overtaken`] when another tab saved first.
-    pub async fn save_trial(&self, who: PersonId, id: RequestId, version: u64, words: TrialWords) -> Result<u64> {
+    pub async fn save_trial(&self, who: PersonId, id: RequestId, version: u64, words: Words) -> Result<u64> {
         self.change_trial(who, id, version, |m| {
-            m.origin = words.origin;
-            m.mode = words.mode;
-            m.offence = words.offence;
-            m.person = words.person;
-            m.urgent = words.urgent;
-            m.came_in_days_ago = words.came_in_days_ago;
-            m.source = words.source;
+            m.words = words;
             Ok(())
         })
         .await
@@ -492,7 +467,7 @@ impl Bureau {
         let concluded = |id| request.probes.iter().find_map(|p| p.candidate(id)).and_then(|c| c.matched);
         let candidates = trial.material.candidates.iter().map(|k| TrialCandidate {
             id: k.candidate,
-            image: k.image.probe,
+            picture: k.image.probe,
             same_person: k.same_person.unwrap_or_default(),
             matched: concluded(k.candidate).filter(|_| over),
         });
@@ -506,7 +481,7 @@ impl Bureau {
             looks_received_at: request.received_at,
             step,
             stopped: trial.stopped.clone(),
-            origin: trial.material.origin.clone(),
+            origin: trial.material.words.origin.clone(),
             candidates: candidates.collect(),
             at_work: register.map(|r| examiners.map(|person| name_of(r, Who::Person(person))).collect()).unwrap_or_default(),
             goes: retain::schedule(&request, self.policy()).into_iter().map(|(class, on)| (class.to_string(), on)).collect(),

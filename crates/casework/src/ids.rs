@@ -32,6 +32,7 @@ macro_rules! id {
             fn from_str(s: &str) -> Result<Self, Self::Err> { Uuid::from_str(s).map(Self) }
         }
         impl From<Uuid> for $name { fn from(u: Uuid) -> Self { Self(u) } }
+        impl From<$name> for Uuid { fn from(id: $name) -> Self { id.0 } }
     };
 }
 

@@ -44,24 +44,33 @@ impl Known {
     }
 }
 
-/// What a leader puts before the examiners, and the truth of it.
+/// What a leader writes of a trial: what the examiners read in a form's place, and how it is to look.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Material {
-    /// Where the pictures come from, and why they may be used for this.
+pub struct Words {
+    /// Where the pictures come from, and why they may be used for this. No examiner reads it.
     pub origin: String,
-    /// Unidentified or known person, as the examiners read it.
+    /// Unidentified or known person.
     pub mode: Option<Mode>,
-    /// Where the picture in the place of the request's image is to come from, as the examiners read it.
+    /// Where the picture in the place of the request's image is to come from.
     pub source: Option<Source>,
-    /// What happened, as the examiners read it.
+    /// What happened.
     pub offence: String,
-    /// What is known about the person, as the examiners read it.
+    /// What is known about the person.
     pub person: String,
     /// Whether it goes first in the queue, like an urgent request.
     pub urgent: bool,
     /// How many days ago it is to look as if it had come in.
     pub came_in_days_ago: u8,
+}
+
+/// What a leader puts before the examiners, and the truth of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Material {
+    /// What is written of it.
+    #[serde(flatten)]
+    pub words: Words,
     /// The picture in the place of the image of a request.
     pub probe: Option<FormImage>,
     /// The candidates.
@@ -78,11 +87,11 @@ impl Material {
     #[must_use]
     pub(crate) fn form(&self) -> Form {
         Form {
-            mode: self.mode,
-            offence: self.offence.clone(),
-            person: self.person.clone(),
-            urgent: Some(self.urgent),
-            images: self.probe.iter().map(|i| FormImage { source: self.source, ..i.clone() }).collect(),
+            mode: self.words.mode,
+            offence: self.words.offence.clone(),
+            person: self.words.person.clone(),
+            urgent: Some(self.words.urgent),
+            images: self.probe.iter().map(|i| FormImage { source: self.words.source, ..i.clone() }).collect(),
             ..Form::new()
         }
     }

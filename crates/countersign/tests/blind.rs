@@ -12,7 +12,7 @@ use axum::{
     body::Body,
     http::{Request, header},
 };
-use bureau::{Bureau, Clock, Parts, certificate::Wanted, enrol::Enrolment, trial::TrialWords};
+use bureau::{Bureau, Clock, Parts, certificate::Wanted, enrol::Enrolment};
 use casework::{
     command::Command,
     disclosure::Biography,
@@ -461,7 +461,7 @@ async fn m2_the_second_examiners_pages_are_the_same_whatever_the_first_did() {
 async fn trial_like(bureau: &Bureau, probe: &[u8], candidates: &[(Vec<u8>, Biography)]) -> (RequestId, ProbeId) {
     let form = stories::form("NS/2026/0500", Nationality::British);
     let id = bureau.new_trial(people::ADEYEMI).await.unwrap();
-    let words = TrialWords {
+    let words = casework::trial::Words {
         origin: "Invented for a test.".into(),
         mode: form.mode,
         source: Some(casework::form::Source::Unsupervised),

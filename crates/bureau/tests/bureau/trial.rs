@@ -2,7 +2,7 @@
 //! nothing of casework to anybody else.
 
 use crate::house::{House, SOUGHT, cites, faces_cut_out, form, once, refusals};
-use bureau::{BureauError, assess::List, trial::TrialWords};
+use bureau::{BureauError, assess::List};
 use casework::{
     clause::Clause,
     command::Command,
@@ -15,12 +15,13 @@ use casework::{
     request::State,
     review::{Agreement, Component, Conclusion, Informed, Visual},
     testing::{AUDITOR, REQUESTER, desk},
+    trial::Words,
 };
 
 const P: GalleryId = GalleryId::Passport;
 
-fn words() -> TrialWords {
-    TrialWords {
+fn words() -> Words {
+    Words {
         origin: "Portraits of colleagues who agreed.".into(),
         mode: Some(Mode::Unidentified),
         source: Some(Source::Unsupervised),

@@ -34,9 +34,9 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
                 out.push(refuse(&[Clause::R3], "A trial belongs to a gallery's staff."));
                 return Err(out);
             };
-            let came_in = ctx.today().checked_sub(i64::from(material.came_in_days_ago).days()).unwrap_or(ctx.today());
-            let due = calendar::after(came_in, ctx.policy.answer_period(material.urgent));
-            if material.came_in_days_ago > CAME_IN_DAYS_MAX {
+            let came_in = ctx.today().checked_sub(i64::from(material.words.came_in_days_ago).days()).unwrap_or(ctx.today());
+            let due = calendar::after(came_in, ctx.policy.answer_period(material.words.urgent));
+            if material.words.came_in_days_ago > CAME_IN_DAYS_MAX {
                 out.push(refuse(&[Clause::P1], format!("It may look as if it came in at most {CAME_IN_DAYS_MAX} days ago.")));
             } else if due < ctx.today() {
                 out.push(refuse(&[Clause::P1], "Its answer would be overdue from the start. Say fewer days."));
@@ -58,13 +58,14 @@ pub(super) fn decide(request: &Request, command: &Command, ctx: &Context<'_>) ->
 
 /// Everything that keeps it from being a trial, or would give it away.
 fn incomplete(material: &Material, gallery: &GalleryPolicy) -> Vec<Refusal> {
-    let mut out = need_words(&material.origin, Clause::P1, "Say where the pictures come from, and why they may be used for this.");
-    out.extend(need_words(&material.offence, Clause::M2, "Say what happened, as the examiners are to read it."));
-    out.extend(need_words(&material.person, Clause::M2, "Say what is known about the person, as the examiners are to read it."));
-    if material.mode.is_none() {
+    let words = &material.words;
+    let mut out = need_words(&words.origin, Clause::P1, "Say where the pictures come from, and why they may be used for this.");
+    out.extend(need_words(&words.offence, Clause::M2, "Say what happened, as the examiners are to read it."));
+    out.extend(need_words(&words.person, Clause::M2, "Say what is known about the person, as the examiners are to read it."));
+    if words.mode.is_none() {
         out.push(refuse(&[Clause::M2], "Choose whether it is an unidentified or a known person."));
     }
-    if material.source.is_none() {
+    if words.source.is_none() {
         out.push(refuse(&[Clause::M2], "Choose where the picture in the place of the request's image is to come from."));
     }
     match &material.probe {

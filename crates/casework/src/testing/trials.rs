@@ -8,7 +8,7 @@ use crate::{
     ids::{CandidateId, RequestId},
     policy::BioField,
     record::GalleryId,
-    trial::{Known, Material},
+    trial::{Known, Material, Words},
 };
 
 impl World {
@@ -21,7 +21,7 @@ impl World {
             biography: Biography([(BioField::Name, "Invented Person".into())].into()),
             same_person: Some(same),
         };
-        Material {
+        let words = Words {
             origin: "Two portraits of each of ten colleagues, who agreed to it.".into(),
             mode: Some(Mode::Unidentified),
             source: Some(Source::Unsupervised),
@@ -29,9 +29,8 @@ impl World {
             person: "About forty.".into(),
             urgent: false,
             came_in_days_ago: 3,
-            probe: Some(self.image()),
-            candidates: same_person.iter().map(|same| known(self, *same)).collect(),
-        }
+        };
+        Material { words, probe: Some(self.image()), candidates: same_person.iter().map(|same| known(self, *same)).collect() }
     }
 
     /// A known-answer trial that waits for examiners, put before them by the passport team's leader.

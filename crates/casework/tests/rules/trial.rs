@@ -269,9 +269,9 @@ fn p1_what_keeps_it_from_being_a_trial_is_said_at_once() {
     seed(&|m| m.candidates[0].image.digest = m.probe.as_ref().unwrap().digest, "twice");
     seed(&|m| m.candidates[1].candidate = m.candidates[0].candidate, "twice");
     seed(&|m| m.probe.as_mut().unwrap().quality.clear(), "image specification");
-    seed(&|m| m.source = None, "where the picture");
-    seed(&|m| m.came_in_days_ago = 31, "at most 30 days");
-    seed(&|m| (m.urgent, m.came_in_days_ago) = (true, 20), "overdue from the start");
+    seed(&|m| m.words.source = None, "where the picture");
+    seed(&|m| m.words.came_in_days_ago = 31, "at most 30 days");
+    seed(&|m| (m.words.urgent, m.words.came_in_days_ago) = (true, 20), "overdue from the start");
     seed(
         &|m| {
             m.candidates = m
@@ -413,4 +413,18 @@ fn v0_a_trial_in_which_somebody_seems_vulnerable_goes_on_like_casework() {
         assert!(case.sensitive);
         assert!(access::may_know(&case, &w.actor(first)) && !access::may_know(&case, &w.actor(second)));
     }
+}
+
+#[test]
+fn p1_what_was_written_of_a_trial_before_is_read_and_written_as_it_was() {
+    let material = World::new().material(&[]);
+    let kept = serde_json::json!({
+        "origin": "Two portraits of each of ten colleagues, who agreed to it.", "mode": "unidentified", "source": "unsupervised",
+        "offence": "A theft by deception, invented.", "person": "About forty.", "urgent": false, "came_in_days_ago": 3,
+        "probe": serde_json::to_value(&material.probe).unwrap(), "candidates": [],
+    });
+    assert_eq!(serde_json::to_value(&material).unwrap(), kept, "the words stand beside the pictures in the record");
+    assert_eq!(serde_json::from_value::<casework::trial::Material>(kept).unwrap(), material);
+    let begun: casework::trial::Material = serde_json::from_str("{}").unwrap();
+    assert_eq!(begun, casework::trial::Material::default());
 }

@@ -6,7 +6,7 @@ use super::{
     call::{Answer, Asked, At, Caller, Picture, PictureBytes, Sent, Version, Whole, jpeg},
     intake::{AtVersion, Saved, Versioned},
     problem::{ApiError, RefusalJson},
-    words::{BioField, Mode, Source},
+    words::{BioField, Mode, Source, shown},
 };
 use crate::AppState;
 use axum::{Json, http::StatusCode, response::Response};
@@ -15,6 +15,7 @@ use casework::{
     command::Command,
     disclosure::Biography,
     ids::{CandidateId, ProbeId, RequestId},
+    trial::{Material, Words},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -91,9 +92,9 @@ pub(crate) struct TrialDraft {
 
 impl From<trial::TrialDraft> for TrialDraft {
     fn from(d: trial::TrialDraft) -> Self {
-        let m = d.material;
+        let Material { words: w, probe, candidates } = d.material;
         let record = |b: Biography| b.0.into_iter().map(|(field, value)| RecordField { field: field.into(), value }).collect();
-        let candidates = m.candidates.into_iter().map(|k| TrialDraftCandidate {
+        let candidates = candidates.into_iter().map(|k| TrialDraftCandidate {
             id: k.candidate.0,
             picture: k.image.probe.0,
             same_person: k.same_person,
@@ -102,32 +103,33 @@ impl From<trial::TrialDraft> for TrialDraft {
         Self {
             id: d.id.0,
             version: Version::of(d.version),
-            origin: m.origin,
-            mode: m.mode.map(Into::into),
-            source: m.source.map(Into::into),
-            offence: m.offence,
-            person: m.person,
-            urgent: m.urgent,
-            came_in_days_ago: m.came_in_days_ago,
-            picture: m.probe.map(|p| p.probe.0),
+            origin: w.origin,
+            mode: w.mode.map(Into::into),
+            source: w.source.map(Into::into),
+            offence: w.offence,
+            person: w.person,
+            urgent: w.urgent,
+            came_in_days_ago: w.came_in_days_ago,
+            picture: probe.map(|p| p.probe.0),
             candidates: candidates.collect(),
             missing: d.missing.into_iter().map(Into::into).collect(),
         }
     }
 }
 
-/// A candidate of a trial: the truth, and what people concluded once all have.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct TrialCandidate {
-    /// Its opaque id.
-    id: Uuid,
-    /// The picture, to fetch it by.
-    picture: Uuid,
-    /// The truth.
-    same_person: bool,
-    /// What people concluded; nothing before all have.
-    matched: Option<bool>,
-}
+shown!(
+    /// A candidate of a trial: the truth, and what people concluded once all have.
+    TrialCandidate = trial::TrialCandidate {
+        /// Its opaque id.
+        id: Uuid,
+        /// The picture, to fetch it by.
+        picture: Uuid,
+        /// The truth.
+        same_person: bool,
+        /// What people concluded; nothing before all have.
+        matched: Option<bool>,
+    }
+);
 
 /// A trial that is or was before the examiners.
 #[derive(Serialize, ToSchema)]
@@ -148,15 +150,13 @@ pub(crate) struct Trial {
 
 impl From<trial::TrialView> for Trial {
     fn from(t: trial::TrialView) -> Self {
-        let candidate =
-            |c: trial::TrialCandidate| TrialCandidate { id: c.id.0, picture: c.image.0, same_person: c.same_person, matched: c.matched };
         Self {
             id: t.id.0,
             reference: t.reference,
             step: t.step.into(),
             stopped: t.stopped,
             origin: t.origin,
-            candidates: t.candidates.into_iter().map(candidate).collect(),
+            candidates: t.candidates.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -213,64 +213,49 @@ pub(crate) struct StopTrial {
     reason: String,
 }
 
-/// A number of errors, and what it shows.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Errors {
-    /// Errors.
-    errors: u64,
-    /// Pairs decided.
-    of: u64,
-    /// The lower end of the exact 95 % interval of the rate (Clopper and Pearson).
-    low: f64,
-    /// The upper end.
-    high: f64,
-    /// Where there was no error, what the rate may still be (rule of three).
-    rule_of_three: Option<f64>,
-}
-
-impl From<trial::Share> for Errors {
-    fn from(s: trial::Share) -> Self {
-        Self { errors: s.errors, of: s.of, low: s.low, high: s.high, rule_of_three: s.rule_of_three }
+shown!(
+    /// A number of errors, and what it shows.
+    Errors = trial::Share {
+        /// Errors.
+        errors: u64,
+        /// Pairs decided.
+        of: u64,
+        /// The lower end of the exact 95 % interval of the rate (Clopper and Pearson).
+        low: f64,
+        /// The upper end.
+        high: f64,
+        /// Where there was no error, what the rate may still be (rule of three).
+        rule_of_three: Option<f64>,
     }
-}
+);
 
-/// How often somebody was wrong where the truth is known.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct Wrong {
-    /// Pairs of two people that were confirmed as one.
-    false_confirms: Errors,
-    /// Pairs of one person that were not confirmed.
-    misses: Errors,
-    /// Pairs of which they could not say, counted in neither.
-    cannot_say: u64,
-}
-
-impl From<trial::Wrong> for Wrong {
-    fn from(w: trial::Wrong) -> Self {
-        Self { false_confirms: w.false_confirms.into(), misses: w.misses.into(), cannot_say: w.cannot_say }
+shown!(
+    /// How often somebody was wrong where the truth is known.
+    Wrong = trial::Wrong {
+        /// Pairs of two people that were confirmed as one.
+        false_confirms: Errors,
+        /// Pairs of one person that were not confirmed.
+        misses: Errors,
+        /// Pairs of which they could not say, counted in neither.
+        cannot_say: u64,
     }
-}
+);
 
-/// One examiner's.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ExaminerResult {
-    /// Who.
-    person: Uuid,
-    /// Their name.
-    name: String,
-    /// Trials that they concluded on.
-    trials: u64,
-    /// How often they were wrong.
-    wrong: Wrong,
-    /// Whether they also hold a role that reads requests, and so could have told a trial from casework.
-    reads_requests: bool,
-}
-
-impl From<trial::ExaminerResult> for ExaminerResult {
-    fn from(r: trial::ExaminerResult) -> Self {
-        Self { person: r.person.0, name: r.name, trials: r.trials, wrong: r.wrong.into(), reads_requests: r.reads_requests }
+shown!(
+    /// One examiner's.
+    ExaminerResult = trial::ExaminerResult {
+        /// Who.
+        person: Uuid,
+        /// Their name.
+        name: String,
+        /// Trials that they concluded on.
+        trials: u64,
+        /// How often they were wrong.
+        wrong: Wrong,
+        /// Whether they also hold a role that reads requests, and so could have told a trial from casework.
+        reads_requests: bool,
     }
-}
+);
 
 /// What trials came to.
 #[derive(Serialize, ToSchema)]
@@ -330,7 +315,7 @@ async fn get_trial_draft(who: Caller, At(id): At<RequestId>) -> Answer<TrialDraf
 #[utoipa::path(put, path = "/trials/drafts/{id}", tag = "review", request_body = SaveTrial,
     responses((status = 200, description = "Saved", body = Saved)))]
 async fn save_trial(who: Caller, At(id): At<RequestId>, Sent(b): Sent<SaveTrial>) -> Answer<Saved> {
-    let words = trial::TrialWords {
+    let words = Words {
         origin: b.origin,
         mode: b.mode.map(Into::into),
         source: b.source.map(Into::into),

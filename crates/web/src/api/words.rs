@@ -25,6 +25,24 @@ macro_rules! mirror {
     };
 }
 
+/// What the API shows of a type of the house: the same members under the same names, each in the API's words for it. A
+/// member that is added there does not compile here until the API knows it.
+macro_rules! shown {
+    ($(#[$doc:meta])* $name:ident = $theirs:path { $($(#[$words:meta])* $member:ident: $ours:ty),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(serde::Serialize, utoipa::ToSchema)]
+        pub(crate) struct $name { $($(#[$words])* $member: $ours),+ }
+
+        impl From<$theirs> for $name {
+            fn from(t: $theirs) -> Self {
+                let $theirs { $($member),+ } = t;
+                Self { $($member: $member.into()),+ }
+            }
+        }
+    };
+}
+pub(crate) use shown;
+
 mirror!(
     /// The gallery asked.
     Gallery = casework::record::GalleryId { Passport, Immigration }

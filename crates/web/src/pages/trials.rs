@@ -21,7 +21,7 @@ use axum::{
 };
 use bureau::{
     BureauError,
-    trial::{AGREEMENT_REQUESTS_MAX, RATE_PAIRS_MIN, Share, TrialDraft, TrialView, TrialWords, Wrong},
+    trial::{AGREEMENT_REQUESTS_MAX, RATE_PAIRS_MIN, Share, TrialDraft, TrialView, Wrong},
 };
 use casework::{
     certificate::percent,
@@ -30,7 +30,7 @@ use casework::{
     form::Verdict,
     ids::{CandidateId, ProbeId, RequestId},
     limits::CANDIDATES_MAX,
-    trial::CAME_IN_DAYS_MAX,
+    trial::{CAME_IN_DAYS_MAX, Words},
 };
 use minijinja::{Value, context};
 use strum::IntoEnumIterator as _;
@@ -105,10 +105,11 @@ async fn draw_draft(page: &Page, id: RequestId, typed: Option<Value>, errors: Ve
     };
     let m = &draft.material;
     let values = typed.unwrap_or_else(|| {
+        let w = &m.words;
         context! {
-            origin => m.origin.as_str(), mode => m.mode.map(|m| m.to_string()), source => m.source.map(|s| s.to_string()),
-            offence => m.offence.as_str(), person => m.person.as_str(), urgent => if m.urgent { "yes" } else { "" },
-            days => m.came_in_days_ago.to_string(),
+            origin => w.origin.as_str(), mode => w.mode.map(|m| m.to_string()), source => w.source.map(|s| s.to_string()),
+            offence => w.offence.as_str(), person => w.person.as_str(), urgent => if w.urgent { "yes" } else { "" },
+            days => w.came_in_days_ago.to_string(),
         }
     });
     let candidates: Vec<Value> = m
@@ -161,7 +162,7 @@ async fn save(page: Page, Path(id): Path<RequestId>, posted: Posted) -> Result<R
         let line = RefusalLine::on("days", &format!("Enter a whole number of days, 0 to {CAME_IN_DAYS_MAX}"));
         return draw_draft(&page, id, Some(posted.values()), vec![line]).await;
     };
-    let words = TrialWords {
+    let words = Words {
         origin: text("origin"),
         mode: posted.text("mode").and_then(|m| m.parse().ok()),
         source: posted.text("source").and_then(|s| s.parse().ok()),
