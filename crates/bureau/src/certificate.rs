@@ -168,7 +168,7 @@ impl Bureau {
         let mut against = vec![];
         match entry.map(|h| &h.revoked) {
             None => against.push("It is not on the register of this installation.".to_owned()),
-            Some(Some(revoked)) => against.push(format!("It was revoked on {}: {}", revoked.on, revoked.reasons)),
+            Some(Some(revoked)) => against.push(revoked.in_words()),
             Some(None) => {}
         }
         let (running, references) = self.running(certificate.gallery)?;

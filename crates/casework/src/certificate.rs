@@ -4,6 +4,7 @@
 
 use crate::{
     access::{Action, ruling},
+    calendar::date_in_words,
     clause::Clause,
     ids::{Digest, PersonId},
     people::{Actor, Register, Role},
@@ -216,11 +217,15 @@ impl Certificate {
         if on > self.until {
             out.push(refuse(
                 &[Clause::P1],
-                format!("It was measured on {} and counted until {}: it has to be measured again.", self.measured, self.until),
+                format!(
+                    "It was measured on {} and counted until {}: it has to be measured again.",
+                    date_in_words(self.measured),
+                    date_in_words(self.until)
+                ),
             ));
         }
         if on < self.issued {
-            out.push(refuse(&[Clause::P1], format!("It counts from {}.", self.issued)));
+            out.push(refuse(&[Clause::P1], format!("It counts from {}.", date_in_words(self.issued))));
         }
         out
     }
@@ -282,11 +287,19 @@ pub struct Revoked {
     pub number: u64,
 }
 
+impl Revoked {
+    /// That it was, since when and why, as a sentence.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        format!("It was revoked on {}: {}", date_in_words(self.on), self.reasons)
+    }
+}
+
 impl Held {
     /// Why it counts for nothing, where it was revoked.
     fn ended(&self) -> Option<Refusal> {
         let revoked = self.revoked.as_ref()?;
-        Some(refuse(&[Clause::P1], format!("It was revoked on {}: {}", revoked.on, revoked.reasons)))
+        Some(refuse(&[Clause::P1], revoked.in_words()))
     }
 }
 

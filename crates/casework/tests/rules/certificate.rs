@@ -77,7 +77,7 @@ fn p1_a_search_outside_every_certificate_is_refused_with_every_reason() {
     with_certificates(&mut w, &[all]);
     let why = w.ask(case.assignee, &case.request, &start).unwrap_err();
     let said = words(&why);
-    for part in ["other-model", "edition of the model pack", "image specification", "999 references", "2026-11-01"] {
+    for part in ["other-model", "edition of the model pack", "image specification", "999 references", "1 November 2026"] {
         assert!(said.contains(part), "{part} is not in {said}");
     }
     assert!(why.iter().all(|r| r.clauses.contains(&Clause::P1)));
@@ -451,7 +451,7 @@ fn p1_one_person_revokes_a_certificate_and_every_search_after_it_is_refused_with
     // A search is refused with the reason: when it is started, and when a worker brings what was started before. The
     // older certificate, which would have covered it, does not step in.
     let refused = w.refused(case.assignee, &mut case, Command::StartSearch { probe });
-    assert!(says(&refused, Clause::P1, "revoked on 2026-11-23") && words(&refused).contains(WHY), "{refused:#?}");
+    assert!(says(&refused, Clause::P1, "revoked on 23 November 2026") && words(&refused).contains(WHY), "{refused:#?}");
     let result = w.search_result(&started, probe, 1);
     assert!(says(&w.ask(None, &started, &result).unwrap_err(), Clause::P1, "revoked on"));
 }
