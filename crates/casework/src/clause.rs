@@ -1,5 +1,6 @@
 //! The ids of the rules. Their words, strength and source are data: `policy/v1.toml`.
 
+use crate::ids::UnknownWord;
 use serde::{Deserialize, Serialize};
 
 /// A clause of the policy, as numbered in `policy/v1.toml`. Refusals and decisions cite these.
@@ -18,7 +19,9 @@ use serde::{Deserialize, Serialize};
     strum::EnumString,
     strum::EnumIter,
     strum::IntoStaticStr,
+    strum::VariantNames,
 )]
+#[strum(parse_err_ty = UnknownWord, parse_err_fn = UnknownWord::of::<Clause>)]
 pub enum Clause {
     /// See `policy/v1.toml`.
     R1,

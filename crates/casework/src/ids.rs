@@ -59,6 +59,21 @@ id!(/// A sealed blob: image bytes in their own file or object.
 id!(/// An unsent form.
     DraftId);
 
+/// A word that was to name one of a few things, and names none of them. It says which there are: whoever typed it reads that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it must be one of: {}", known.join(", "))]
+pub struct UnknownWord {
+    /// What there is.
+    pub known: &'static [&'static str],
+}
+
+impl UnknownWord {
+    /// For `#[strum(parse_err_ty = …, parse_err_fn = …)]`: the error of a word that names no variant of `T`.
+    pub(crate) fn of<T: strum::VariantNames>(_word: &str) -> Self {
+        Self { known: T::VARIANTS }
+    }
+}
+
 /// SHA-256 of some bytes, shown as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub [u8; 32]);

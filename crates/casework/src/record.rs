@@ -2,7 +2,7 @@
 //! small clear header that statistics and replay-after-erasure read. No person is named in a header;
 //! everything else is a payload, and payloads are sealed. [rule: D1]
 
-use crate::ids::{LeoId, PersonId, RequestId};
+use crate::ids::{LeoId, PersonId, RequestId, UnknownWord};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -22,9 +22,10 @@ use serde::{Deserialize, Serialize};
     strum::EnumString,
     strum::EnumIter,
     strum::IntoStaticStr,
+    strum::VariantNames,
 )]
 #[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case", parse_err_ty = UnknownWord, parse_err_fn = UnknownWord::of::<GalleryId>)]
 pub enum GalleryId {
     /// HM Passport Office: photographs from passport applications.
     Passport,

@@ -56,6 +56,28 @@ fn every_verb_explains_itself() {
 }
 
 #[test]
+fn a_word_that_names_nothing_is_answered_with_those_that_there_are() {
+    let galleries: &[&[&str]] = &[
+        &["enrol", "x", "--gallery"],
+        &["evaluate", "x", "--image-specification"],
+        &["gallery", "re-enrol", "--gallery"],
+        &["gallery", "export", "x", "--gallery"],
+        &["certificate", "issue", "x", "--gallery"],
+        &["certificate", "revoke", "--gallery"],
+    ];
+    for verb in galleries {
+        for wrong in ["nonsense", "Passport", ""] {
+            let ran = run(&[verb, &[wrong][..]].concat());
+            let said = ran.said();
+            assert_eq!(ran.code, Some(2), "{said}");
+            assert!(said.contains(verb[verb.len() - 1]) && said.contains("it must be one of: passport, immigration"), "{said}");
+        }
+    }
+    let said = run(&["policy", "show", "Z9"]).said();
+    assert!(said.contains("it must be one of: R1, R2") && said.contains("W5"), "{said}");
+}
+
+#[test]
 fn config_check_says_everything_that_is_wrong_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("c.toml");
