@@ -5,7 +5,9 @@
 //! it is not there, sensitive and never extractable. It wraps by AES-GCM, as the file provider does, with 12 random bytes
 //! of our own before what the token answers.
 //!
-//! A token that answers no more is an error each time, never a wrong key; each call opens a new session if the last was lost.
+//! A token that answers no more is an error each time, never a wrong key; each call opens a new session if the last was lost. A PIN that
+//! the token refused is not given to it again by this process, whoever asks and however often, until its file is written anew:
+//! a token locks itself after a few wrong ones.
 
 use crate::provider::KeyProvider;
 use crate::sealing::{Aad, random};
@@ -17,9 +19,10 @@ use cryptoki::mechanism::{Mechanism, aead::GcmParams};
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
 use cryptoki::types::AuthPin;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
 use zeroize::Zeroizing;
 
 /// Random bytes before the ciphertext: what AES-GCM takes.
@@ -111,23 +114,67 @@ impl KeyProvider for TokenProvider {
         let Some((nonce, sealed)) = wrapped.split_first_chunk::<NONCE_BYTES>().filter(|(_, s)| s.len() >= TAG_BYTES) else {
             return Ok(None);
         };
-        self.with("unwrapping a key", |session, key| {
+        let said = match self.open_sealed(purpose, nonce, sealed)? {
+            Said::Opened(plain) => return Ok(Some(plain)),
+            Said::NotThis => return Ok(None),
+            Said::Unclear(error) => error,
+        };
+        // A token that fails says no more than one that was given another key's bytes. What it seals itself tells them apart; and
+        // asked once more, one that failed for a moment is not taken for the other either.
+        self.opens_its_own(&said)?;
+        match self.open_sealed(purpose, nonce, sealed)? {
+            Said::Opened(plain) => Ok(Some(plain)),
+            Said::NotThis | Said::Unclear(_) => Ok(None),
+        }
+    }
+}
+
+/// What a token says of sealed bytes.
+enum Said {
+    Opened(Zeroizing<Vec<u8>>),
+    /// Another key sealed them, or they were changed.
+    NotThis,
+    /// That, or that it fails.
+    Unclear(Error),
+}
+
+impl TokenProvider {
+    fn open_sealed(&self, purpose: &Aad, nonce: &[u8; NONCE_BYTES], sealed: &[u8]) -> Result<Said> {
+        self.with(UNWRAPPING, |session, key| {
             let mut nonce = *nonce;
             let mechanism = Mechanism::AesGcm(GcmParams::new(&mut nonce, purpose.bytes(), (8 * TAG_BYTES as u64).into())?);
             match session.decrypt(&mechanism, key, sealed) {
-                Ok(plain) => Ok(Some(Zeroizing::new(plain))),
-                Err(error) if did_not_open(&error) => Ok(None),
+                Ok(plain) => Ok(Said::Opened(Zeroizing::new(plain))),
+                Err(Error::Pkcs11(RvError::EncryptedDataInvalid | RvError::EncryptedDataLenRange, _)) => Ok(Said::NotThis),
+                // What SoftHSM says of a wrong key.
+                Err(error @ Error::Pkcs11(RvError::GeneralError, _)) => Ok(Said::Unclear(error)),
                 Err(error) => Err(error),
             }
         })
     }
+
+    /// Seals a text of our own with the key and opens it again.
+    ///
+    /// # Errors
+    /// [`StoreError::Token`] with what it `said` before, if it does not.
+    fn opens_its_own(&self, said: &Error) -> Result<()> {
+        let failing =
+            |how: String| self.place.fault(UNWRAPPING, format!("{said}; nor does it open what it has just sealed itself ({how})"));
+        let (purpose, text) = (Aad::secret("a trial of the token"), random::<32>()?);
+        let wrapped = self.wrap(&purpose, &text)?;
+        let Some((nonce, sealed)) = wrapped.split_first_chunk() else {
+            return Err(failing("it sealed nothing".into()));
+        };
+        match self.open_sealed(&purpose, nonce, sealed)? {
+            Said::Opened(plain) if *plain == text => Ok(()),
+            Said::Opened(_) => Err(failing("it opens as something else".into())),
+            Said::NotThis => Err(failing("it says that another key sealed it".into())),
+            Said::Unclear(error) => Err(failing(error.to_string())),
+        }
+    }
 }
 
-/// What tokens say of bytes that another key sealed, or that were changed. SoftHSM says a general error.
-fn did_not_open(error: &Error) -> bool {
-    use RvError::{EncryptedDataInvalid, EncryptedDataLenRange, GeneralError};
-    matches!(error, Error::Pkcs11(EncryptedDataInvalid | EncryptedDataLenRange | GeneralError, _))
-}
+const UNWRAPPING: &str = "unwrapping a key";
 
 /// What they say when the session went with the token, or the sign-in did.
 fn lost(error: &Error) -> bool {
@@ -161,12 +208,7 @@ fn sign_in(place: &Whereabouts, make: bool) -> Result<(Session, ObjectHandle)> {
     let slot = slots.into_iter().find(named).ok_or_else(|| place.fault("looking for it", "there is no token of that label"))?;
     let session = if make { module.open_rw_session(slot) } else { module.open_ro_session(slot) };
     let session = session.map_err(|e| place.fault("opening a session", e))?;
-    let pin = read_private(&place.pin_file)?;
-    let pin = std::str::from_utf8(pin.trim_ascii_end()).map_err(|_| StoreError::BadSecret { path: place.pin_file.clone() })?;
-    match session.login(UserType::User, Some(&AuthPin::new(pin.into()))) {
-        Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {}
-        Err(e) => return Err(place.fault("signing in", e)),
-    }
+    log_in(place, &session)?;
     let label = Attribute::Label(place.key.as_bytes().to_vec());
     let wanted = [Attribute::Class(ObjectClass::SECRET_KEY), Attribute::KeyType(KeyType::AES), label.clone()];
     let mut found = session.find_objects(&wanted).map_err(|e| place.fault("looking for the key", e))?;
@@ -193,4 +235,63 @@ fn sign_in(place: &Whereabouts, make: bool) -> Result<(Session, ObjectHandle)> {
         return Err(place.fault("looking at the key", "it can be taken out of the token; make one that cannot"));
     }
     Ok((session, *key))
+}
+
+/// A PIN as its file has it.
+#[derive(PartialEq, Eq)]
+struct Pin {
+    text: Zeroizing<Vec<u8>>,
+    written: Option<SystemTime>,
+}
+
+impl Pin {
+    fn read(path: &Path) -> Result<Self> {
+        let written = std::fs::metadata(path).and_then(|m| m.modified()).ok();
+        Ok(Self { text: Zeroizing::new(read_private(path)?.trim_ascii_end().to_vec()), written })
+    }
+}
+
+/// A PIN that a token refused, and in which words.
+struct Refused {
+    pin: Pin,
+    why: &'static str,
+}
+
+/// Which PIN: the module, the token's label, and the PIN's file.
+type Which = (PathBuf, String, PathBuf);
+
+/// What tokens refused in this process.
+static REFUSED: Mutex<BTreeMap<Which, Refused>> = Mutex::new(BTreeMap::new());
+
+/// Gives the PIN to the token, unless the token refused it before. One at a time: what one learns, the next need not try.
+fn log_in(place: &Whereabouts, session: &Session) -> Result<()> {
+    let mut refused = REFUSED.lock().unwrap_or_else(PoisonError::into_inner);
+    let which = (place.module.clone(), place.token.clone(), place.pin_file.clone());
+    let refusal = |why: &'static str| StoreError::PinRefused { token: place.token.clone(), pin_file: place.pin_file.clone(), why };
+    let pin = Pin::read(&place.pin_file)?;
+    if let Some(before) = refused.get(&which).filter(|before| before.pin == pin) {
+        return Err(refusal(before.why));
+    }
+    let text = std::str::from_utf8(&pin.text).map_err(|_| StoreError::BadSecret { path: place.pin_file.clone() })?;
+    match session.login(UserType::User, Some(&AuthPin::new(text.into()))) {
+        Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => {
+            refused.remove(&which);
+            Ok(())
+        }
+        Err(e) => {
+            let Some(why) = refuses(&e) else { return Err(place.fault("signing in", e)) };
+            refused.insert(which, Refused { pin, why });
+            Err(refusal(why))
+        }
+    }
+}
+
+/// What a token says of a PIN that it does not take, in words; `None` for what has nothing to do with the PIN.
+fn refuses(error: &Error) -> Option<&'static str> {
+    match error {
+        Error::Pkcs11(RvError::PinLocked, _) => Some("it is locked; whoever administers the token can unlock it"),
+        Error::Pkcs11(RvError::PinExpired, _) => Some("it has expired; set a new one in the token"),
+        Error::Pkcs11(RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange, _) => Some("it is wrong"),
+        _ => None,
+    }
 }

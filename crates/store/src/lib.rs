@@ -190,6 +190,19 @@ pub enum StoreError {
         /// What it, or its module, said.
         why: String,
     },
+    /// The token that keeps the master key does not take the PIN. It was asked once, and is not asked again.
+    #[error(
+        "the token {token:?} that keeps the master key refused the PIN in {}: {why}. Tokens lock themselves after a few wrong PINs, so it is not tried again until that file is written anew",
+        pin_file.display()
+    )]
+    PinRefused {
+        /// The token's label.
+        token: String,
+        /// Where the PIN is.
+        pin_file: PathBuf,
+        /// What the token said of it, in words.
+        why: &'static str,
+    },
     /// What works on a folder's own files alone.
     #[error(
         "the records are on PostgreSQL, and this works on the files of a folder: use {instead} (docs/RUNBOOK.md, \"PostgreSQL, several nodes, buckets\")"

@@ -13,6 +13,7 @@ mod opening;
 mod queued;
 mod rotated;
 mod tampered;
+mod token;
 mod working;
 
 pub use common::*;

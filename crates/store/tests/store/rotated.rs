@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use store::{Place, Store, StoreError};
 
-async fn everything_opens(store: &Store) {
+pub async fn everything_opens(store: &Store) {
     assert!(store.load(request(1)).await.unwrap().iter().all(|r| r.payload.is_some()));
     let report = store.verify_log().await.unwrap();
     assert_eq!((report.fault, report.opened), (None, 3));
@@ -93,12 +93,12 @@ async fn stopped_half_way_it_opens_as_before_and_goes_on() {
 }
 
 /// A SoftHSM of a test's own (Debian's `softhsm2`).
-struct Token(PathBuf);
+pub struct Token(pub PathBuf);
 
 impl Token {
     /// The module reads where its tokens are from the environment of its process. So a test runs itself again in a process that has
     /// one; `None` in the outer, once the inner passed.
-    fn in_a_process_of_its_own(test: &str) -> Option<Self> {
+    pub fn in_a_process_of_its_own(test: &str) -> Option<Self> {
         if let Some(config) = std::env::var_os("SOFTHSM2_CONF") {
             return Some(Self(PathBuf::from(config).parent().unwrap().to_owned()));
         }
@@ -125,18 +125,28 @@ impl Token {
         None
     }
 
-    fn private(&self, name: &str, text: &str) -> PathBuf {
+    /// A file (0600) beside the token.
+    pub fn private(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.join(name);
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         path
     }
 
+    /// SoftHSM's module.
+    pub fn module() -> &'static Path {
+        let modules = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"].map(Path::new);
+        modules.into_iter().find(|m| m.exists()).expect("libsofthsm2.so is missing: run make setup-test")
+    }
+
     /// The file that says where the key of this name is.
     fn key(&self, name: &str, pin: &str) -> PathBuf {
+        self.key_through(Self::module(), name, pin)
+    }
+
+    /// The same, by another module.
+    pub fn key_through(&self, module: &Path, name: &str, pin: &str) -> PathBuf {
         let pin = self.private("pin", pin);
-        let modules = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"];
-        let module = modules.iter().find(|m| Path::new(m).exists()).expect("libsofthsm2.so is missing: run make setup-test");
         let place = serde_json::json!({ "module": module, "token": "countersign", "key": name, "pin_file": pin });
         self.private(&format!("{name}.json"), &place.to_string())
     }
@@ -224,8 +234,8 @@ async fn a_token_with_a_wrong_pin_is_a_clear_refusal() {
     store.close().await;
     let place = Place::folder(&path);
     let file = token.key("first", "00000000\n");
-    let refused = Store::rotate_master(&place, Some(&file)).await.unwrap_err().to_string();
-    assert!(refused.contains("signing in") && !refused.contains("00000000"), "{refused}");
+    let refused = Store::rotate_master(&place, Some(&file)).await.unwrap_err();
+    assert!(matches!(refused, StoreError::PinRefused { .. }) && !refused.to_string().contains("00000000"), "{refused}");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     let refused = Store::rotate_master(&place, Some(&file)).await.unwrap_err();
     assert!(matches!(refused, StoreError::Permissions { .. }), "{refused}");
