@@ -103,8 +103,8 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|a| a == "decode-child") {
         return decoder::child_main();
     }
-    // Keys and personal data are in this process's memory: it is never written to a file.
-    if let Err(error) = rlimit::setrlimit(rlimit::Resource::CORE, 0, 0) {
+    // Keys and personal data are in this process's memory: it is never written to a file, and nobody else looks into it.
+    if let Err(error) = decoder::leave_no_core() {
         eprintln!("core dumps cannot be switched off: {error}");
         return ExitCode::FAILURE;
     }

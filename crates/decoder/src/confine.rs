@@ -1,7 +1,7 @@
 //! What the decoding child gives up before it reads a byte: three layers, each of which would be enough for most
 //! of it, so that a kernel that lacks one still leaves the others.
 //!
-//! 1. **Limits** (rlimits): memory, processor time, open files, file size, processes.
+//! 1. **Limits** (rlimits): memory, processor time, open files, file size, processes; no core file, and nobody looks in.
 //! 2. **Landlock**: no file, no TCP port, no socket or signal outside this process.
 //! 3. **seccomp**: the system calls that decoding from one pipe into another needs, and death at any other. The
 //!    kernel does not hold root to the limit on processes; this layer holds everybody to it.
@@ -11,6 +11,7 @@
 use crate::{CHILD_ADDRESS_BYTES_MAX, CPU_SECONDS_MAX};
 use landlock::{ABI, Access, AccessFs, AccessNet, LandlockStatus, Ruleset, RulesetAttr, RulesetStatus, Scope};
 use rlimit::Resource;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
@@ -21,7 +22,7 @@ use std::{collections::BTreeMap, io};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layer {
-    /// Resource limits. Every kernel has them.
+    /// Resource limits, and [`leave_no_core`]. Every kernel has them.
     Limits,
     /// Landlock, Linux 5.13 and later.
     Landlock,
@@ -94,14 +95,25 @@ pub fn confine(layers: &[Layer]) -> io::Result<Confinement> {
     Ok(Confinement { limits, landlock, seccomp })
 }
 
+/// For a process that holds keys or personal data: its memory is written to no core file and handed to no program that collects
+/// cores (`core_pattern` with a pipe, which the limit alone does not stop), and no other process of its user can look into
+/// it or trace it, only the machine's administrator. A program that it starts begins anew without this.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn leave_no_core() -> io::Result<()> {
+    Resource::CORE.set(0, 0)?;
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
 /// Hard limits, so that nothing in this process can raise them again.
 fn limited() -> io::Result<Held> {
+    leave_no_core()?;
     // Standard input, output and error stay open; there is no fourth.
     const OPEN_FILES: u64 = 3;
     let limits = [
         (Resource::AS, CHILD_ADDRESS_BYTES_MAX),
         (Resource::CPU, CPU_SECONDS_MAX),
-        (Resource::CORE, 0),
         (Resource::FSIZE, 0),
         (Resource::NOFILE, OPEN_FILES),
         // The kernel does not hold root to this one; seccomp does.

@@ -23,7 +23,7 @@ mod pixels;
 mod provenance;
 
 pub use child::child_main;
-pub use confine::{Confinement, Held, Layer, confine};
+pub use confine::{Confinement, Held, Layer, confine, leave_no_core};
 pub use error::DecodeError;
 pub use parent::{Decoded, Decoder, ExtensionMismatch};
 pub use pixels::{JPEG_QUALITY, Mask, PixelArea, PixelError, Rgb8};

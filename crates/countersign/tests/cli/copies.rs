@@ -1,10 +1,14 @@
 //! Keeping what is kept: `backup`, `restore`, `retain`, and refusing to start without the right keys.
 
-use crate::run::{BINARY, Place};
+use crate::run::{BINARY, Place, command, run};
 use serde_json::json;
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
+    io::{BufRead as _, BufReader},
+    os::unix::{
+        fs::{MetadataExt as _, PermissionsExt as _},
+        process::CommandExt as _,
+    },
     path::Path,
     process::{Command, Stdio},
 };
@@ -47,6 +51,25 @@ fn d1_copies_of_records_and_keys_bring_a_lost_installation_back() {
     let after = place.holds();
     assert!(after["opened"].as_u64() > before["opened"].as_u64(), "that it was copied and restored is recorded: {after}");
     assert!(place.run(&["restore", &records, "--keys", &keys]).badly().said().contains("already holds data"));
+}
+
+#[test]
+fn d1_a_restore_is_refused_where_images_are_kept_elsewhere() {
+    let place = founded();
+    let (records, keys) = (path(&place, "records"), path(&place, "keys"));
+    place.run(&["backup", &records, "--keys", &keys]).well();
+    let other = Place::new();
+    let plain = fs::read_to_string(&other.config).unwrap();
+    let elsewhere = other.folder.path().join("images");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::write(&other.config, format!("{plain}[blobs]\nfolder = {:?}\n", elsewhere.display().to_string())).unwrap();
+    let said = other.run(&["restore", &records, "--keys", &keys]).badly().said();
+    assert!(said.contains("the configuration has them elsewhere") && said.contains("take [blobs] out"), "{said}");
+    assert!(!other.data.exists() && fs::read_dir(&elsewhere).unwrap().next().is_none(), "nothing was put anywhere");
+    // As it says.
+    fs::write(&other.config, plain).unwrap();
+    other.run(&["restore", &records, "--keys", &keys]).well();
+    other.holds();
 }
 
 #[test]
@@ -150,4 +173,44 @@ fn d1_a_process_that_holds_keys_leaves_no_core() {
         }
     }
     assert_eq!(last, "0 0", "soft and hard limit of a process that had the store open");
+}
+
+/// Whose `/proc` says that a process's memory is: its user's and group's, or root's if nobody else may look into it.
+fn memory_owner(pid: u32) -> (u32, u32) {
+    let memory = fs::metadata(format!("/proc/{pid}/mem")).unwrap();
+    (memory.uid(), memory.gid())
+}
+
+#[test]
+fn d1_nobody_looks_into_a_process_that_holds_keys() {
+    let place = Place::new();
+    let me = fs::metadata(&place.config).unwrap().uid();
+    // Root's own processes have another group here, so that what is the kernel's doing shows for them too.
+    let group = if me == 0 { 65_534 } else { fs::metadata("/proc/self").unwrap().gid() };
+    let as_others = |command: &mut Command| {
+        command.stdin(Stdio::null()).stderr(Stdio::null());
+        if me == 0 {
+            command.gid(group);
+        }
+        command.spawn().unwrap()
+    };
+    let dir = path(&place, "witness");
+    run(&["witness", "init", &dir, "--name", "witness.example/w1"]).well();
+    let mut holder = as_others(command(&["witness", "serve", &dir, "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()));
+    let mut line = String::new();
+    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("http://127."), "it has its key open: {line}");
+    let mut other = as_others(Command::new("sleep").arg("60"));
+    let (held, owned, read) = (memory_owner(holder.id()), memory_owner(other.id()), fs::File::open(format!("/proc/{}/mem", holder.id())));
+    let running = (holder.try_wait().unwrap(), other.try_wait().unwrap());
+    for child in [&mut holder, &mut other] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert_eq!(running, (None, None), "of a process that has ended, everything is root's");
+    assert_eq!(owned, (me, group), "or nothing here would prove anything");
+    assert_eq!(held, (0, 0));
+    if me != 0 {
+        assert!(read.is_err(), "its own user does not read its memory");
+    }
 }
