@@ -34,6 +34,7 @@ done
 sed -i '/^samples = /d' "$root/usr/share/countersign/packs/bundled/manifest.toml"
 put 644 packaging/config.toml etc/countersign/config.toml
 put 644 packaging/countersign.service usr/lib/systemd/system/countersign.service
+put 644 packaging/countersign-witness.service usr/lib/systemd/system/countersign-witness.service
 put 644 packaging/copyright usr/share/doc/countersign/copyright
 put 644 build/THIRD-PARTY.txt usr/share/doc/countersign/THIRD-PARTY.txt
 put 644 CHANGELOG.md usr/share/doc/countersign/changelog
