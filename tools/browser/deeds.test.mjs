@@ -253,7 +253,15 @@ for (const js of [true, false]) {
     }
     await page.goto(h.url(`/retain/${id}/hold`))
     await h.check(page, js ? 'retain-hold' : null)
+    // The latest day of the rule, 366 days from today in London, is there already; what is emptied stays empty.
+    const today = new Intl.DateTimeFormat('en-CA', { timeZone: 'Europe/London' }).format(new Date())
+    const latest = new Date(Date.parse(today) + 366 * 86_400_000)
+    const filled = async () => Promise.all(['Day', 'Month', 'Year'].map((label) => page.getByLabel(label).inputValue()))
+    const suggested = [latest.getUTCDate(), latest.getUTCMonth() + 1, latest.getUTCFullYear()].map(String)
+    assert.deepEqual(await filled(), suggested)
+    await review('', '', '')
     await press(page, 'Keep it')
+    assert.deepEqual(await filled(), ['', '', ''])
     const said = await summary(page)
     assert.ok(said.some((s) => s.startsWith('Choose who answers for the hold')), said.join())
     assert.ok(said.some((s) => s.startsWith('The day of its review must be a real date')), said.join())
@@ -268,8 +276,9 @@ for (const js of [true, false]) {
     await press(page, 'Keep it')
     assert.match(await notice(page), /Nothing of this request is erased until it is lifted/)
 
+    // To keep it longer, a reason is enough.
     await page.goto(h.url(`/retain/${id}/hold`))
-    await review(`${soon.getUTCDate()}`, `${soon.getUTCMonth() + 1}`, `${soon.getUTCFullYear()}`)
+    assert.deepEqual(await filled(), suggested)
     await page.getByLabel('Why?').fill('It goes on.')
     await press(page, 'Keep it longer')
     assert.match(await notice(page), /goes on/)

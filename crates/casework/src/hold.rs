@@ -1,6 +1,6 @@
 //! Legal holds: nothing of a request is erased while somebody answers for keeping it (D3).
 
-use crate::ids::PersonId;
+use crate::{calendar, ids::PersonId, policy::Policy};
 use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
@@ -23,4 +23,10 @@ impl Hold {
     pub fn overdue(&self, today: Date) -> bool {
         self.review < today
     }
+}
+
+/// The last day that a hold's review may be set for, seen from `today`; a form that asks for the day suggests it.
+#[must_use]
+pub fn latest_review(policy: &Policy, today: Date) -> Date {
+    calendar::after(today, calendar::Period::Days(policy.hold_review_days_max))
 }

@@ -8,6 +8,7 @@ use crate::{
     command::Command,
     disclosure,
     event::{Event, ReviewResult, Sharing},
+    hold::latest_review,
     ids::PersonId,
     people::Role,
     record::RetentionClass,
@@ -184,7 +185,7 @@ fn hold_refusals(request: &Request, owner: PersonId, reason: &str, review: Date,
         Some(p) if p.gallery == request.gallery && !p.roles.is_empty() => {}
         _ => out.push(refuse(&[Clause::D3], "Name somebody who works for this gallery and answers for the hold.")),
     }
-    let last = calendar::after(ctx.today(), calendar::Period::Days(ctx.policy.hold_review_days_max));
+    let last = latest_review(ctx.policy, ctx.today());
     if review <= ctx.today() || review > last {
         let until = calendar::date_in_words(last);
         out.push(refuse(&[Clause::D3], format!("Choose a day on which the hold is looked at again, after today and not after {until}.")));

@@ -4,6 +4,7 @@ use crate::support::cites;
 use casework::{
     clause::Clause,
     command::Command,
+    hold::latest_review,
     ids::PersonId,
     record::{GalleryId, RetentionClass},
     request::State,
@@ -59,7 +60,8 @@ fn d3_a_hold_has_an_owner_a_reason_and_a_day_on_which_it_is_looked_at_again() {
     let mut w = World::new();
     let d = desk(P);
     let mut case = w.answered(P);
-    let (tomorrow, last) = (in_days(&w, 1), in_days(&w, i64::from(w.policy.hold_review_days_max)));
+    let (tomorrow, last) = (in_days(&w, 1), latest_review(&w.policy, w.today()));
+    assert_eq!(last, in_days(&w, i64::from(w.policy.hold_review_days_max)));
     // Everything that is wrong with it, at once.
     let nobody = PersonId::fixed(424_242);
     let worst = Command::PlaceHold { owner: nobody, reason: "  ".into(), review: w.today() };

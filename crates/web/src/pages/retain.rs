@@ -23,6 +23,7 @@ use casework::{
     access::Action,
     calendar,
     command::Command,
+    hold::latest_review,
     ids::{PersonId, RequestId},
     record::RetentionClass,
 };
@@ -103,12 +104,16 @@ fn held(view: &RequestView) -> Option<Value> {
 async fn draw_hold(page: &Page, view: &RequestView, values: Value, errors: Vec<RefusalLine>) -> Result<Response, PageError> {
     let owners = page.state.bureau()?.hold_owners(who(page), view.line.id).await.map_err(closed)?;
     let owners: Vec<Value> = owners.iter().map(|(id, name)| context! { value => id.to_string(), text => name }).collect();
-    let policy = page.state.bureau()?.policy();
+    let bureau = page.state.bureau()?;
+    let (policy, today) = (bureau.policy(), calendar::london_date(bureau.now()));
+    let latest = latest_review(policy, today);
+    // A form that is drawn for the first time suggests the latest day; one that comes back keeps what was typed.
+    let values = if values.is_undefined() { review_fields(latest) } else { values };
     page.view("retain/hold.html", if view.hold.is_some() { "Review the legal hold" } else { "Place a legal hold" })
         .back(home(page, view))
         .with(context! {
             home => home(page, view), id => view.line.id.to_string(), version => view.version, reference_text => view.line.reference.clone(), values, owners,
-            held => held(view), may => view.may.contains(&Action::PlaceHold), days_max => policy.hold_review_days_max,
+            held => held(view), may => view.may.contains(&Action::PlaceHold), latest => calendar::date_in_words(latest),
         })
         .errors(errors)
         .draw()
@@ -184,9 +189,33 @@ fn home(page: &Page, view: &RequestView) -> String {
     if page.person.roles.iter().any(|r| r == "siao") { "/retain".into() } else { format!("/assess/{}", view.line.id) }
 }
 
+/// A review's day, as the form's three fields have it.
+fn review_fields(on: Date) -> Value {
+    Value::from_pairs([
+        ("review-day", on.day().to_string()),
+        ("review-month", on.month().to_string()),
+        ("review-year", on.year().to_string()),
+    ])
+}
+
 /// A day, month and year, if they are a real date.
 fn date(posted: &Posted, field: &str) -> Option<Date> {
     let part = |name: &str| posted.text(&format!("{field}-{name}")).and_then(|v| v.trim().parse::<i16>().ok());
     let (day, month) = (i8::try_from(part("day")?).ok()?, i8::try_from(part("month")?).ok()?);
     Date::new(part("year").filter(|y| (1_900..=2_200).contains(y))?, month, day).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d3_the_day_that_a_hold_form_suggests_is_the_one_that_it_reads_back() {
+        for on in [jiff::civil::date(2027, 11, 30), jiff::civil::date(2028, 2, 29), jiff::civil::date(2027, 1, 1)] {
+            let values = review_fields(on);
+            let field = |name: &str| (name.to_owned(), values.get_attr(name).unwrap().to_string());
+            let posted = Posted { fields: ["review-day", "review-month", "review-year"].map(field).into(), files: vec![] };
+            assert_eq!(date(&posted, "review"), Some(on));
+        }
+    }
 }
