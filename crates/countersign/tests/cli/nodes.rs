@@ -109,9 +109,15 @@ fn a_store_moves_to_postgresql_and_several_processes_work_on_it() {
     let said = with(&place, &nodes[0], &["backup", "copy"]).badly().said();
     assert!(said.contains("pg_dump") && !place.folder.path().join("copy").exists(), "{said}");
     assert!(with(&place, &nodes[0], &["restore", "copy"]).badly().said().contains("store restored"));
-    for file in ["records.db", "keys.db"] {
-        fs::remove_file(place.data.join("store").join(file)).unwrap();
-    }
+    let warned = || {
+        let mut command = crate::run::command(&["work", "--once"]);
+        let ran: Ran = command.arg("--config").arg(&nodes[0]).output().unwrap().into();
+        ran.well().err.lines().any(|line| line.contains("WARN") && line.contains("holds the keys as they were before the move"))
+    };
+    assert!(warned(), "the keys of before the move still open what is erased from now on");
+    fs::remove_file(place.data.join("store/keys.db")).unwrap();
+    assert!(!warned());
+    fs::remove_file(place.data.join("store/records.db")).unwrap();
     assert_eq!(with(&place, &nodes[0], &["store", "restored", "--json"]).well().json()["stays_erased"], 0);
 
     // Two that serve and one that only works, at once.
