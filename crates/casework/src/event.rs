@@ -92,15 +92,19 @@ pub struct SearchFacts {
 pub(crate) mod exact {
     use serde::{Deserialize, Deserializer, Serializer, de, ser};
 
+    const NOT_FINITE: &str = "a score or threshold is not finite";
+
     pub(crate) fn serialize<S: Serializer>(value: &f64, s: S) -> Result<S::Ok, S::Error> {
         if !value.is_finite() {
-            return Err(ser::Error::custom("a score or threshold is not finite"));
+            return Err(ser::Error::custom(NOT_FINITE));
         }
         s.serialize_str(&value.to_string())
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<f64, D::Error> {
-        String::deserialize(d)?.parse().map_err(de::Error::custom)
+        let value: f64 = String::deserialize(d)?.parse().map_err(de::Error::custom)?;
+        // `inf`, `NaN` and `1e999` are numbers to the parser.
+        if value.is_finite() { Ok(value) } else { Err(de::Error::custom(NOT_FINITE)) }
     }
 }
 

@@ -420,6 +420,10 @@ fn a_certificate_reads_back_as_written() {
     assert!(Certificate::read(&text.replacen("certificate 1", "certificate 2", 1)).is_none());
     assert!(Certificate::read(&text.replacen("\"people\"", "\"persons\"", 1)).is_none());
     assert!(Certificate { threshold: f64::NAN, ..c }.text().is_err());
+    for beyond in ["inf", "-inf", "NaN", "1e999"] {
+        let text = text.replacen("\"0.30000000000000004\"", &format!("\"{beyond}\""), 1);
+        assert!(text.contains(beyond) && Certificate::read(&text).is_none(), "{beyond} is no threshold");
+    }
 }
 
 #[test]
