@@ -74,6 +74,11 @@ impl UnknownWord {
     }
 }
 
+/// What was to be a [`Digest`] and is none. It says how one looks: whoever typed it reads that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it must be a SHA-256: 64 hexadecimal digits")]
+pub struct NoDigest;
+
 /// SHA-256 of some bytes, shown as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest(pub [u8; 32]);
@@ -99,10 +104,10 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 impl FromStr for Digest {
-    type Err = hex::FromHexError;
+    type Err = NoDigest;
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut bytes = [0; 32];
-        hex::decode_to_slice(text, &mut bytes)?;
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| NoDigest)?;
         Ok(Self(bytes))
     }
 }

@@ -165,7 +165,7 @@ async fn affected(bureau: &Bureau, args: &Affected) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     match &found.revoked {
-        Some(revoked) => println!("Revoked on {}: {}", revoked.on, revoked.reasons),
+        Some(revoked) => println!("{}", revoked.in_words()),
         None => println!("Not revoked: this is what its revocation would touch."),
     }
     for other in &found.with {

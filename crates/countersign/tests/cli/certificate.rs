@@ -101,7 +101,9 @@ fn p1_a_certificate_is_revoked_from_the_command_line_by_one_person_who_says_why(
         assert!(affected("Ruth Adeyemi", nothing, &[]).badly().said().contains("no such certificate, or it is not for you to see"));
     }
     assert!(affected("Asha Verma", id, &[]).badly().said().contains("the searches are not listed: Your role does not include this. (P1)"));
-    assert_eq!(affected("Ruth Adeyemi", "FIS-1A2B", &[]).code, Some(2));
+    let none = affected("Ruth Adeyemi", "FIS-1A2B", &[]);
+    assert_eq!(none.code, Some(2));
+    assert!(none.said().contains("it must be a SHA-256: 64 hexadecimal digits"));
     assert!(revoke("Ruth Adeyemi", "Once more.").badly().said().contains("It is revoked already."));
     let said = place.run(&["certificate", "list"]).well().said();
     assert!(said.contains(&format!("id {id}: The sample was mixed up.")), "{said}");
